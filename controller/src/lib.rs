@@ -1,0 +1,9 @@
+//! perimeter: a YAML allow-list, compiled, planned, applied and enforced by the kernel.
+//!
+//! Data flows one way: YAML text -> policy -> ruleset -> tables image -> plan -> apply -> observe. Modules are listed in
+//! that order; none imports one below it.
+
+pub mod ruleset;
+pub mod tables;
+
+pub mod cli;
