@@ -51,11 +51,24 @@ pub enum Layer4 {
     /// A later fragment: no ports, types or flags.
     LaterFragment,
     /// TCP; `new` is SYN set and ACK clear. Every other segment that comes this far has ACK or RST set.
-    Tcp { source: u16, destination: u16, new: bool },
-    Udp { source: u16, destination: u16 },
-    Sctp { source: u16, destination: u16 },
+    Tcp {
+        source: u16,
+        destination: u16,
+        new: bool,
+    },
+    Udp {
+        source: u16,
+        destination: u16,
+    },
+    Sctp {
+        source: u16,
+        destination: u16,
+    },
     /// ICMP in IPv4, ICMPv6 in IPv6.
-    Icmp { kind: u8, code: u8 },
+    Icmp {
+        kind: u8,
+        code: u8,
+    },
     /// Any other protocol.
     Other,
 }
