@@ -13,7 +13,7 @@ const LENGTH: usize = 3;
 /// The same, and OUI and type of SNAP.
 const SNAP_LENGTH: usize = 8;
 const SNAP_TYPE: usize = 6;
-const SNAP: u32 = 0xaaaa_03;
+const SNAP: u32 = 0x00aa_aa03;
 const SPANNING_TREE: u16 = 0x4242;
 
 /// The key (`tables::ether`) of the frame whose `length` field ends at `at`.

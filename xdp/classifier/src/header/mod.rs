@@ -43,16 +43,16 @@ pub mod protocol {
 
 /// Pastes a statement so often: a loop that the verifier of Linux 6.1 cannot see as one ("back-edge").
 macro_rules! repeat {
-    (8, $step:stmt) => {
+    (8, $step:block) => {
         $crate::header::repeat!(4, $step);
         $crate::header::repeat!(4, $step);
     };
-    (10, $step:stmt) => {
+    (10, $step:block) => {
         $crate::header::repeat!(8, $step);
         $step
         $step
     };
-    (4, $step:stmt) => {
+    (4, $step:block) => {
         $step
         $step
         $step
