@@ -8,4 +8,6 @@ pub mod tables;
 
 pub mod compile;
 
+pub mod simulate;
+
 pub mod cli;
