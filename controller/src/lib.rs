@@ -6,6 +6,10 @@
 pub mod ruleset;
 pub mod tables;
 
+pub mod compile;
+
+pub mod simulate;
+
 pub mod backend;
 
 pub mod cli;
