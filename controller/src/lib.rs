@@ -10,4 +10,6 @@ pub mod compile;
 
 pub mod simulate;
 
+pub mod backend;
+
 pub mod cli;
