@@ -6,4 +6,7 @@
 pub mod ruleset;
 pub mod tables;
 
+pub mod counters;
+pub mod digest;
+
 pub mod cli;
