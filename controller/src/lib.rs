@@ -6,7 +6,12 @@
 pub mod ruleset;
 pub mod tables;
 
+pub mod compile;
+
+pub mod simulate;
+
 pub mod counters;
 pub mod digest;
+
 
 pub mod cli;
