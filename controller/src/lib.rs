@@ -7,4 +7,13 @@ pub mod policy;
 pub mod ruleset;
 pub mod tables;
 
+pub mod compile;
+
+pub mod simulate;
+
+pub mod counters;
+pub mod digest;
+
+pub mod backend;
+
 pub mod cli;
