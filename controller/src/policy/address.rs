@@ -74,7 +74,7 @@ fn v4(text: &str, address: &str, length: Option<&str>) -> Result<Block, Fault> {
     let Ok(parsed) = address.parse::<Ipv4Addr>() else { return Err(not_v4(text, address, length)) };
     let length = match length {
         Some(mask) if mask.contains('.') => return Err(netmask(text, address, mask)),
-        Some(length) => decimal(length, "prefix length", 0, 32)?,
+        Some(length) => prefix_length(text, length, 32)?,
         None => 32,
     };
     let host = u32::MAX.checked_shr(length).unwrap_or(0);
@@ -94,13 +94,17 @@ fn v6(text: &str, address: &str, length: Option<&str>) -> Result<Block, Fault> {
         };
         return Err(Fault::new(format!("not an IPv6 address or prefix: {}", quoted(text)), remedy));
     };
-    let length = length.map_or(Ok(128), |length| decimal(length, "prefix length", 0, 128))?;
+    let length = length.map_or(Ok(128), |length| prefix_length(text, length, 128))?;
     let host = u128::MAX.checked_shr(length).unwrap_or(0);
     let first = u128::from(parsed);
     if first & host != 0 {
         return Err(host_bits(text, format!("{}/{length}", Ipv6Addr::from(first & !host)), address));
     }
     Ok(Block::V6(first, first | host))
+}
+
+fn prefix_length(text: &str, length: &str, longest: u32) -> Result<u32, Fault> {
+    decimal(length, "prefix length", 0, longest).map_err(|fault| fault.within(text))
 }
 
 fn host_bits(text: &str, network: String, address: &str) -> Fault {

@@ -32,6 +32,7 @@ struct Network {
     name: Word,
     /// `None`: reported as wrong.
     set: Option<AddressSet>,
+    /// Whether anything names it; a name that is wrong is not reported again as unused.
     is_used: bool,
 }
 
@@ -54,9 +55,9 @@ impl Networks {
         }
         let mut definitions = Vec::new();
         for entry in entries(&section.value, "networks", report).unwrap_or_default() {
-            report.value(entry.key.mark, check_name(&entry.key.text, "network"));
+            let is_named = report.value(entry.key.mark, check_name(&entry.key.text, "network")).is_some();
             networks.by_name.insert(entry.key.text.clone(), networks.networks.len());
-            networks.networks.push(Network { name: entry.key.clone(), set: None, is_used: false });
+            networks.networks.push(Network { name: entry.key.clone(), set: None, is_used: !is_named });
             definitions.push(Definition::read(&entry, files, report));
         }
         networks.resolve(definitions, report);

@@ -44,6 +44,7 @@ pub(super) struct Reach {
 
 /// Refuses a rule whose addresses and services have no family in common.
 pub(super) fn check_words(
+    id: &str,
     from: &AddressSet,
     to: &AddressSet,
     services: &[Service],
@@ -56,15 +57,18 @@ pub(super) fn check_words(
     let meet = |family| has(from, family) && has(to, family);
     if !meet(Family::V4) && !meet(Family::V6) {
         let (source, destination) = if has(from, Family::V4) { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
-        let message =
-            format!("the rule matches nothing: `from` is {source} only and `to` is {destination} only");
+        let message = format!(
+            "rule {} matches nothing: `from` is {source} only and `to` is {destination} only",
+            quoted(id)
+        );
         return Err(Fault::new(message, "name addresses of one family on both sides"));
     }
     let serves = |service: &Service| service.family.is_none_or(meet);
     if ethertypes.is_empty() && !services.iter().any(serves) {
         let (services, addresses) = if meet(Family::V4) { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
         let message = format!(
-            "the rule matches nothing: its services are {services} only and its addresses {addresses} only"
+            "rule {} matches nothing: its services are {services} only and its addresses {addresses} only",
+            quoted(id)
         );
         return Err(Fault::new(message, "name services and addresses of one family"));
     }

@@ -38,6 +38,7 @@ struct Named {
     name: Word,
     /// `None`: reported as wrong.
     alternatives: Option<Rc<[Alternative]>>,
+    /// Whether anything names it; a name that is wrong is not reported again as unused.
     is_used: bool,
 }
 
@@ -52,9 +53,9 @@ impl Services {
         }
         let mut definitions: Vec<Option<Vec<Word>>> = Vec::new();
         for entry in entries(&section.value, "services", report).unwrap_or_default() {
-            report.value(entry.key.mark, check_name(&entry.key.text, "service"));
+            let is_named = report.value(entry.key.mark, check_name(&entry.key.text, "service")).is_some();
             services.by_name.insert(entry.key.text.clone(), services.named.len());
-            services.named.push(Named { name: entry.key.clone(), alternatives: None, is_used: false });
+            services.named.push(Named { name: entry.key.clone(), alternatives: None, is_used: !is_named });
             definitions.push(entry.words(report));
         }
         services.resolve(&definitions, report);
@@ -145,6 +146,12 @@ impl Services {
         {
             return Fault::new(message, format!("write {protocol}/{port}"));
         }
+        if let Some((head, rest)) = word.split_once('/')
+            && let Some(meant) = nearest(head, HEADS).map(|head| format!("{head}/{rest}"))
+            && parse(&meant).is_some_and(|parsed| parsed.is_ok())
+        {
+            return Fault::new(message, format!("did you mean \"{meant}\"?"));
+        }
         if decimal_range(word, "port", 0, 65_535).is_ok() {
             return Fault::new(message, format!("write tcp/{word} or udp/{word}"));
         }
@@ -188,7 +195,7 @@ fn parse(word: &str) -> Option<Result<Alternative, Fault>> {
             format!("write {head}"),
         )),
     };
-    Some(match head {
+    let parsed = match head {
         "any" if rest.is_none() => Ok(of(Service::default(), false)),
         "tcp" => transport(6, head, rest),
         "udp" => transport(17, head, rest),
@@ -207,7 +214,8 @@ fn parse(word: &str) -> Option<Result<Alternative, Fault>> {
             )),
         },
         _ => return None,
-    })
+    };
+    Some(parsed.map_err(|fault| fault.within(word)))
 }
 
 fn of(service: Service, is_transport: bool) -> Alternative {

@@ -55,7 +55,8 @@ pub(super) fn decimal_range(text: &str, what: &str, low: u32, high: u32) -> Resu
     let Some((first, last)) = text.split_once('-') else {
         return decimal(text, what, low, high).map(|number| (number, number));
     };
-    let (first, last) = (decimal(first, what, low, high)?, decimal(last, what, low, high)?);
+    let number = |part| decimal(part, what, low, high).map_err(|fault| fault.within(text));
+    let (first, last) = (number(first)?, number(last)?);
     if first > last {
         return Err(Fault::new(
             format!("{what} range is upside down: {}", quoted(text)),
@@ -68,9 +69,12 @@ pub(super) fn decimal_range(text: &str, what: &str, low: u32, high: u32) -> Resu
 /// A 16-bit number as `0x` and one to four hex digits.
 pub(super) fn hex16(text: &str, what: &str) -> Result<u16, Fault> {
     let fault = || {
+        let is_hex = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let remedy = match text.parse::<u16>() {
+            Ok(number) if is_hex => format!("write 0x{text}, or {number:#06x} if {text} is decimal"),
             Ok(number) => format!("write {number:#06x}"),
-            Err(_) => "write 0x and up to four hex digits".into(),
+            Err(_) if is_hex => format!("write 0x{text}"),
+            Err(_) => "write 0x and up to four hex digits, at most 0xffff".into(),
         };
         Fault::new(format!("{what} is not a hex number: {}", quoted(text)), remedy)
     };
@@ -142,8 +146,9 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     let lower = word.to_lowercase();
     let close = |candidate: &str| {
         let distance = strsim::damerau_levenshtein(&lower, candidate);
-        (distance <= 1 + candidate.chars().count() / 4 && distance < candidate.chars().count())
-            .then_some(distance)
+        let is_close = distance <= 1 + candidate.chars().count() / 4 && distance < candidate.chars().count();
+        // Of two as close, the one that begins alike: hands seldom slip on the first letter.
+        is_close.then(|| (distance, !candidate.starts_with(lower.chars().next().unwrap_or_default())))
     };
     candidates
         .into_iter()
@@ -217,6 +222,9 @@ mod tests {
     fn hex_numbers_say_so() {
         assert_eq!(hex16("0x88F7", "ethertype"), Ok(0x88f7));
         assert_eq!(hex16("35063", "ethertype").unwrap_err().remedy, "write 0x88f7");
+        assert_eq!(hex16("88f7", "ethertype").unwrap_err().remedy, "write 0x88f7");
+        let remedy = hex16("2054", "ethertype").unwrap_err().remedy;
+        assert_eq!(remedy, "write 0x2054, or 0x0806 if 2054 is decimal");
         for bad in ["0x", "0x12345", "0x+123", "88f7", "0X88f7", "x88f7", ""] {
             assert!(hex16(bad, "ethertype").is_err(), "{bad}");
         }
@@ -242,6 +250,7 @@ mod tests {
     fn near_words_are_proposed_and_far_ones_are_not() {
         assert_eq!(nearest("htps", ["http", "https", "ssh"]), Some("https"));
         assert_eq!(nearest("HTTPS", ["http", "https"]), Some("https"));
+        assert_eq!(nearest("htps", ["ftps", "https"]), Some("https"));
         assert_eq!(nearest("frobnicate", ["http", "https", "ssh"]), None);
         assert_eq!(nearest("x", ["ah", "a"]), None);
     }

@@ -33,10 +33,14 @@ pub(super) fn read(fields: &Fields, services: &mut Services, report: &mut Report
     let words = fields.words("service", report);
     let narrowing = Narrowing::read(fields, report);
     let mut traffic = Traffic::default();
+    let mut is_whole = true;
     if bundles.is_none() && ethertypes.is_none() {
         traffic.services = match words {
             Some(words) => {
-                words.and_then(|words| narrowing.services(&words, services, report)).unwrap_or_default()
+                let list = words.and_then(|words| narrowing.services(&words, services, report));
+                // A service that is wrong was reported where it is defined.
+                is_whole = list.is_some();
+                list.unwrap_or_default()
             }
             None => {
                 narrowing.refuse_without_service(report);
@@ -49,7 +53,7 @@ pub(super) fn read(fields: &Fields, services: &mut Services, report: &mut Report
     }
     traffic.add_ethertypes(&ethertypes.flatten().unwrap_or_default(), report);
     traffic.add_bundles(&bundles.flatten().unwrap_or_default(), fields, report);
-    (report.errors() == errors).then_some(traffic)
+    (is_whole && report.errors() == errors).then_some(traffic)
 }
 
 /// Reports keys that cannot stand beside `ethertype` or `bundle`.

@@ -21,6 +21,7 @@ struct Named {
     name: Word,
     /// `None`: reported as wrong.
     vlan: Option<Vlan>,
+    /// Whether anything names it; a name that is wrong is not reported again as unused.
     is_used: bool,
 }
 
@@ -35,10 +36,10 @@ impl Vlans {
         }
         let mut first: HashMap<VlanId, Word> = HashMap::new();
         for entry in entries(&section.value, "vlans", report).unwrap_or_default() {
-            report.value(entry.key.mark, check_name(&entry.key.text, "VLAN"));
+            let is_named = report.value(entry.key.mark, check_name(&entry.key.text, "VLAN")).is_some();
             let vlan = read_vlan(&entry, networks, &mut first, report);
             vlans.by_name.insert(entry.key.text.clone(), vlans.named.len());
-            vlans.named.push(Named { name: entry.key, vlan, is_used: false });
+            vlans.named.push(Named { name: entry.key, vlan, is_used: !is_named });
         }
         vlans
     }
@@ -169,8 +170,8 @@ fn stacked(text: &str) -> Result<VlanId, Fault> {
         let remedy = "write one outer and one inner id, such as 100/200";
         return Err(Fault::new(format!("not a stacked pair: {}", quoted(text)), remedy));
     }
-    let outer = decimal(outer, "outer VLAN id", 1, 4094)?;
-    let inner = decimal(inner, "inner VLAN id", 1, 4094)?;
+    let id = |part, what| decimal(part, what, 1, 4094).map_err(|fault| fault.within(text));
+    let (outer, inner) = (id(outer, "outer VLAN id")?, id(inner, "inner VLAN id")?);
     Ok(VlanId::Stacked { outer: vid(outer), inner: vid(inner) })
 }
 
