@@ -23,7 +23,8 @@ pub(super) enum Name {
     Dhcpv6Client,
 }
 
-const NAMES: [(&str, Name); 7] = [
+/// The words of `bundle`.
+pub(super) const NAMES: [(&str, Name); 7] = [
     ("arp", Name::Arp),
     ("nd", Name::Nd),
     ("ra", Name::Ra),
