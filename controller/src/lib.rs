@@ -10,4 +10,9 @@ pub mod compile;
 
 pub mod simulate;
 
+pub mod counters;
+pub mod digest;
+
+pub mod backend;
+
 pub mod cli;
