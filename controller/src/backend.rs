@@ -6,6 +6,7 @@
 
 pub mod memory;
 mod observed;
+pub mod xdp;
 
 use crate::counters::{Counts, Full};
 use crate::digest::Digest;
