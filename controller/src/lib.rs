@@ -13,7 +13,13 @@ pub mod simulate;
 
 pub mod counters;
 pub mod digest;
+pub mod state;
 
 pub mod backend;
+pub mod plan;
+pub mod reconcile;
 
 pub mod cli;
+
+#[cfg(test)]
+mod samples;
