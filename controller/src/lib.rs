@@ -6,4 +6,6 @@
 pub mod ruleset;
 pub mod tables;
 
+pub mod capture;
+
 pub mod cli;
