@@ -6,6 +6,9 @@
 pub mod ruleset;
 pub mod tables;
 
+pub mod compile;
+
 pub mod capture;
+pub mod describe;
 
 pub mod cli;

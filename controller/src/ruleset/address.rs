@@ -21,7 +21,10 @@ impl AddressSet {
 
     /// The union of inclusive ranges, in any order, overlapping or not.
     pub fn new(v4: Vec<(u32, u32)>, v6: Vec<(u128, u128)>) -> Self {
-        AddressSet { v4: canonical(v4, |high| high.checked_add(1)), v6: canonical(v6, |high| high.checked_add(1)) }
+        AddressSet {
+            v4: canonical(v4, |high| high.checked_add(1)),
+            v6: canonical(v6, |high| high.checked_add(1)),
+        }
     }
 
     /// The IPv4 ranges.
@@ -136,13 +139,18 @@ fn subtract<T: Step>(from: &[(T, T)], holes: &[(T, T)]) -> Vec<(T, T)> {
 mod wide {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(ranges: &[(u128, u128)], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        ranges: &[(u128, u128)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let text: Vec<(String, String)> =
             ranges.iter().map(|(low, high)| (format!("{low:x}"), format!("{high:x}"))).collect();
         text.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u128, u128)>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(u128, u128)>, D::Error> {
         let text: Vec<(String, String)> = Vec::deserialize(deserializer)?;
         let number = |text: &str| u128::from_str_radix(text, 16).map_err(D::Error::custom);
         text.iter().map(|(low, high)| Ok((number(low)?, number(high)?))).collect()
@@ -165,7 +173,8 @@ mod tests {
 
     #[test]
     fn set_algebra_agrees_with_membership() {
-        let sets = [v4(&[]), v4(&[(0, 3)]), v4(&[(2, 2), (4, 9)]), v4(&[(0, u32::MAX)]), v4(&[(9, u32::MAX)])];
+        let sets =
+            [v4(&[]), v4(&[(0, 3)]), v4(&[(2, 2), (4, 9)]), v4(&[(0, u32::MAX)]), v4(&[(9, u32::MAX)])];
         for a in &sets {
             for b in &sets {
                 for x in (0..12).chain([u32::MAX - 1, u32::MAX]) {

@@ -56,9 +56,12 @@ pub struct Info {
 }
 
 /// Length of [`Info::settings`].
-pub const SETTINGS: usize = 160;
+pub const SETTINGS: usize = 192;
 
-/// Positions in [`Info::settings`].
+/// Most rule groups in one image (see `tables`).
+pub const GROUPS: usize = 16;
+
+/// Positions in [`Info::settings`]. A table's setting is the position of its first word; 0: the table is not there.
 pub mod setting {
     /// TPID of the outer tag of a stacked pair.
     pub const OUTER_TAG: usize = 0;
@@ -70,8 +73,105 @@ pub mod setting {
     pub const IP_OPTIONS_PASS: usize = 3;
     /// 1: some VLAN, or the interface, has `sources`.
     pub const HAS_SOURCES: usize = 4;
-    // The rest, from 16 on, is the layout of the tables: see `tables`.
+
+    /// Zone number plus one of untagged frames; 0: not allowed.
+    pub const ZONE_UNTAGGED: usize = 16;
+    /// 4,096 words: VID to zone number plus one.
+    pub const ZONES_SINGLE: usize = 17;
+    /// 4,096 words: outer VID to a table of 64 words, inner VID / 64 to a page of 64 zone numbers plus one.
+    pub const ZONES_STACKED: usize = 18;
+    /// Records of [`super::zone`] words.
+    pub const ZONES: usize = 19;
+    /// Bits, a row a set of sources, a column an address class of the source side.
+    pub const SPEAKERS: usize = 20;
+    /// Words in a row of `SPEAKERS`.
+    pub const SPEAKERS_STRIDE: usize = 21;
+    /// Tries of the source side, IPv4 and IPv6, and of the destination side.
+    pub const SOURCE_V4: usize = 22;
+    pub const SOURCE_V6: usize = 23;
+    pub const DESTINATION_V4: usize = 24;
+    pub const DESTINATION_V6: usize = 25;
+    /// 1: some trie node is compressed.
+    pub const COMPRESSED: usize = 26;
+    /// 1,024 words: (family, later fragment, protocol) to service class.
+    pub const PROTOCOLS: usize = 27;
+    /// Two-level map from EtherType key to EtherType class.
+    pub const ETHER: usize = 28;
+    /// Rule number plus one by (zone, EtherType class).
+    pub const ETHER_RULES: usize = 29;
+    /// EtherType classes, the empty one included.
+    pub const ETHER_CLASSES: usize = 30;
+    /// Counter slots by rule number.
+    pub const RULE_SLOTS: usize = 31;
+    /// Eight records of [`super::port`] words: IPv4 TCP, UDP, SCTP, ICMP; then IPv6.
+    pub const PORTS: usize = 32;
+    /// How many rules are `deny` rules; they come first.
+    pub const DENY_RULES: usize = 5;
+    /// Rule groups in use.
+    pub const GROUP_COUNT: usize = 6;
+    /// Address class records of the source side: a mask of groups, then a class for each group. 0: one group, and the
+    /// address class is the class in it.
+    pub const SOURCE_CLASSES: usize = 7;
+    /// The same for the destination side.
+    pub const DESTINATION_CLASSES: usize = 8;
+    /// Service classes, the empty one included.
+    pub const SERVICE_CLASSES: usize = 9;
+    /// [`super::GROUPS`] records of [`super::group`] words.
+    pub const GROUP: usize = 64;
 }
+
+/// Words of a zone record.
+pub mod zone {
+    /// Largest layer-3 size in bytes.
+    pub const MTU: u32 = 0;
+    /// Set of sources plus one; 0: anyone may speak.
+    pub const SOURCES: u32 = 1;
+    pub const WORDS: u32 = 2;
+}
+
+/// Settings of one protocol with ports, or with type and code.
+pub mod port {
+    /// Two-level map from destination port (ICMP: type, code) to class. 0: all are class 0.
+    pub const DESTINATION: usize = 0;
+    /// Two-level map from source port to class. 0: all are class 0.
+    pub const SOURCE: usize = 1;
+    /// Classes of source ports.
+    pub const SOURCE_CLASSES: usize = 2;
+    /// Service class by (destination class, source class); for TCP also by (new).
+    pub const TABLE: usize = 3;
+    pub const WORDS: usize = 4;
+}
+
+/// Settings of one group of rules.
+pub mod group {
+    /// Row by (source class, destination class). 0: the row is the source class, or under `ONE_SOURCE` the destination's.
+    pub const PAIRS: usize = 0;
+    /// Words of `PAIRS` to one source class.
+    pub const PAIRS_STRIDE: usize = 1;
+    /// 1: a word of `PAIRS` is the position of a page of [`super::PAGE`] rows.
+    pub const PAIRS_PAGED: usize = 2;
+    /// Rule number plus one by (row, context).
+    pub const ROWS: usize = 3;
+    /// Words of `ROWS` to one row.
+    pub const ROWS_STRIDE: usize = 4;
+    /// 1: a word of `ROWS` is the position of a page of [`super::PAGE`] rule numbers plus one.
+    pub const ROWS_PAGED: usize = 5;
+    /// Context by (zone, service class). 0: the context is the service class.
+    pub const CONTEXTS: usize = 6;
+    /// 1: no rule of the group asks for a source.
+    pub const ONE_SOURCE: usize = 7;
+    pub const WORDS: usize = 8;
+}
+
+/// Words in a page of a paged table: one cache line.
+pub const PAGE: u32 = 16;
+
+/// A trie entry with this bit is a pointer to a node, one without is an address class.
+pub const TRIE_POINTER: u32 = 1 << 31;
+/// The node is compressed: eight pairs (bits that begin a run, position of the values), then values.
+pub const TRIE_COMPRESSED: u32 = 1 << 30;
+/// The position of the node.
+pub const TRIE_POSITION: u32 = TRIE_COMPRESSED - 1;
 
 use crate::verdict::{Decision, DropReason};
 

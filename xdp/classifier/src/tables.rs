@@ -2,8 +2,14 @@
 //!
 //! Promises: the number of reads does not depend on the number of rules. A read outside the tables is 0, and 0 means
 //! "nothing here" everywhere, so that a damaged image drops.
+//!
+//! The rules are spread over a few groups. In each group a packet has a source class, a destination class and a context
+//! (zone and service); the classes give a row, row and context the first rule of the group that matches. The lowest
+//! rule of all groups decides. What is constant for a policy is a setting, so that the branches of tables which are not
+//! there are removed by the verifier.
 
-use crate::verdict::{Decision, DropReason};
+use crate::abi::{self, GROUPS, PAGE, group, port, setting};
+use crate::verdict::{Decision, DropReason, RuleIndex};
 
 /// Reads of one compiled policy. Two implementations: the image in user space, maps in the kernel.
 pub trait Tables {
@@ -24,19 +30,19 @@ pub enum VlanStack {
 /// A VLAN that the interface allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Zone {
-    pub(crate) index: u32,
-    pub(crate) sources: u32,
+    index: u32,
+    sources: u32,
     /// Largest layer-3 size in bytes.
     pub mtu: u32,
 }
 
 /// Equivalence class of an address: addresses of one class meet the same rules.
 #[derive(Clone, Copy, Debug)]
-pub struct AddressClass(pub(crate) u32);
+pub struct AddressClass(u32);
 
 /// Equivalence class of protocol, ports, types and flags.
 #[derive(Clone, Copy, Debug)]
-pub struct ServiceClass(pub(crate) u32);
+pub struct ServiceClass(u32);
 
 /// IPv4 or IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,72 +57,29 @@ pub enum Layer4 {
     /// A later fragment: no ports, types or flags.
     LaterFragment,
     /// TCP; `new` is SYN set and ACK clear. Every other segment that comes this far has ACK or RST set.
-    Tcp { source: u16, destination: u16, new: bool },
-    Udp { source: u16, destination: u16 },
-    Sctp { source: u16, destination: u16 },
+    Tcp {
+        source: u16,
+        destination: u16,
+        new: bool,
+    },
+    Udp {
+        source: u16,
+        destination: u16,
+    },
+    Sctp {
+        source: u16,
+        destination: u16,
+    },
     /// ICMP in IPv4, ICMPv6 in IPv6.
-    Icmp { kind: u8, code: u8 },
+    Icmp {
+        kind: u8,
+        code: u8,
+    },
     /// Any other protocol.
     Other,
 }
 
-/// The zone of a VLAN stack; `None` where the interface does not allow it.
-#[inline(always)]
-pub fn zone<T: Tables>(_tables: &T, _stack: VlanStack) -> Option<Zone> {
-    None
-}
-
-#[inline(always)]
-pub fn source_v4<T: Tables>(_tables: &T, _address: u32) -> AddressClass {
-    AddressClass(0)
-}
-
-#[inline(always)]
-pub fn destination_v4<T: Tables>(_tables: &T, _address: u32) -> AddressClass {
-    AddressClass(0)
-}
-
-/// `high` and `low` are the halves of the address as numbers.
-#[inline(always)]
-pub fn source_v6<T: Tables>(_tables: &T, _high: u64, _low: u64) -> AddressClass {
-    AddressClass(0)
-}
-
-#[inline(always)]
-pub fn destination_v6<T: Tables>(_tables: &T, _high: u64, _low: u64) -> AddressClass {
-    AddressClass(0)
-}
-
-/// Whether an address is among the `sources` that apply in `zone`; true where none are set.
-#[inline(always)]
-pub fn speaks<T: Tables>(_tables: &T, zone: Zone, _source: AddressClass) -> bool {
-    zone.sources == 0
-}
-
-#[inline(always)]
-pub fn service<T: Tables>(_tables: &T, _family: Family, _protocol: u8, _layer4: Layer4) -> ServiceClass {
-    ServiceClass(0)
-}
-
-/// Step 7 for an IP packet.
-#[inline(always)]
-pub fn decide_ip<T: Tables>(
-    _tables: &T,
-    _zone: Zone,
-    _source: AddressClass,
-    _destination: AddressClass,
-    _service: ServiceClass,
-) -> Decision {
-    Decision::Drop(DropReason::NoRule)
-}
-
-/// Step 7 for a frame that is not IP. `key` is the EtherType, or one of the keys below 0x0600 in `ether`.
-#[inline(always)]
-pub fn decide_ether<T: Tables>(_tables: &T, _zone: Zone, _key: u16) -> Decision {
-    Decision::Drop(DropReason::NoRule)
-}
-
-/// Keys for frames that have a length where others have an EtherType.
+/// Keys of [`decide_ether`] for frames that have a length where others have an EtherType.
 pub mod ether {
     /// IEEE 802.2 LLC that is neither SNAP nor spanning tree.
     pub const LLC: u16 = 1;
@@ -124,4 +87,299 @@ pub mod ether {
     pub const SNAP: u16 = 2;
     /// Spanning tree (42 42).
     pub const STP: u16 = 3;
+}
+
+/// The zone of a VLAN stack; `None` where the interface does not allow it.
+#[inline(always)]
+pub fn zone<T: Tables>(tables: &T, stack: VlanStack) -> Option<Zone> {
+    let number = match stack {
+        VlanStack::Untagged => tables.setting(setting::ZONE_UNTAGGED),
+        VlanStack::Single(vid) => entry(tables, setting::ZONES_SINGLE, vid as u32),
+        VlanStack::Stacked { outer, inner } => {
+            let pages = entry(tables, setting::ZONES_STACKED, outer as u32);
+            let page = if pages == 0 { 0 } else { tables.word(pages + (inner as u32 >> 6)) };
+            if page == 0 { 0 } else { tables.word(page + (inner as u32 & 63)) }
+        }
+    };
+    if number == 0 {
+        return None;
+    }
+    let index = number - 1;
+    let record = tables.setting(setting::ZONES) + index * abi::zone::WORDS;
+    let sources =
+        if tables.setting(setting::HAS_SOURCES) == 0 { 0 } else { tables.word(record + abi::zone::SOURCES) };
+    Some(Zone { index, sources, mtu: tables.word(record + abi::zone::MTU) })
+}
+
+/// The class of an IPv4 address as a source; the address is a number.
+#[inline(always)]
+pub fn source_v4<T: Tables>(tables: &T, address: u32) -> AddressClass {
+    AddressClass(trie_v4(tables, tables.setting(setting::SOURCE_V4), address))
+}
+
+/// The class of an IPv4 address as a destination.
+#[inline(always)]
+pub fn destination_v4<T: Tables>(tables: &T, address: u32) -> AddressClass {
+    AddressClass(trie_v4(tables, tables.setting(setting::DESTINATION_V4), address))
+}
+
+/// The class of an IPv6 address as a source; `high` and `low` are the halves of the address as numbers.
+#[inline(always)]
+pub fn source_v6<T: Tables>(tables: &T, high: u64, low: u64) -> AddressClass {
+    AddressClass(trie_v6(tables, tables.setting(setting::SOURCE_V6), high, low))
+}
+
+/// The class of an IPv6 address as a destination.
+#[inline(always)]
+pub fn destination_v6<T: Tables>(tables: &T, high: u64, low: u64) -> AddressClass {
+    AddressClass(trie_v6(tables, tables.setting(setting::DESTINATION_V6), high, low))
+}
+
+/// Whether an address is among the `sources` that apply in `zone`; true where none are set.
+#[inline(always)]
+pub fn speaks<T: Tables>(tables: &T, zone: Zone, source: AddressClass) -> bool {
+    if zone.sources == 0 {
+        return true;
+    }
+    let row = (zone.sources - 1) * tables.setting(setting::SPEAKERS_STRIDE);
+    let word = tables.word(tables.setting(setting::SPEAKERS) + row + (source.0 >> 5));
+    word >> (source.0 & 31) & 1 == 1
+}
+
+/// The class of what is above the addresses.
+#[inline(always)]
+pub fn service<T: Tables>(tables: &T, family: Family, protocol: u8, layer4: Layer4) -> ServiceClass {
+    // Constant positions in each arm: the verifier must know which setting is read.
+    match family {
+        Family::V4 => service_of::<T, 0>(tables, protocol, layer4),
+        Family::V6 => service_of::<T, 1>(tables, protocol, layer4),
+    }
+}
+
+#[inline(always)]
+fn service_of<T: Tables, const FAMILY: usize>(tables: &T, protocol: u8, layer4: Layer4) -> ServiceClass {
+    let base = setting::PORTS + FAMILY * 4 * port::WORDS;
+    let class = match layer4 {
+        Layer4::Tcp { source, destination, new } => {
+            let index = port_index(tables, base, destination, source);
+            tables.word(tables.setting(base + port::TABLE) + index * 2 + new as u32)
+        }
+        Layer4::Udp { source, destination } => port_class(tables, base + port::WORDS, destination, source),
+        Layer4::Sctp { source, destination } => {
+            port_class(tables, base + 2 * port::WORDS, destination, source)
+        }
+        Layer4::Icmp { kind, code } => {
+            port_class(tables, base + 3 * port::WORDS, (kind as u16) << 8 | code as u16, 0)
+        }
+        Layer4::Other => entry(tables, setting::PROTOCOLS, FAMILY as u32 * 512 + protocol as u32),
+        Layer4::LaterFragment => {
+            entry(tables, setting::PROTOCOLS, FAMILY as u32 * 512 + 256 + protocol as u32)
+        }
+    };
+    ServiceClass(class)
+}
+
+#[inline(always)]
+fn port_class<T: Tables>(tables: &T, base: usize, destination: u16, source: u16) -> u32 {
+    tables.word(tables.setting(base + port::TABLE) + port_index(tables, base, destination, source))
+}
+
+#[inline(always)]
+fn port_index<T: Tables>(tables: &T, base: usize, destination: u16, source: u16) -> u32 {
+    let destination = two_level(tables, tables.setting(base + port::DESTINATION), destination);
+    let source_map = tables.setting(base + port::SOURCE);
+    if source_map == 0 {
+        return destination;
+    }
+    destination * tables.setting(base + port::SOURCE_CLASSES) + two_level(tables, source_map, source)
+}
+
+/// Step 7 for an IP packet.
+#[inline(always)]
+pub fn decide_ip<T: Tables>(
+    tables: &T,
+    zone: Zone,
+    source: AddressClass,
+    destination: AddressClass,
+    service: ServiceClass,
+) -> Decision {
+    let packet =
+        Packet { zone: zone.index, source: source.0, destination: destination.0, service: service.0 };
+    let mut best = u32::MAX;
+    if tables.setting(setting::SOURCE_CLASSES) == 0 {
+        best = first_rule::<T, 0>(tables, packet);
+    } else {
+        best = first_of_groups(tables, packet, best);
+    }
+    decision(tables, best)
+}
+
+/// Step 7 for a frame that is not IP. `key` is the EtherType, or one of the keys in [`ether`].
+#[inline(always)]
+pub fn decide_ether<T: Tables>(tables: &T, zone: Zone, key: u16) -> Decision {
+    let class = two_level(tables, tables.setting(setting::ETHER), key);
+    let row = zone.index * tables.setting(setting::ETHER_CLASSES);
+    decision(tables, entry(tables, setting::ETHER_RULES, row + class).wrapping_sub(1))
+}
+
+/// The counter slot of a rule.
+#[inline(always)]
+pub fn rule_slot<T: Tables>(tables: &T, rule: RuleIndex) -> u32 {
+    tables.word(tables.setting(setting::RULE_SLOTS) + rule)
+}
+
+/// A packet as the groups see it.
+#[derive(Clone, Copy)]
+struct Packet {
+    zone: u32,
+    source: u32,
+    destination: u32,
+    service: u32,
+}
+
+/// `best` is the lowest rule that matches, `u32::MAX` for none.
+#[inline(always)]
+fn decision<T: Tables>(tables: &T, best: u32) -> Decision {
+    if best == u32::MAX {
+        Decision::Drop(DropReason::NoRule)
+    } else if best < tables.setting(setting::DENY_RULES) {
+        Decision::Denied(best)
+    } else {
+        Decision::Pass(best)
+    }
+}
+
+/// Asks each group in which both addresses have rules.
+#[inline(always)]
+fn first_of_groups<T: Tables>(tables: &T, packet: Packet, mut best: u32) -> u32 {
+    let words = tables.setting(setting::GROUP_COUNT) + 1;
+    let source = tables.setting(setting::SOURCE_CLASSES) + packet.source * words;
+    let destination = tables.setting(setting::DESTINATION_CLASSES) + packet.destination * words;
+    let live = tables.word(source) & tables.word(destination);
+    // Written out: a loop would be a back edge that older verifiers walk badly.
+    macro_rules! ask {
+        ($($group:literal)*) => {$(
+            if $group < GROUPS as u32
+                && tables.setting(setting::GROUP_COUNT) > $group
+                && live >> $group & 1 == 1
+            {
+                let there = Packet {
+                    source: tables.word(source + 1 + $group),
+                    destination: tables.word(destination + 1 + $group),
+                    ..packet
+                };
+                let rule = first_rule::<T, $group>(tables, there);
+                if rule < best {
+                    best = rule;
+                }
+            }
+        )*};
+    }
+    ask!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    best
+}
+
+/// The first rule of group `GROUP` that matches, `u32::MAX` for none.
+#[inline(always)]
+fn first_rule<T: Tables, const GROUP: usize>(tables: &T, packet: Packet) -> u32 {
+    let base = setting::GROUP + GROUP * group::WORDS;
+    let row = if tables.setting(base + group::PAIRS) != 0 {
+        cell::<T>(tables, base + group::PAIRS, packet.source, packet.destination)
+    } else if tables.setting(base + group::ONE_SOURCE) != 0 {
+        packet.destination
+    } else {
+        packet.source
+    };
+    let contexts = tables.setting(base + group::CONTEXTS);
+    let context = if contexts == 0 {
+        packet.service
+    } else {
+        tables.word(contexts + packet.zone * tables.setting(setting::SERVICE_CLASSES) + packet.service)
+    };
+    cell::<T>(tables, base + group::ROWS, row, context).wrapping_sub(1)
+}
+
+/// One cell of a table of rows, plain or paged; `base` is the first of its three settings.
+#[inline(always)]
+fn cell<T: Tables>(tables: &T, base: usize, row: u32, column: u32) -> u32 {
+    let row = tables.setting(base) + row * tables.setting(base + 1);
+    if tables.setting(base + 2) == 0 {
+        return tables.word(row + column);
+    }
+    tables.word(tables.word(row + column / PAGE) + column % PAGE)
+}
+
+/// The word at `index` of the table that `setting` names; 0 where there is no such table.
+#[inline(always)]
+fn entry<T: Tables>(tables: &T, setting: usize, index: u32) -> u32 {
+    let table = tables.setting(setting);
+    if table == 0 { 0 } else { tables.word(table + index) }
+}
+
+/// A map from 16 bits: 256 positions of pages of 256 words.
+#[inline(always)]
+fn two_level<T: Tables>(tables: &T, map: u32, key: u16) -> u32 {
+    if map == 0 {
+        return 0;
+    }
+    tables.word(tables.word(map + (key as u32 >> 8)) + (key as u32 & 255))
+}
+
+#[inline(always)]
+fn trie_v4<T: Tables>(tables: &T, root: u32, address: u32) -> u32 {
+    if root == 0 {
+        return 0;
+    }
+    let entry = tables.word(root + (address >> 16));
+    let entry = child(tables, entry, address >> 8 & 255);
+    child(tables, entry, address & 255)
+}
+
+#[inline(always)]
+fn trie_v6<T: Tables>(tables: &T, root: u32, high: u64, low: u64) -> u32 {
+    if root == 0 {
+        return 0;
+    }
+    let mut entry = tables.word(root + (high >> 48) as u32);
+    macro_rules! descend {
+        ($half:expr, $($shift:literal)*) => {$(
+            entry = child(tables, entry, ($half >> $shift & 255) as u32);
+        )*};
+    }
+    descend!(high, 40 32 24 16 8 0);
+    descend!(low, 56 48 40 32 24 16 8 0);
+    entry
+}
+
+/// One step down a trie; a class stays what it is.
+#[inline(always)]
+fn child<T: Tables>(tables: &T, entry: u32, byte: u32) -> u32 {
+    if entry & abi::TRIE_POINTER == 0 {
+        return entry;
+    }
+    let node = entry & abi::TRIE_POSITION;
+    if tables.setting(setting::COMPRESSED) == 0 || entry & abi::TRIE_COMPRESSED == 0 {
+        return tables.word(node + byte);
+    }
+    let chunk = node + (byte >> 5) * 2;
+    let begun = tables.word(chunk) & (u32::MAX >> (31 - (byte & 31)));
+    tables.word(tables.word(chunk + 1) + ones(begun) - 1)
+}
+
+/// Bits set: the instruction set has no such instruction.
+#[inline(always)]
+fn ones(bits: u32) -> u32 {
+    let bits = bits - (bits >> 1 & 0x5555_5555);
+    let bits = (bits & 0x3333_3333) + (bits >> 2 & 0x3333_3333);
+    ((bits + (bits >> 4)) & 0x0f0f_0f0f).wrapping_mul(0x0101_0101) >> 24
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn ones_counts_like_the_library() {
+        for bits in [0, 1, 0x8000_0000, u32::MAX, 0x5555_5555, 0xdead_beef, 0x0f0f_f0f0] {
+            assert_eq!(super::ones(bits), bits.count_ones());
+        }
+    }
 }
