@@ -7,6 +7,7 @@ pub mod ruleset;
 pub mod tables;
 
 pub mod compile;
+pub mod simulate;
 
 pub mod capture;
 pub mod describe;

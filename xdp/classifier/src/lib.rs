@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod classify;
 pub mod frame;
+pub mod header;
 pub mod tables;
 pub mod verdict;
