@@ -11,5 +11,7 @@ pub mod simulate;
 
 pub mod capture;
 pub mod describe;
+pub mod explain;
+pub mod replay;
 
 pub mod cli;
