@@ -9,6 +9,8 @@ pub mod tables;
 pub mod compile;
 pub mod simulate;
 
+pub mod backend;
+
 pub mod capture;
 pub mod describe;
 pub mod explain;

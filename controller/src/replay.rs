@@ -13,9 +13,10 @@ mod tests;
 
 use std::io::{self, Read};
 
-use perimeter_classifier::verdict::{Decision, DropReason};
+use perimeter_classifier::verdict::DropReason;
 
 use crate::capture::{Capture, CaptureError, Frame};
+use crate::ruleset::Ruleset;
 
 pub use self::engine::{Dissent, Engine, EngineError, Engines, Judgement};
 pub use self::expect::{Expectation, ExpectationError, Expectations, Mismatch, base_name};
@@ -100,7 +101,7 @@ impl Totals {
 /// What is expected of the capture being replayed, if anything is.
 pub type Expected<'e> = Option<&'e [(u64, Expectation)]>;
 
-/// Replays one capture. `each` is shown every frame, in order; `totals` counts them, whether or not the capture comes to
+/// Replays one capture under `ruleset`. `each` is shown every frame, in order; `totals` counts them, whether or not the capture comes to
 /// a good end. Gives the expected frames that a whole capture does not have.
 ///
 /// # Errors
@@ -108,8 +109,8 @@ pub type Expected<'e> = Option<&'e [(u64, Expectation)]>;
 pub fn replay<'e, R: Read>(
     capture: &mut Capture<R>,
     engines: &mut Engines,
+    ruleset: &Ruleset,
     expected: Expected<'e>,
-    words: impl Fn(Decision) -> Words<'e>,
     totals: &mut Totals,
     mut each: impl FnMut(&Judged<'_>) -> io::Result<()>,
 ) -> Result<&'e [(u64, Expectation)], ReplayError> {
@@ -120,7 +121,7 @@ pub fn replay<'e, R: Read>(
             .judge(frame.bytes)
             .map_err(|source| ReplayError::Engine { frame: frame.number, source })?;
         let mismatch = match expected {
-            Some(_) => expect::compare(&mut rest, frame.number, &words(judgement.decision)),
+            Some(_) => expect::compare(&mut rest, frame.number, &Words::new(judgement.decision, ruleset)),
             None => None,
         };
         let judged = Judged { frame, judgement, mismatch };

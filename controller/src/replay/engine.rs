@@ -4,6 +4,7 @@ use std::error::Error;
 
 use perimeter_classifier::verdict::Decision;
 
+use crate::backend::xdp::program::{Program, TestRunError};
 use crate::simulate::Model;
 
 /// One way to have a frame judged.
@@ -33,6 +34,21 @@ impl Engine for Model {
 
     fn judge(&mut self, frame: &[u8]) -> Result<Option<Decision>, EngineError> {
         Ok(Some(Model::judge(self, frame)))
+    }
+}
+
+/// A private program in the kernel.
+impl Engine for Program {
+    fn name(&self) -> &'static str {
+        "xdp"
+    }
+
+    fn judge(&mut self, frame: &[u8]) -> Result<Option<Decision>, EngineError> {
+        match self.test_run(frame) {
+            Ok(decision) => Ok(Some(decision)),
+            Err(TestRunError::Length(_)) => Ok(None),
+            Err(error) => Err(EngineError { engine: self.name(), source: Box::new(error) }),
+        }
     }
 }
 

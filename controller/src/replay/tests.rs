@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use perimeter_classifier::abi::SETTINGS;
+use perimeter_classifier::verdict::Decision;
 
 use super::*;
+use crate::ruleset::{About, Action, AddressSet, Rule, Service, Written};
 use crate::simulate::Model;
 use crate::tables::Image;
 
@@ -27,7 +29,7 @@ impl Engine for Fake {
         match frame.first() {
             None => Ok(None),
             Some(b'p') => Ok(Some(Decision::Pass(0))),
-            Some(b'?') if self.name == "second" => Ok(Some(Decision::Pass(7))),
+            Some(b'?') if self.name == "second" => Ok(Some(Decision::Pass(0))),
             Some(b'!') => Err(EngineError { engine: self.name, source: "out of order".into() }),
             Some(_) => Ok(Some(NO_RULE)),
         }
@@ -54,9 +56,23 @@ fn capture(frames: &[&[u8]]) -> Vec<u8> {
     file
 }
 
-fn words<'a>(decision: Decision) -> Words<'a> {
-    let reason = decision.reason().map(DropReason::name);
-    Words { verdict: label(reason.is_none()), rule: decision.rule().map(|_| "web"), reason }
+/// One rule, "web".
+fn ruleset() -> Ruleset {
+    let rule = Rule {
+        id: "web".into(),
+        action: Action::Allow,
+        interfaces: vec![0],
+        vlans: None,
+        from: AddressSet::any(),
+        to: AddressSet::any(),
+        services: vec![Service::default()],
+        ethertypes: Vec::new(),
+        log: false,
+        about: About::default(),
+        written: Written::default(),
+        line: 1,
+    };
+    Ruleset { rules: vec![rule], ..Ruleset::default() }
 }
 
 /// Every mismatch by frame number, the totals, and how it ended.
@@ -68,13 +84,14 @@ fn run(
     let (mut seen, mut totals) = (Vec::new(), Totals::default());
     let file = capture(frames);
     let mut capture = Capture::new(&file[..]).unwrap();
-    let result = replay(&mut capture, &mut engines(names), expected, words, &mut totals, |judged| {
+    let ruleset = ruleset();
+    let result = replay(&mut capture, &mut engines(names), &ruleset, expected, &mut totals, |judged| {
         let number = judged.frame.number;
         if let Some(mismatch) = judged.mismatch {
             seen.push((number, mismatch.expected.map_or("nothing".into(), Expectation::to_string)));
         }
         if let Some(dissent) = judged.judgement.dissent {
-            seen.push((number, format!("{} {}", dissent.engine, words(dissent.decision))));
+            seen.push((number, format!("{} {}", dissent.engine, Words::new(dissent.decision, &ruleset))));
         }
         Ok(())
     });
@@ -174,6 +191,8 @@ fn lines_that_are_no_expectation_are_named() {
 
 #[test]
 fn a_record_is_the_line_of_the_contract() {
+    let ruleset = ruleset();
+    let words = |decision| Words::new(decision, &ruleset);
     let line = |record: &Record<'_>| serde_json::to_string(record).unwrap();
     let pass = Record::new("a.pcap", 1, words(Decision::Pass(0)));
     assert_eq!(line(&pass), r#"{"file":"a.pcap","frame":1,"verdict":"pass","rule":"web","reason":null}"#);

@@ -1,0 +1,11 @@
+//! The XDP backend: one program a generation and interface, over frozen maps of its own and the shared counters.
+//!
+//! Promises: nothing is pinned while a program is made, so a killed process leaves nothing behind; every map that the
+//! program reads is frozen before it is loaded. Needs Linux 5.18 and the rights of root (CAP_BPF, CAP_NET_ADMIN,
+//! CAP_PERFMON).
+
+pub mod info;
+pub mod maps;
+mod object;
+pub mod program;
+pub mod sys;
