@@ -87,7 +87,7 @@ impl<'a> Record<'a> {
 /// The last line of a replay.
 #[derive(Debug, Serialize)]
 pub struct SummaryRecord<'a> {
-    pub summary: Summary<'a>,
+    pub summary: &'a Summary<'a>,
 }
 
 /// Totals over every capture.
