@@ -9,6 +9,9 @@ pub mod tables;
 pub mod compile;
 pub mod simulate;
 
+pub mod counters;
+pub mod digest;
+
 pub mod backend;
 
 pub mod capture;

@@ -22,8 +22,10 @@ fn scattered(count: usize) -> AddressSet {
 
 /// Compiles, then compares model and oracle on frames drawn from the rules and beside them.
 fn exact(name: &str, ruleset: &Ruleset, frames: usize) {
-    let t=std::time::Instant::now();let image = compile(ruleset, 0).unwrap_or_else(|error| panic!("{name}: {error}"));
-    println!("{:?}",t.elapsed());println!(
+    let t = std::time::Instant::now();
+    let image = compile(ruleset, 0).unwrap_or_else(|error| panic!("{name}: {error}"));
+    println!("{:?}", t.elapsed());
+    println!(
         "{name}: {} rules, {} KiB, {} groups",
         ruleset.rules.len(),
         image.size_bytes() / 1024,
@@ -41,7 +43,10 @@ fn exact(name: &str, ruleset: &Ruleset, frames: usize) {
         );
         passed += usize::from(decision.reason().is_none());
     }
-    assert!(passed * 5 > frames, "{name}: only {passed} of {frames} frames pass, the test looks at too little");
+    assert!(
+        passed * 5 > frames,
+        "{name}: only {passed} of {frames} frames pass, the test looks at too little"
+    );
 }
 
 #[test]
@@ -80,7 +85,8 @@ fn the_same_ruleset_gives_the_same_bytes() {
 fn what_exceeds_the_budget_names_its_rules() {
     let mut ruleset = shapes::ruleset(Seed::Acl, 20);
     ruleset.rules[7].from = scattered(200_000);
-    let error = compile_within(&ruleset, 0, Budget { words: MIB }).expect_err("200,000 scattered hosts in 4 MiB");
+    let error =
+        compile_within(&ruleset, 0, Budget { words: MIB }).expect_err("200,000 scattered hosts in 4 MiB");
     assert_eq!(error.rules.first(), Some(&ruleset.rules[7].id));
     assert!(error.to_string().contains("4 MiB"), "{error}");
 }

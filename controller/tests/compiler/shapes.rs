@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use perimeter::ruleset::{
-    About, Accounting, Action, AddressSet, Fragments, Interface, IpOptions, Mode, Oversize, Rule, Ruleset, Service,
-    VlanEntry, VlanRange, Written,
+    About, Accounting, Action, AddressSet, Fragments, Interface, IpOptions, Mode, Oversize, Rule, Ruleset,
+    Service, VlanEntry, VlanRange, Written,
 };
 
 /// Which kind of set.
@@ -84,9 +84,15 @@ fn usable(address: u32) -> u32 {
 }
 
 fn service(seed: Seed, random: &mut Random) -> Service {
-    let ports = [22, 25, 53, 80, 110, 123, 143, 161, 389, 443, 514, 636, 1521, 1526, 3306, 5432, 5631, 8080, 8443];
-    let tcp = |port: u16| Service { protocol: Some(6), destination_ports: Some((port, port)), ..Service::default() };
-    let range = |low, high| Service { protocol: Some(6), destination_ports: Some((low, high)), ..Service::default() };
+    let ports =
+        [22, 25, 53, 80, 110, 123, 143, 161, 389, 443, 514, 636, 1521, 1526, 3306, 5432, 5631, 8080, 8443];
+    let tcp = |port: u16| Service {
+        protocol: Some(6),
+        destination_ports: Some((port, port)),
+        ..Service::default()
+    };
+    let range =
+        |low, high| Service { protocol: Some(6), destination_ports: Some((low, high)), ..Service::default() };
     match (seed, random.below(20)) {
         (_, 0) => Service::default(),
         (_, 1) => Service { protocol: Some(1), ..Service::default() },
