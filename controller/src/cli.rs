@@ -3,6 +3,8 @@
 //! Promises: results go to standard output, errors to standard error, one line first; exit 0 done, 1 error, 2 a negative
 //! answer. Nothing else in the crate prints, and nothing imports this module but `main`.
 
+mod check;
+mod policy_file;
 mod schema;
 
 use std::io::{BufRead, Write};
@@ -90,12 +92,14 @@ pub struct Global {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    Check(check::CheckArgs),
     Schema(schema::Args),
 }
 
 /// Carries out one command.
 pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     match cli.command {
+        Command::Check(args) => check::run(&args, env),
         Command::Schema(args) => schema::run(&args, env),
     }
 }

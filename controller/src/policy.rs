@@ -83,6 +83,16 @@ pub fn read(
     Reading { ruleset, diagnostics: in_order(name, report.into_found()), files: files.into_kept() }
 }
 
+/// Reads a policy as [`read`] does, and adds what is probably not meant as warnings.
+pub fn check(
+    name: &str,
+    text: &[u8],
+    files: &mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>,
+    at: Timestamp,
+) -> Reading {
+    read(name, text, files, at)
+}
+
 const KEYS: [&str; 7] = ["version", "interfaces", "vlans", "networks", "services", "allow", "deny"];
 
 fn read_document(files: &mut Files, at: Timestamp, report: &mut Report) -> Option<Ruleset> {
