@@ -138,23 +138,32 @@ pub(super) fn check_id(id: &str) -> Result<(), Fault> {
     ))
 }
 
+/// Candidates that are compared with a mistaken word; more would make a file full of mistakes slow to report.
+const MOST_CANDIDATES: usize = 1_000;
+
 /// The candidate that `word` most likely was meant to be.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     if word.len() > 100 {
         return None;
     }
     let lower = word.to_lowercase();
+    let (letters, first) = (letters(&lower), lower.chars().next().unwrap_or_default());
     let close = |candidate: &str| {
-        let distance = strsim::damerau_levenshtein(&lower, candidate);
-        let is_close = distance <= 1 + candidate.chars().count() / 4 && distance < candidate.chars().count();
+        let farthest = (1 + candidate.chars().count() / 4).min(candidate.chars().count().saturating_sub(1));
+        // One edit changes the length by one and the set of letters by two at most.
+        let is_hopeless = lower.len().abs_diff(candidate.len()) > 4 * farthest
+            || (letters ^ self::letters(candidate)).count_ones() as usize > 2 * farthest;
+        let distance = (!is_hopeless).then(|| strsim::damerau_levenshtein(&lower, candidate))?;
         // Of two as close, the one that begins alike: hands seldom slip on the first letter.
-        is_close.then(|| (distance, !candidate.starts_with(lower.chars().next().unwrap_or_default())))
+        (distance <= farthest).then(|| (distance, !candidate.starts_with(first)))
     };
-    candidates
-        .into_iter()
-        .filter_map(|candidate| Some((close(candidate)?, candidate)))
-        .min()
-        .map(|(_, best)| best)
+    let ranked = candidates.into_iter().take(MOST_CANDIDATES).filter_map(|one| Some((close(one)?, one)));
+    ranked.min().map(|(_, best)| best)
+}
+
+/// The bytes of `text` as a set.
+fn letters(text: &str) -> u128 {
+    text.bytes().fold(0, |set, byte| set | 1 << (byte & 0x7f))
 }
 
 /// `did you mean "x"?` if anything is near, else `otherwise`.
