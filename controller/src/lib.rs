@@ -8,12 +8,22 @@ pub mod ruleset;
 pub mod tables;
 
 pub mod compile;
-
 pub mod simulate;
 
 pub mod counters;
 pub mod digest;
+pub mod state;
 
 pub mod backend;
+pub mod plan;
+pub mod reconcile;
+
+pub mod capture;
+pub mod describe;
+pub mod explain;
+pub mod replay;
 
 pub mod cli;
+
+#[cfg(test)]
+mod samples;
