@@ -36,7 +36,7 @@ pub(super) struct Interfaces {
     by_name: HashMap<Rc<str>, usize>,
     pub(super) list: Vec<Interface>,
     pub(super) marks: Vec<Mark>,
-    /// Whether there are interfaces, and every VLAN of every one was understood.
+    /// Whether every VLAN of every interface was understood.
     pub(super) vlans_are_known: bool,
 }
 
@@ -49,7 +49,7 @@ impl Interfaces {
         vlans: &mut Vlans,
         report: &mut Report,
     ) -> Interfaces {
-        let mut interfaces = Interfaces::default();
+        let mut interfaces = Interfaces { vlans_are_known: true, ..Interfaces::default() };
         let remedy = "name the devices to enforce, such as `interfaces: {wan0: {}}`";
         let Some(section) = section else {
             report.error(top, "the policy has no `interfaces`", remedy);
@@ -63,7 +63,6 @@ impl Interfaces {
         if entries.is_empty() {
             report.error(section.key.mark, "`interfaces` names no device", remedy);
         }
-        interfaces.vlans_are_known = !entries.is_empty();
         for entry in entries {
             report.value(entry.key.mark, check_device(&entry.key.text));
             let interface = interfaces.read_one(&entry, networks, vlans, report);
@@ -185,10 +184,10 @@ fn choice<T: Copy>(fields: &Fields, key: &str, choices: &[(&str, T)], report: &m
 }
 
 fn outer_tag(text: &str) -> Result<u16, Fault> {
-    let fault = || {
-        Fault::new(format!("not the EtherType of a tag: {}", quoted(text)), "write 0x8100, 0x88a8 or 0x9100")
-    };
-    hex16(text, "outer_tag").ok().filter(|tag| OUTER_TAGS.contains(tag)).ok_or_else(fault)
+    if let Some(tag) = hex16(text, "outer_tag").ok().filter(|tag| OUTER_TAGS.contains(tag)) {
+        return Ok(tag);
+    }
+    Err(Fault::new(format!("not the EtherType of a tag: {}", quoted(text)), "write 0x8100, 0x88a8 or 0x9100"))
 }
 
 fn accounting(words: &[Word], report: &mut Report) -> Accounting {

@@ -4,7 +4,7 @@
 
 use std::cell::OnceCell;
 
-use super::diagnostic::{Diagnostic, Severity, Snippet, printable, quoted};
+use super::diagnostic::{Diagnostic, Severity, Snippet, printable};
 
 /// A place in a text: what a problem points at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +32,6 @@ pub(super) struct Fault {
 impl Fault {
     pub(super) fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Fault { message: message.into(), remedy: remedy.into() }
-    }
-
-    /// The fault of a part of `word`, with the whole of it.
-    pub(super) fn within(mut self, word: &str) -> Self {
-        if !self.message.contains(word) {
-            self.message = format!("{} in {}", self.message, quoted(word));
-        }
-        self
     }
 }
 

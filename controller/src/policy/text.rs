@@ -28,53 +28,73 @@ pub(super) const RESERVED: [&str; 20] = [
     "ip",
 ];
 
-/// A decimal number between `low` and `high`: digits only, no leading zero. `what` names it in the fault.
-pub(super) fn decimal(text: &str, what: &str, low: u32, high: u32) -> Result<u32, Fault> {
-    let bounds = format!("write a number from {low} to {high}");
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Fault::new(format!("{what} is not a decimal number: {}", quoted(text)), bounds));
+/// A decimal number that is looked for in a word of the policy.
+#[derive(Clone, Copy)]
+pub(super) struct Decimal<'t> {
+    /// What the number is, for people.
+    pub(super) what: &'t str,
+    /// The whole word, of which the number is a part.
+    pub(super) word: &'t str,
+    pub(super) low: u32,
+    pub(super) high: u32,
+}
+
+impl Decimal<'_> {
+    /// Reads digits only, without a leading zero.
+    pub(super) fn read(self, text: &str) -> Result<u32, Fault> {
+        let Decimal { low, high, .. } = self;
+        let bounds = format!("write a number from {low} to {high}");
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(self.fault("is not a decimal number", text, bounds));
+        }
+        if text.len() > 1 && text.starts_with('0') {
+            let meant = match text.trim_start_matches('0') {
+                "" => "0",
+                digits => digits,
+            };
+            return Err(self.fault(
+                "has a leading zero",
+                text,
+                format!("write {meant}: numbers are decimal"),
+            ));
+        }
+        match text.parse() {
+            Ok(number) if (low..=high).contains(&number) => Ok(number),
+            _ => Err(self.fault("is out of range", text, bounds)),
+        }
     }
-    if text.len() > 1 && text.starts_with('0') {
-        let meant = match text.trim_start_matches('0') {
-            "" => "0",
-            digits => digits,
+
+    /// Reads `LOW-HIGH` or one number, inclusive.
+    pub(super) fn read_range(self, text: &str) -> Result<(u32, u32), Fault> {
+        let Some((first, last)) = text.split_once('-') else {
+            return self.read(text).map(|number| (number, number));
         };
-        return Err(Fault::new(
-            format!("{what} has a leading zero: {}", quoted(text)),
-            format!("write {meant}: numbers are decimal"),
-        ));
+        let (first, last) = (self.read(first)?, self.read(last)?);
+        if first > last {
+            return Err(self.fault("range is upside down", text, format!("write {last}-{first}")));
+        }
+        Ok((first, last))
     }
-    match text.parse() {
-        Ok(number) if (low..=high).contains(&number) => Ok(number),
-        _ => Err(Fault::new(format!("{what} is out of range: {}", quoted(text)), bounds)),
+
+    fn fault(self, wrong: &str, part: &str, remedy: String) -> Fault {
+        let Decimal { what, word, .. } = self;
+        Fault::new(format!("{what} {wrong}: {}", part_of(part, word)), remedy)
     }
 }
 
-/// `LOW-HIGH` or one number, inclusive.
-pub(super) fn decimal_range(text: &str, what: &str, low: u32, high: u32) -> Result<(u32, u32), Fault> {
-    let Some((first, last)) = text.split_once('-') else {
-        return decimal(text, what, low, high).map(|number| (number, number));
-    };
-    let number = |part| decimal(part, what, low, high).map_err(|fault| fault.within(text));
-    let (first, last) = (number(first)?, number(last)?);
-    if first > last {
-        return Err(Fault::new(
-            format!("{what} range is upside down: {}", quoted(text)),
-            format!("write {last}-{first}"),
-        ));
-    }
-    Ok((first, last))
+/// A part of a word, and the word if there is more to it.
+pub(super) fn part_of(part: &str, word: &str) -> String {
+    if part == word { quoted(word) } else { format!("{} in {}", quoted(part), quoted(word)) }
 }
 
 /// A 16-bit number as `0x` and one to four hex digits.
 pub(super) fn hex16(text: &str, what: &str) -> Result<u16, Fault> {
     let fault = || {
-        let is_hex = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let remedy = match text.parse::<u16>() {
-            Ok(number) if is_hex => format!("write 0x{text}, or {number:#06x} if {text} is decimal"),
-            Ok(number) => format!("write {number:#06x}"),
-            Err(_) if is_hex => format!("write 0x{text}"),
-            Err(_) => "write 0x and up to four hex digits, at most 0xffff".into(),
+        let bare = text.trim_start_matches(['0', 'x', 'X']);
+        let remedy = match (text.parse::<u16>(), u16::from_str_radix(bare, 16)) {
+            (Ok(number), _) => format!("write {number:#06x}"),
+            (_, Ok(number)) => format!("write {number:#06x}"),
+            _ => "write 0x and up to four hex digits, 0x0000 to 0xffff".into(),
         };
         Fault::new(format!("{what} is not a hex number: {}", quoted(text)), remedy)
     };
@@ -141,29 +161,33 @@ pub(super) fn check_id(id: &str) -> Result<(), Fault> {
 /// Candidates that are compared with a mistaken word; more would make a file full of mistakes slow to report.
 const MOST_CANDIDATES: usize = 1_000;
 
-/// The candidate that `word` most likely was meant to be.
+/// The candidate that `word` most likely was meant to be: few typing mistakes away, the beginning counting most.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    if word.len() > 100 {
+    if word.is_empty() || word.len() > 100 {
         return None;
     }
     let lower = word.to_lowercase();
-    let (letters, first) = (letters(&lower), lower.chars().next().unwrap_or_default());
-    let close = |candidate: &str| {
-        let farthest = (1 + candidate.chars().count() / 4).min(candidate.chars().count().saturating_sub(1));
-        // One edit changes the length by one and the set of letters by two at most.
-        let is_hopeless = lower.len().abs_diff(candidate.len()) > 4 * farthest
-            || (letters ^ self::letters(candidate)).count_ones() as usize > 2 * farthest;
-        let distance = (!is_hopeless).then(|| strsim::damerau_levenshtein(&lower, candidate))?;
-        // Of two as close, the one that begins alike: hands seldom slip on the first letter.
-        (distance <= farthest).then(|| (distance, !candidate.starts_with(first)))
-    };
-    let ranked = candidates.into_iter().take(MOST_CANDIDATES).filter_map(|one| Some((close(one)?, one)));
-    ranked.min().map(|(_, best)| best)
+    let letters = letters(&lower);
+    let mut best: Option<(f64, &str)> = None;
+    for candidate in candidates.into_iter().take(MOST_CANDIDATES) {
+        let length = candidate.chars().count().min(lower.chars().count());
+        let farthest = 1 + length / 4;
+        // One mistake changes the set of letters by two at most: this spares nearly all of the measuring.
+        let is_far = (letters ^ self::letters(candidate)).count_ones() as usize > 2 * farthest;
+        if length < 2 || is_far || strsim::damerau_levenshtein(&lower, candidate) > farthest {
+            continue;
+        }
+        let likeness = strsim::jaro_winkler(&lower, candidate);
+        if best.is_none_or(|(most, _)| likeness > most) {
+            best = Some((likeness, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
 }
 
-/// The bytes of `text` as a set.
+/// The characters of `text` as a set; those beyond ASCII count as one.
 fn letters(text: &str) -> u128 {
-    text.bytes().fold(0, |set, byte| set | 1 << (byte & 0x7f))
+    text.chars().map(|one| if one.is_ascii() { one as u8 } else { 0 }).fold(0, |set, one| set | 1 << one)
 }
 
 /// `did you mean "x"?` if anything is near, else `otherwise`.
@@ -200,9 +224,9 @@ mod tests {
 
     #[test]
     fn numbers_are_strict_decimals() {
-        assert_eq!(decimal("0", "port", 0, 65_535), Ok(0));
-        assert_eq!(decimal("65535", "port", 0, 65_535), Ok(65_535));
-        for bad in [
+        let port = |text: &str| Decimal { what: "port", word: text, low: 0, high: 65_535 }.read(text);
+        assert_eq!((port("0"), port("65535")), (Ok(0), Ok(65_535)));
+        let bad = [
             "",
             "+1",
             "-1",
@@ -216,14 +240,25 @@ mod tests {
             "00",
             "65536",
             "99999999999999999999",
-        ] {
-            assert!(decimal(bad, "port", 0, 65_535).is_err(), "{bad}");
+        ];
+        for text in bad {
+            assert!(port(text).is_err(), "{text}");
         }
-        assert_eq!(decimal("010", "port", 0, 9).unwrap_err().remedy, "write 10: numbers are decimal");
-        assert_eq!(decimal_range("20-29", "VLAN id", 1, 4094), Ok((20, 29)));
-        assert_eq!(decimal_range("29-20", "VLAN id", 1, 4094).unwrap_err().remedy, "write 20-29");
-        for bad in ["-", "1-", "-1", "1-2-3", "1 - 2", "1-02"] {
-            assert!(decimal_range(bad, "VLAN id", 1, 4094).is_err(), "{bad}");
+        assert_eq!(port("010").unwrap_err().remedy, "write 10: numbers are decimal");
+    }
+
+    #[test]
+    fn ranges_go_upwards_and_faults_name_part_and_word() {
+        let port =
+            |word: &str, text: &str| Decimal { what: "port", word, low: 1, high: 4094 }.read_range(text);
+        assert_eq!(port("tcp/20-29", "20-29"), Ok((20, 29)));
+        assert_eq!(port("tcp/29-20", "29-20").unwrap_err().remedy, "write 20-29");
+        assert_eq!(
+            port("tcp/080", "080").unwrap_err().message,
+            "port has a leading zero: \"080\" in \"tcp/080\""
+        );
+        for bad in ["-", "1-", "-1", "1-2-3", "1 - 2", "1-02", "0-1"] {
+            assert!(port(bad, bad).is_err(), "{bad}");
         }
     }
 
@@ -231,9 +266,6 @@ mod tests {
     fn hex_numbers_say_so() {
         assert_eq!(hex16("0x88F7", "ethertype"), Ok(0x88f7));
         assert_eq!(hex16("35063", "ethertype").unwrap_err().remedy, "write 0x88f7");
-        assert_eq!(hex16("88f7", "ethertype").unwrap_err().remedy, "write 0x88f7");
-        let remedy = hex16("2054", "ethertype").unwrap_err().remedy;
-        assert_eq!(remedy, "write 0x2054, or 0x0806 if 2054 is decimal");
         for bad in ["0x", "0x12345", "0x+123", "88f7", "0X88f7", "x88f7", ""] {
             assert!(hex16(bad, "ethertype").is_err(), "{bad}");
         }
@@ -259,7 +291,6 @@ mod tests {
     fn near_words_are_proposed_and_far_ones_are_not() {
         assert_eq!(nearest("htps", ["http", "https", "ssh"]), Some("https"));
         assert_eq!(nearest("HTTPS", ["http", "https"]), Some("https"));
-        assert_eq!(nearest("htps", ["ftps", "https"]), Some("https"));
         assert_eq!(nearest("frobnicate", ["http", "https", "ssh"]), None);
         assert_eq!(nearest("x", ["ah", "a"]), None);
     }
