@@ -59,6 +59,9 @@ pub enum TcpState {
 impl Service {
     /// Whether this alternative asks for something that a later fragment does not carry.
     pub fn has_layer4_condition(&self) -> bool {
-        self.destination_ports.is_some() || self.source_ports.is_some() || self.icmp.is_some() || self.tcp.is_some()
+        self.destination_ports.is_some()
+            || self.source_ports.is_some()
+            || self.icmp.is_some()
+            || self.tcp.is_some()
     }
 }

@@ -27,7 +27,9 @@ impl VlanRange {
         match (self, id) {
             (VlanRange::Untagged, VlanId::Untagged) => true,
             (VlanRange::Single { low, high }, VlanId::Single(vid)) => (low..=high).contains(&vid),
-            (VlanRange::Stacked { outer, inner }, VlanId::Stacked { outer: o, inner: i }) => outer == o && inner == i,
+            (VlanRange::Stacked { outer, inner }, VlanId::Stacked { outer: o, inner: i }) => {
+                outer == o && inner == i
+            }
             _ => false,
         }
     }

@@ -165,12 +165,16 @@ fn service_of<T: Tables, const FAMILY: usize>(tables: &T, protocol: u8, layer4: 
             tables.word(tables.setting(base + port::TABLE) + index * 2 + new as u32)
         }
         Layer4::Udp { source, destination } => port_class(tables, base + port::WORDS, destination, source),
-        Layer4::Sctp { source, destination } => port_class(tables, base + 2 * port::WORDS, destination, source),
+        Layer4::Sctp { source, destination } => {
+            port_class(tables, base + 2 * port::WORDS, destination, source)
+        }
         Layer4::Icmp { kind, code } => {
             port_class(tables, base + 3 * port::WORDS, (kind as u16) << 8 | code as u16, 0)
         }
         Layer4::Other => entry(tables, setting::PROTOCOLS, FAMILY as u32 * 512 + protocol as u32),
-        Layer4::LaterFragment => entry(tables, setting::PROTOCOLS, FAMILY as u32 * 512 + 256 + protocol as u32),
+        Layer4::LaterFragment => {
+            entry(tables, setting::PROTOCOLS, FAMILY as u32 * 512 + 256 + protocol as u32)
+        }
     };
     ServiceClass(class)
 }
@@ -199,7 +203,8 @@ pub fn decide_ip<T: Tables>(
     destination: AddressClass,
     service: ServiceClass,
 ) -> Decision {
-    let packet = Packet { zone: zone.index, source: source.0, destination: destination.0, service: service.0 };
+    let packet =
+        Packet { zone: zone.index, source: source.0, destination: destination.0, service: service.0 };
     let mut best = u32::MAX;
     if tables.setting(setting::SOURCE_CLASSES) == 0 {
         best = first_rule::<T, 0>(tables, packet);

@@ -1,0 +1,22 @@
+//! The XDP backend: one program a generation and interface, over frozen maps of its own and the shared counters.
+//!
+//! Promises: nothing is pinned while a program is made, so a killed process leaves nothing behind; every map that the
+//! program reads is frozen before it is loaded. Needs Linux 5.18 and the rights of root (CAP_BPF, CAP_NET_ADMIN,
+//! CAP_PERFMON).
+
+mod counters;
+mod device;
+mod enforcer;
+mod ethtool;
+pub mod info;
+pub mod maps;
+mod namespace;
+mod object;
+mod observe;
+mod offload;
+mod pins;
+pub mod program;
+pub mod sys;
+
+pub use enforcer::{Prepared, Xdp};
+pub use namespace::current as namespace;

@@ -1,0 +1,244 @@
+//! The compiler: ruleset to tables image.
+//!
+//! Promises: pure (no clock, no I/O, no chance), the same ruleset gives the same bytes; exact (nested and overlapping
+//! sets, ranges, `deny` over `allow`, the first rule in file order); bounded (an image that would pass the budget is an
+//! error that names the rules behind it, never a slower program). Refuses to trade exactness for size.
+//!
+//! Addresses, services and VLANs become equivalence classes here, so that the kernel only reads arrays. See
+//! `compile/bands.rs` for how products of classes are kept small, and `perimeter_classifier::tables` for how they are read.
+
+mod bands;
+mod ethers;
+mod groups;
+mod partition;
+mod rows;
+mod services;
+mod sets;
+mod sides;
+mod trie;
+mod words;
+mod zones;
+
+use perimeter_classifier::abi::{SETTINGS, setting};
+use thiserror::Error;
+
+use crate::ruleset::{AddressSet, Fragments, Interface, IpOptions, Oversize, Rule, Ruleset};
+use crate::tables::Image;
+use bands::Scheme;
+use groups::{Condition, IpRule};
+use services::Services;
+use sets::{SetId, Sets};
+use sides::Side;
+use words::Words;
+use zones::Zones;
+
+/// What an image may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Words of four bytes; at most [`Budget::MAX`]'s.
+    pub words: usize,
+}
+
+impl Budget {
+    /// 256 MiB, the limit of one image.
+    pub const MAX: Budget = Budget { words: words::MAX_WORDS };
+}
+
+/// A scheme is good enough below this many words (32 MiB): a finer one would only cost reads.
+const GOOD_WORDS: usize = 1 << 23;
+
+/// A policy too large to be enforced at line rate.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "interface {interface}: the tables would take more than {} MiB; most of it is due to {}; narrow these rules or \
+     spread them over interfaces",
+    words / (1 << 18),
+    rules.join(", ")
+)]
+pub struct OverBudget {
+    pub interface: String,
+    pub words: usize,
+    /// The ids of the rules that cost most, at most five, dearest first.
+    pub rules: Vec<String>,
+}
+
+/// Compiles what `ruleset` says about one of its interfaces.
+///
+/// # Errors
+/// [`OverBudget`] when the image would pass [`Budget::MAX`].
+pub fn compile(ruleset: &Ruleset, interface: usize) -> Result<Image, OverBudget> {
+    compile_within(ruleset, interface, Budget::MAX)
+}
+
+/// [`compile`] within a budget of the caller's.
+///
+/// # Errors
+/// [`OverBudget`] when the image would pass it.
+pub fn compile_within(ruleset: &Ruleset, interface: usize, budget: Budget) -> Result<Image, OverBudget> {
+    let settings_of = &ruleset.interfaces[interface];
+    let over = |rules: Vec<u32>| OverBudget {
+        interface: settings_of.name.clone(),
+        words: budget.words,
+        rules: rules.iter().take(5).map(|&rule| ruleset.rules[rule as usize].id.clone()).collect(),
+    };
+    let rules = || (0..).zip(&ruleset.rules).filter(|(_, rule)| rule.interfaces.contains(&interface));
+
+    let mut words = Words::new(budget.words);
+    let mut settings = settings_of_interface(settings_of, ruleset);
+    let mut zones = Zones::new(ruleset, settings_of, rules().map(|(_, rule)| rule));
+    zones.place(&mut words, &mut settings);
+    let mut services = Services::new(rules().map(|(_, rule)| rule));
+    services.place(&mut words, &mut settings).map_err(|many| over(by_ports(rules(), many.protocol)))?;
+    ethers::place(rules(), &mut zones, &mut words, &mut settings);
+    settings[setting::RULE_SLOTS] = words.put(&vec![0; ruleset.rules.len()]);
+    let (ip_rules, conditions) = groups::ip_rules(rules(), &mut services, &mut zones);
+
+    let base = Base {
+        words,
+        settings,
+        zones: &zones,
+        services: &services,
+        rules: &ip_rules,
+        conditions: &conditions,
+    };
+    let good = GOOD_WORDS.max(base.words.len() * 2);
+    let mut smallest: Option<Image> = None;
+    let mut dearest = Vec::new();
+    for scheme in Scheme::ALL {
+        match base.build(scheme) {
+            Ok(image) if image.words.len() <= good => return Ok(image),
+            Ok(image) if smallest.as_ref().is_some_and(|known| known.words.len() <= image.words.len()) => {}
+            Ok(image) => smallest = Some(image),
+            Err(rules) => dearest = rules,
+        }
+    }
+    smallest.ok_or_else(|| over(if dearest.is_empty() { by_size(rules()) } else { dearest }))
+}
+
+/// What every scheme starts from.
+struct Base<'a> {
+    words: Words,
+    settings: [u32; SETTINGS],
+    zones: &'a Zones,
+    services: &'a Services,
+    rules: &'a [IpRule],
+    conditions: &'a [Condition],
+}
+
+impl Base<'_> {
+    /// The image under one scheme, or the rules that make it too large (none named: the sum of all).
+    fn build(&self, scheme: Scheme) -> Result<Image, Vec<u32>> {
+        let (mut words, mut settings) = (self.words.clone(), self.settings);
+        let groups = groups::spread(self.rules, self.conditions, scheme);
+        let mut parts: Vec<Sets> = groups.iter().map(|group| Sets::new(group.len())).collect();
+        let sources = sides::side(&groups, &mut parts, |part| &part.from, &self.zones.sources);
+        let destinations = sides::side(&groups, &mut parts, |part| &part.to, &[]);
+
+        let (source_classes, source_records) = by_group(&sources, groups.len());
+        let (destination_classes, destination_records) = by_group(&destinations, groups.len());
+        for (number, group) in groups.iter().enumerate() {
+            let input = rows::Input {
+                group,
+                conditions: self.conditions,
+                zones: self.zones,
+                services: self.services.classes(),
+                sources: &source_classes[number],
+                destinations: &destination_classes[number],
+            };
+            let record = &mut settings[rows::record_at(number)..rows::record_at(number + 1)];
+            rows::place(&input, &mut parts[number], &mut words, record).map_err(|large| large.rules)?;
+        }
+        if groups.len() > 1 {
+            settings[setting::SOURCE_CLASSES] = words.put(&source_records);
+            settings[setting::DESTINATION_CLASSES] = words.put(&destination_records);
+        }
+        settings[setting::GROUP_COUNT] = groups.len() as u32;
+        self.place_tries(&sources, &destinations, &mut words, &mut settings);
+        if words.is_over() {
+            return Err(Vec::new());
+        }
+        let mut words = words.into_words();
+        words.shrink_to_fit();
+        Ok(Image { settings, words })
+    }
+
+    fn place_tries(
+        &self,
+        sources: &Side,
+        destinations: &Side,
+        words: &mut Words,
+        settings: &mut [u32; SETTINGS],
+    ) {
+        let mut tries = trie::Tries::default();
+        for side in [sources, destinations] {
+            tries.add(&side.v4, 32);
+            tries.add(&side.v6, 128);
+        }
+        let placed = tries.place(words);
+        let at = [setting::SOURCE_V4, setting::SOURCE_V6, setting::DESTINATION_V4, setting::DESTINATION_V6];
+        for (at, root) in at.into_iter().zip(placed.roots) {
+            settings[at] = root;
+        }
+        settings[setting::COMPRESSED] = u32::from(placed.compressed);
+        if settings[setting::HAS_SOURCES] == 1 {
+            let stride = sources.speakers.len().div_ceil(32);
+            let mut bits = vec![0u32; stride * self.zones.sources.len()];
+            for (class, sets) in sources.speakers.iter().enumerate() {
+                for &set in sets {
+                    bits[set as usize * stride + class / 32] |= 1 << (class % 32);
+                }
+            }
+            settings[setting::SPEAKERS] = words.put(&bits);
+            settings[setting::SPEAKERS_STRIDE] = stride as u32;
+        }
+    }
+}
+
+/// For each group its classes, and for each class of the side the record (mask of groups, class in each group). With
+/// one group the classes of the side are the group's, and there is no record to read.
+fn by_group(side: &Side, groups: usize) -> (Vec<Vec<SetId>>, Vec<u32>) {
+    if groups == 1 {
+        return (vec![side.classes.iter().map(|class| class[0]).collect()], Vec::new());
+    }
+    let mut local: Vec<_> = (0..groups).map(|_| partition::Interner::starting_with(sets::EMPTY)).collect();
+    let mut records = Vec::with_capacity(side.classes.len() * (groups + 1));
+    for class in &side.classes {
+        let numbers: Vec<u32> = class.iter().zip(&mut local).map(|(&set, local)| local.number(set)).collect();
+        let mask = (0..)
+            .zip(&numbers)
+            .filter(|(_, number)| **number != 0)
+            .fold(0, |mask, (at, _)| mask | 1u32 << at);
+        records.push(mask);
+        records.extend(numbers);
+    }
+    (local.iter().map(|local| local.values().to_vec()).collect(), records)
+}
+
+fn settings_of_interface(interface: &Interface, ruleset: &Ruleset) -> [u32; SETTINGS] {
+    let mut settings = [0; SETTINGS];
+    settings[setting::OUTER_TAG] = interface.outer_tag.into();
+    settings[setting::OVERSIZE_DROP] = u32::from(interface.oversize == Oversize::Drop);
+    settings[setting::FRAGMENTS_STATELESS] = u32::from(interface.fragments == Fragments::Stateless);
+    settings[setting::IP_OPTIONS_PASS] = u32::from(interface.ip_options == IpOptions::Pass);
+    let denies = ruleset.rules.iter().filter(|rule| rule.action == crate::ruleset::Action::Deny);
+    settings[setting::DENY_RULES] = denies.count() as u32;
+    settings
+}
+
+/// Rules by how many ranges of addresses they have, most first.
+fn by_size<'a>(rules: impl Iterator<Item = (u32, &'a Rule)>) -> Vec<u32> {
+    let ranges = |set: &AddressSet| set.v4().len() + set.v6().len();
+    let mut sizes: Vec<(usize, u32)> =
+        rules.map(|(index, rule)| (ranges(&rule.from) + ranges(&rule.to), index)).collect();
+    sizes.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    sizes.into_iter().map(|(_, index)| index).collect()
+}
+
+/// Rules by how many port conditions they have on a protocol, most first.
+fn by_ports<'a>(rules: impl Iterator<Item = (u32, &'a Rule)>, protocol: u8) -> Vec<u32> {
+    let ports =
+        |rule: &Rule| rule.services.iter().filter(|service| service.protocol == Some(protocol)).count();
+    let mut sizes: Vec<(usize, u32)> = rules.map(|(index, rule)| (ports(rule), index)).collect();
+    sizes.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    sizes.into_iter().map(|(_, index)| index).collect()
+}

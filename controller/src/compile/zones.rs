@@ -1,0 +1,177 @@
+//! VLAN stacks to zones: stacks of one zone have the same MTU, the same sources and the same rules.
+
+use perimeter_classifier::abi::{SETTINGS, setting, zone};
+
+use super::partition::{Interner, Pieces, partition, rename};
+use super::sets::Sets;
+use super::words::Words;
+use crate::ruleset::{AddressSet, Interface, Rule, Ruleset, VlanId, VlanRange};
+
+/// What distinguishes zones.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Zone {
+    mtu: u32,
+    /// Number of a set of sources.
+    sources: Option<u32>,
+    /// Numbers of the VLAN lists (see [`Zones::lists`]) that hold here, ascending.
+    lists: Vec<u32>,
+}
+
+/// The zones of an interface, and which VLAN lists of the rules hold in each.
+pub(super) struct Zones {
+    zones: Vec<Zone>,
+    /// VLAN number line to zone plus one, 0 where not allowed.
+    stacks: Pieces<u32>,
+    /// The distinct `vlans` of rules.
+    lists: Interner<Vec<VlanRange>>,
+    /// The distinct sets of sources.
+    pub(super) sources: Vec<AddressSet>,
+}
+
+impl Zones {
+    /// The zones of `interface` under `rules`.
+    pub(super) fn new<'a>(
+        ruleset: &Ruleset,
+        interface: &Interface,
+        rules: impl Iterator<Item = &'a Rule>,
+    ) -> Self {
+        let mut lists = Interner::new();
+        rules.filter_map(|rule| rule.vlans.clone()).for_each(|list| {
+            lists.number(list);
+        });
+        let mut sources = Interner::new();
+        let own = interface.sources.clone().map(|set| sources.number(set));
+        let named: Vec<(Option<u32>, u32)> = ruleset
+            .vlans
+            .iter()
+            .map(|vlan| {
+                let speakers = vlan.sources.clone().map(|set| sources.number(set));
+                (speakers.or(own), vlan.mtu.unwrap_or(interface.mtu))
+            })
+            .collect();
+
+        let (allowed, first_list) = (named.len() as u32, named.len() as u32 + 1);
+        let mut sets = Sets::new(first_list as usize + lists.len());
+        let pieces = partition(&mut sets, lines(ruleset, interface, &lists).into_iter());
+        let mut zones = Interner::new();
+        let stacks = rename(&pieces, |set| {
+            let members = sets.members(set);
+            if !members.contains(&allowed) {
+                return 0;
+            }
+            let name = members.first().filter(|&&member| member < allowed);
+            let (sources, mtu) = name.map_or((own, interface.mtu), |&name| named[name as usize]);
+            let lists = members.iter().filter(|&&m| m >= first_list).map(|m| m - first_list).collect();
+            zones.number(Zone { mtu, sources, lists }) + 1
+        });
+        Zones { zones: zones.values().to_vec(), stacks, lists, sources: sources.values().to_vec() }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.zones.len()
+    }
+
+    /// Whether a rule's VLAN condition holds in a zone.
+    pub(super) fn holds(&self, zone: usize, list: Option<u32>) -> bool {
+        list.is_none_or(|list| self.zones[zone].lists.binary_search(&list).is_ok())
+    }
+
+    /// The number of a rule's VLAN list; `None` where the rule holds in every zone.
+    pub(super) fn list_of(&mut self, rule: &Rule) -> Option<u32> {
+        let list = self.lists.number(rule.vlans.clone()?);
+        let everywhere = (0..self.count()).all(|zone| self.holds(zone, Some(list)));
+        (!everywhere).then_some(list)
+    }
+
+    /// Lays the zone tables out.
+    pub(super) fn place(&self, words: &mut Words, settings: &mut [u32; SETTINGS]) {
+        settings[setting::ZONE_UNTAGGED] = self.stacks[0].1;
+        let line = |from: u128| -> Vec<u32> { (from..from + 4096).map(|number| self.at(number)).collect() };
+        let singles = {
+            let mut singles = line(0);
+            singles[0] = 0;
+            singles
+        };
+        if singles.iter().any(|&zone| zone != 0) {
+            settings[setting::ZONES_SINGLE] = words.put(&singles);
+        }
+        let mut outers = vec![0u32; 4096];
+        for outer in self.stacked_outers() {
+            let inners = line(stacked(outer, 0));
+            let pages: Vec<u32> = inners.chunks(64).map(|page| words.put_shared(page)).collect();
+            outers[usize::from(outer)] = words.put_shared(&pages);
+        }
+        if outers.iter().any(|&pages| pages != 0) {
+            settings[setting::ZONES_STACKED] = words.put(&outers);
+        }
+        let mut records = Vec::new();
+        for known in &self.zones {
+            let mut record = [0; zone::WORDS as usize];
+            record[zone::MTU as usize] = known.mtu;
+            record[zone::SOURCES as usize] = known.sources.map_or(0, |set| set + 1);
+            records.extend(record);
+        }
+        settings[setting::ZONES] = words.put(&records);
+        settings[setting::HAS_SOURCES] = u32::from(self.zones.iter().any(|known| known.sources.is_some()));
+    }
+
+    /// The outer VIDs of stacked pairs that are allowed; every pair is a piece of its own or the end of one.
+    fn stacked_outers(&self) -> Vec<u16> {
+        let allowed = self.stacks.iter().filter(|piece| piece.0 >= 4096 && piece.1 != 0);
+        let mut outers: Vec<u16> = allowed.map(|piece| (piece.0 / 4096 - 1) as u16).collect();
+        outers.dedup();
+        outers
+    }
+
+    fn at(&self, number: u128) -> u32 {
+        self.stacks[self.stacks.partition_point(|piece| piece.0 <= number) - 1].1
+    }
+}
+
+/// The VLAN number line: untagged is 0, a single tag its VID, stacked tags follow.
+fn number(id: VlanId) -> u128 {
+    match id {
+        VlanId::Untagged => 0,
+        VlanId::Single(vid) => vid.into(),
+        VlanId::Stacked { outer, inner } => stacked(outer, inner),
+    }
+}
+
+fn stacked(outer: u16, inner: u16) -> u128 {
+    4096 + u128::from(outer) * 4096 + u128::from(inner)
+}
+
+fn span(range: VlanRange) -> (u128, u128) {
+    match range {
+        VlanRange::Untagged => (0, 0),
+        VlanRange::Single { low, high } => (low.into(), high.into()),
+        VlanRange::Stacked { outer, inner } => (stacked(outer, inner), stacked(outer, inner)),
+    }
+}
+
+/// Members of the partition: named VLANs, then the interface's own list, then the rules' lists.
+fn lines(
+    ruleset: &Ruleset,
+    interface: &Interface,
+    lists: &Interner<Vec<VlanRange>>,
+) -> Vec<(u32, (u128, u128))> {
+    let mut lines = Vec::new();
+    for vlan in &ruleset.vlans {
+        lines.push(vec![(number(vlan.id), number(vlan.id))]);
+    }
+    lines.push(interface.vlans.iter().map(|entry| span(entry.range)).collect());
+    lines.extend(lists.values().iter().map(|list| list.iter().map(|&range| span(range)).collect()));
+    let disjoint = |(member, mut spans): (usize, Vec<(u128, u128)>)| {
+        // Ranges of one list may overlap as written; the partition wants them apart.
+        spans.sort_unstable();
+        let mut apart: Vec<(u128, u128)> = Vec::new();
+        for (low, high) in spans {
+            match apart.last_mut() {
+                Some(last) if low <= last.1 => last.1 = last.1.max(high),
+                _ => apart.push((low, high)),
+            }
+        }
+        apart.into_iter().map(move |span| (member as u32, span))
+    };
+    lines.into_iter().enumerate().flat_map(disjoint).collect()
+}
