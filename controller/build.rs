@@ -99,7 +99,8 @@ fn toolchain(target: &str) -> Result<Toolchain> {
 
 /// Whether rustup's nightly can build `core` itself.
 fn nightly_has_source() -> bool {
-    let Ok(sysroot) = Command::new("rustup").args(["run", "nightly", "rustc", "--print", "sysroot"]).output() else {
+    let Ok(sysroot) = Command::new("rustup").args(["run", "nightly", "rustc", "--print", "sysroot"]).output()
+    else {
         return false;
     };
     let root = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());

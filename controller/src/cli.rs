@@ -3,7 +3,10 @@
 //! Promises: results go to standard output, errors to standard error, one line first; exit 0 done, 1 error, 2 a negative
 //! answer. Nothing else in the crate prints, and nothing imports this module but `main`.
 
-use std::io::Write;
+mod check;
+mod policy_file;
+
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -12,12 +15,27 @@ use clap::{Parser, Subcommand};
 pub struct Env<'a> {
     pub out: &'a mut dyn Write,
     pub err: &'a mut dyn Write,
+    /// Where the answer to a question comes from.
+    pub input: &'a mut dyn BufRead,
     /// Whether standard output and standard error take colour (a terminal, and no `NO_COLOR`).
     pub colour_out: bool,
     pub colour_err: bool,
     /// Whether a person can be asked: standard input is a terminal.
     pub interactive: bool,
     pub now: jiff::Timestamp,
+    /// Who runs the command, for the record: the login name behind `sudo`, else the user, else the user id.
+    pub who: String,
+}
+
+impl Env<'_> {
+    /// Asks a question that only the whole word `yes` affirms.
+    pub fn ask(&mut self, question: &str) -> std::io::Result<bool> {
+        write!(self.err, "{question} Only \"yes\" is taken as yes: ")?;
+        self.err.flush()?;
+        let mut answer = String::new();
+        self.input.read_line(&mut answer)?;
+        Ok(answer.trim() == "yes")
+    }
 }
 
 /// How a command ended, where it did not fail.
@@ -31,9 +49,12 @@ pub enum Exit {
     Reported,
 }
 
-/// perimeter enforces a network allow-list in the kernel.
+/// perimeter enforces a network allow-list in the kernel
+///
+/// A policy is one YAML file: the interfaces to guard and what may enter there. Everything else is dropped and counted
+/// under its own reason. Nothing keeps running: the kernel enforces on its own.
 #[derive(Parser, Debug)]
-#[command(name = "perimeter", version)]
+#[command(name = "perimeter", version, after_help = WORKFLOW)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -41,14 +62,27 @@ pub struct Cli {
     pub global: Global,
 }
 
+const WORKFLOW: &str = "\
+The usual way:
+  perimeter check gateway.yaml           is the policy right?
+  perimeter plan gateway.yaml            what would change in the kernel?
+  perimeter apply gateway.yaml           change it, after asking
+  perimeter status                       what is enforced now?
+  perimeter counters                     what has it passed and dropped?
+  perimeter detach                       stop enforcing
+
+Exit status: 0 done, allowed, in sync; 1 error; 2 a negative answer (differences, denied, drift).";
+
 /// Options of every command.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Global {
     /// Where generations, policies and records are kept
-    #[arg(long, global = true, env = "PERIMETER_STATE_DIR", default_value = "/var/lib/perimeter")]
+    #[arg(long, global = true, value_name = "DIR", env = "PERIMETER_STATE_DIR", hide_env_values = true)]
+    #[arg(default_value = "/var/lib/perimeter")]
     pub state_dir: PathBuf,
-    /// Where the kernel objects are pinned
-    #[arg(long, global = true, env = "PERIMETER_BPFFS", default_value = "/sys/fs/bpf/perimeter")]
+    /// Where the kernel objects are pinned; must lie on a bpf file system
+    #[arg(long, global = true, value_name = "DIR", env = "PERIMETER_BPFFS", hide_env_values = true)]
+    #[arg(default_value = "/sys/fs/bpf/perimeter")]
     pub bpffs: PathBuf,
     /// Say the whole chain of causes of an error
     #[arg(long, short, global = true)]
@@ -56,9 +90,13 @@ pub struct Global {
 }
 
 #[derive(Subcommand, Debug)]
-pub enum Command {}
+pub enum Command {
+    Check(check::CheckArgs),
+}
 
 /// Carries out one command.
-pub fn run(cli: Cli, _env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    match cli.command {}
+pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
+    match cli.command {
+        Command::Check(args) => check::run(&args, env),
+    }
 }

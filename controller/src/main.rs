@@ -7,17 +7,22 @@ use clap::Parser;
 use perimeter::cli::{self, Cli, Env, Exit};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => return usage(&message),
+    };
     let verbose = cli.global.verbose;
     let colour = std::env::var_os("NO_COLOR").is_none();
     let (mut out, mut err) = (io::BufWriter::new(io::stdout().lock()), io::stderr().lock());
     let mut env = Env {
         out: &mut out,
         err: &mut err,
+        input: &mut io::stdin().lock(),
         colour_out: colour && io::stdout().is_terminal(),
         colour_err: colour && io::stderr().is_terminal(),
         interactive: io::stdin().is_terminal(),
         now: jiff::Timestamp::now(),
+        who: who(),
     };
     let result = cli::run(cli, &mut env).and_then(|exit| {
         env.out.flush()?;
@@ -29,9 +34,26 @@ fn main() -> ExitCode {
         Ok(Exit::Negative) => ExitCode::from(2),
         Err(error) => {
             let _ = out.flush();
-            let text = if verbose { format!("{error:?}") } else { format!("{error:#}") };
+            let text = if verbose { causes(&error) } else { error.to_string() };
             let _ = writeln!(err, "perimeter: {text}");
             ExitCode::from(1)
         }
     }
+}
+
+/// Help and version are answers; a wrong argument is an error, and errors exit with 1 (clap would say 2).
+fn usage(message: &clap::Error) -> ExitCode {
+    let _ = message.print();
+    if message.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}
+
+/// An error and, below it, what caused it.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
+}
+
+fn who() -> String {
+    let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
+    let id = || format!("uid {}", rustix::process::getuid().as_raw());
+    name("SUDO_USER").or_else(|| name("LOGNAME")).or_else(|| name("USER")).unwrap_or_else(id)
 }

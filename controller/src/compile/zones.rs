@@ -95,16 +95,12 @@ impl Zones {
         if singles.iter().any(|&zone| zone != 0) {
             settings[setting::ZONES_SINGLE] = words.put(&singles);
         }
-        let outers: Vec<u32> = (0..4096u128)
-            .map(|outer| {
-                let inners = line(stacked(outer as u16, 0));
-                if inners.iter().all(|&zone| zone == 0) {
-                    return 0;
-                }
-                let pages: Vec<u32> = inners.chunks(64).map(|page| words.put_shared(page)).collect();
-                words.put_shared(&pages)
-            })
-            .collect();
+        let mut outers = vec![0u32; 4096];
+        for outer in self.stacked_outers() {
+            let inners = line(stacked(outer, 0));
+            let pages: Vec<u32> = inners.chunks(64).map(|page| words.put_shared(page)).collect();
+            outers[usize::from(outer)] = words.put_shared(&pages);
+        }
         if outers.iter().any(|&pages| pages != 0) {
             settings[setting::ZONES_STACKED] = words.put(&outers);
         }
@@ -117,6 +113,14 @@ impl Zones {
         }
         settings[setting::ZONES] = words.put(&records);
         settings[setting::HAS_SOURCES] = u32::from(self.zones.iter().any(|known| known.sources.is_some()));
+    }
+
+    /// The outer VIDs of stacked pairs that are allowed; every pair is a piece of its own or the end of one.
+    fn stacked_outers(&self) -> Vec<u16> {
+        let allowed = self.stacks.iter().filter(|piece| piece.0 >= 4096 && piece.1 != 0);
+        let mut outers: Vec<u16> = allowed.map(|piece| (piece.0 / 4096 - 1) as u16).collect();
+        outers.dedup();
+        outers
     }
 
     fn at(&self, number: u128) -> u32 {

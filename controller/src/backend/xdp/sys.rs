@@ -15,6 +15,10 @@ use aya_obj::generated::{
     bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_info, bpf_map_type, bpf_prog_info, bpf_prog_type,
 };
 
+mod links;
+
+pub use links::{LinkInfo, XdpPath, link_create, link_detach, link_info, link_update};
+
 /// What a map is made of; its keys have four bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct MapSpec<'a> {
@@ -256,7 +260,8 @@ unsafe fn object_info<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()>
 /// Every pointer in `attr` that `cmd` uses is valid for the length that goes with it.
 unsafe fn call(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
     // SAFETY: `attr` is a whole `bpf_attr`; the caller answers for the pointers in it.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, cmd as libc::c_int, &raw mut *attr, size_of::<bpf_attr>()) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, cmd as libc::c_int, &raw mut *attr, size_of::<bpf_attr>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }
 

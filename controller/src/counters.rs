@@ -1,0 +1,137 @@
+//! Which counter slot belongs to what, and what the counters add up to.
+//!
+//! Promises: a slot belongs to one (interface, verdict, rule or reason) for as long as the counters are pinned, across
+//! every apply; received = passed + dropped + would_drop, because every frame is counted in exactly one slot. Pure: the
+//! maps are read and written by `backend`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
+use perimeter_classifier::verdict::DropReason;
+use serde::Serialize;
+
+use crate::ruleset::{Action, Ruleset};
+
+mod report;
+
+pub use report::{InterfaceCounters, ReasonCount, RuleCount, Total, report};
+
+/// What happened to the frames that a slot counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Pass,
+    Drop,
+    /// Shadow mode: passed, and would have been dropped.
+    WouldDrop,
+}
+
+/// What the frames of a slot are credited to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    Rule(Action, String),
+    Reason(DropReason),
+}
+
+/// What one slot counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Series {
+    pub interface: String,
+    pub outcome: Outcome,
+    pub subject: Subject,
+}
+
+/// Slot 0 is never given away: a frame counted there was credited to a rule of another interface, which is a defect.
+pub const FIRST_SLOT: u32 = 1;
+
+/// Which slot counts which series.
+pub type Slots = BTreeMap<Series, u32>;
+
+/// The slots that one interface of a ruleset counts in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// By rule index; 0 for a rule that is not on this interface.
+    pub rules: Vec<u32>,
+    /// By discriminant of the reason.
+    pub reasons: [u32; DropReason::ALL.len()],
+}
+
+/// There is no room for the series of a policy.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the {COUNTER_SLOTS} counter slots are used up: {wanted} more are needed{}", remedy(.unused))]
+pub struct Full {
+    pub wanted: usize,
+    /// Rule ids that hold slots and that no enforced generation uses, in alphabetical order.
+    pub unused: Vec<String>,
+}
+
+fn remedy(unused: &[String]) -> String {
+    match unused {
+        [] => "; use fewer rules or interfaces".to_owned(),
+        ids => format!(
+            "; no enforced policy uses {}{}, whose counts end with `perimeter detach`",
+            ids[..ids.len().min(5)].join(", "),
+            if ids.len() > 5 { format!(" and {} others", ids.len() - 5) } else { String::new() }
+        ),
+    }
+}
+
+/// Every series that one interface of a ruleset counts, the reasons first.
+pub fn series(ruleset: &Ruleset, index: usize) -> Vec<Series> {
+    let interface = &ruleset.interfaces[index];
+    let dropped = if interface.enforce { Outcome::Drop } else { Outcome::WouldDrop };
+    let one = |outcome, subject| Series { interface: interface.name.clone(), outcome, subject };
+    let reasons = DropReason::ALL.into_iter().map(|reason| one(dropped, Subject::Reason(reason)));
+    let rules = ruleset.rules.iter().filter(|rule| rule.interfaces.contains(&index)).map(|rule| {
+        let outcome = if rule.action == Action::Allow { Outcome::Pass } else { dropped };
+        one(outcome, Subject::Rule(rule.action, rule.id.clone()))
+    });
+    reasons.chain(rules).collect()
+}
+
+/// Gives every series of `wanted` that has no slot the lowest free one. Returns the new ones only.
+pub fn allocate(taken: &Slots, wanted: &[Series]) -> Result<Slots, Full> {
+    let used: BTreeSet<u32> = taken.values().copied().collect();
+    let mut free = (FIRST_SLOT..COUNTER_SLOTS).filter(|slot| !used.contains(slot));
+    let missing: BTreeSet<&Series> = wanted.iter().filter(|series| !taken.contains_key(series)).collect();
+    let given: Slots =
+        missing.iter().zip(&mut free).map(|(series, slot)| ((*series).clone(), slot)).collect();
+    match missing.len() - given.len() {
+        0 => Ok(given),
+        lacking => Err(Full { wanted: lacking, unused: unused(taken, wanted) }),
+    }
+}
+
+fn unused(taken: &Slots, wanted: &[Series]) -> Vec<String> {
+    let wanted: BTreeSet<&Series> = wanted.iter().collect();
+    let ids =
+        taken.keys().filter(|series| !wanted.contains(series)).filter_map(|series| match &series.subject {
+            Subject::Rule(_, id) => Some(id.clone()),
+            Subject::Reason(_) => None,
+        });
+    ids.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The slots of one interface, in the order in which the program looks them up. Every series must have its slot.
+pub fn bind(slots: &Slots, ruleset: &Ruleset, index: usize) -> Binding {
+    let interface = &ruleset.interfaces[index];
+    let dropped = if interface.enforce { Outcome::Drop } else { Outcome::WouldDrop };
+    let slot = |outcome, subject| {
+        slots.get(&Series { interface: interface.name.clone(), outcome, subject }).copied().unwrap_or(0)
+    };
+    let rules = ruleset.rules.iter().map(|rule| {
+        let outcome = if rule.action == Action::Allow { Outcome::Pass } else { dropped };
+        slot(outcome, Subject::Rule(rule.action, rule.id.clone()))
+    });
+    let mut reasons = [0; DropReason::ALL.len()];
+    for reason in DropReason::ALL {
+        reasons[reason as usize] = slot(dropped, Subject::Reason(reason));
+    }
+    Binding { rules: rules.collect(), reasons }
+}
+
+/// What every slot has counted, summed over the CPUs, by series.
+pub type Counts = BTreeMap<Series, Counter>;
+
+#[cfg(test)]
+mod tests;
