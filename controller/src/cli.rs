@@ -5,6 +5,7 @@
 
 mod check;
 mod policy_file;
+mod schema;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -92,11 +93,13 @@ pub struct Global {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     Check(check::CheckArgs),
+    Schema(schema::Args),
 }
 
 /// Carries out one command.
 pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Check(args) => check::run(&args, env),
+        Command::Schema(args) => schema::run(&args, env),
     }
 }
