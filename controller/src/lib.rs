@@ -3,6 +3,7 @@
 //! Data flows one way: YAML text -> policy -> ruleset -> tables image -> plan -> apply -> observe. Modules are listed in
 //! that order; none imports one below it.
 
+pub mod policy;
 pub mod ruleset;
 pub mod tables;
 
