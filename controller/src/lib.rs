@@ -8,7 +8,6 @@ pub mod ruleset;
 pub mod tables;
 
 pub mod compile;
-
 pub mod simulate;
 
 pub mod counters;
@@ -19,6 +18,11 @@ pub mod backend;
 pub mod plan;
 pub mod reconcile;
 pub mod status;
+
+pub mod capture;
+pub mod describe;
+pub mod explain;
+pub mod replay;
 
 pub mod cli;
 
