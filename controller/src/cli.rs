@@ -3,6 +3,9 @@
 //! Promises: results go to standard output, errors to standard error, one line first; exit 0 done, 1 error, 2 a negative
 //! answer. Nothing else in the crate prints, and nothing imports this module but `main`.
 
+mod check;
+mod policy_file;
+
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
@@ -87,9 +90,13 @@ pub struct Global {
 }
 
 #[derive(Subcommand, Debug)]
-pub enum Command {}
+pub enum Command {
+    Check(check::CheckArgs),
+}
 
 /// Carries out one command.
-pub fn run(cli: Cli, _env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    match cli.command {}
+pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
+    match cli.command {
+        Command::Check(args) => check::run(&args, env),
+    }
 }

@@ -3,16 +3,27 @@
 //! Data flows one way: YAML text -> policy -> ruleset -> tables image -> plan -> apply -> observe. Modules are listed in
 //! that order; none imports one below it.
 
+pub mod policy;
 pub mod ruleset;
 pub mod tables;
 
 pub mod compile;
-
 pub mod simulate;
 
 pub mod counters;
 pub mod digest;
+pub mod state;
 
 pub mod backend;
+pub mod plan;
+pub mod reconcile;
+
+pub mod capture;
+pub mod describe;
+pub mod explain;
+pub mod replay;
 
 pub mod cli;
+
+#[cfg(test)]
+mod samples;

@@ -4,8 +4,19 @@
 //! program reads is frozen before it is loaded. Needs Linux 5.18 and the rights of root (CAP_BPF, CAP_NET_ADMIN,
 //! CAP_PERFMON).
 
+mod counters;
+mod device;
+mod enforcer;
+mod ethtool;
 pub mod info;
 pub mod maps;
+mod namespace;
 mod object;
+mod observe;
+mod offload;
+mod pins;
 pub mod program;
 pub mod sys;
+
+pub use enforcer::{Prepared, Xdp};
+pub use namespace::current as namespace;

@@ -1,41 +1,5 @@
 use super::*;
-use crate::ruleset::{
-    Accounting, AddressSet, Fragments, Interface, IpOptions, Mode, Oversize, Rule, VlanEntry, VlanRange,
-    Written,
-};
-
-fn interface(name: &str, enforce: bool) -> Interface {
-    Interface {
-        name: name.into(),
-        mode: Mode::Auto,
-        enforce,
-        mtu: 1500,
-        oversize: Oversize::Drop,
-        fragments: Fragments::Drop,
-        ip_options: IpOptions::Drop,
-        outer_tag: 0x8100,
-        vlans: vec![VlanEntry { label: "untagged".into(), range: VlanRange::Untagged }],
-        sources: None,
-        accounting: Accounting { vlan: true, size: true, fragments: true, pmtu: true, last_hit: true },
-    }
-}
-
-fn rule(id: &str, action: Action, interfaces: &[usize]) -> Rule {
-    Rule {
-        id: id.into(),
-        action,
-        interfaces: interfaces.to_vec(),
-        vlans: None,
-        from: AddressSet::any(),
-        to: AddressSet::any(),
-        services: Vec::new(),
-        ethertypes: vec![0x0806],
-        log: false,
-        about: Default::default(),
-        written: Written::default(),
-        line: 0,
-    }
-}
+use crate::samples::{interface, rule};
 
 fn ruleset() -> Ruleset {
     Ruleset {

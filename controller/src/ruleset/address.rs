@@ -3,20 +3,23 @@
 //! Promises: canonical form. The ranges of a family are inclusive, ascending, disjoint and not adjacent, so that equal
 //! sets are equal values. Addresses are numbers in host order.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-/// A set of addresses of both families.
+/// A set of addresses of both families. A clone shares the ranges: many rules may name one large network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AddressSet {
-    v4: Vec<(u32, u32)>,
+    #[serde(with = "narrow")]
+    v4: Arc<[(u32, u32)]>,
     #[serde(with = "wide")]
-    v6: Vec<(u128, u128)>,
+    v6: Arc<[(u128, u128)]>,
 }
 
 impl AddressSet {
     /// Every address of both families.
     pub fn any() -> Self {
-        AddressSet { v4: vec![(0, u32::MAX)], v6: vec![(0, u128::MAX)] }
+        AddressSet { v4: Arc::new([(0, u32::MAX)]), v6: Arc::new([(0, u128::MAX)]) }
     }
 
     /// The union of inclusive ranges, in any order, overlapping or not.
@@ -42,7 +45,7 @@ impl AddressSet {
     }
 
     pub fn is_any(&self) -> bool {
-        self.v4 == [(0, u32::MAX)] && self.v6 == [(0, u128::MAX)]
+        *self.v4 == [(0, u32::MAX)] && *self.v6 == [(0, u128::MAX)]
     }
 
     pub fn contains_v4(&self, address: u32) -> bool {
@@ -71,7 +74,7 @@ impl AddressSet {
     }
 }
 
-fn canonical<T: Ord + Copy>(mut ranges: Vec<(T, T)>, next: impl Fn(T) -> Option<T>) -> Vec<(T, T)> {
+fn canonical<T: Ord + Copy>(mut ranges: Vec<(T, T)>, next: impl Fn(T) -> Option<T>) -> Arc<[(T, T)]> {
     ranges.retain(|(low, high)| low <= high);
     ranges.sort_unstable();
     let mut merged: Vec<(T, T)> = Vec::with_capacity(ranges.len());
@@ -81,8 +84,7 @@ fn canonical<T: Ord + Copy>(mut ranges: Vec<(T, T)>, next: impl Fn(T) -> Option<
             _ => merged.push((low, high)),
         }
     }
-    merged.shrink_to_fit();
-    merged
+    merged.into()
 }
 
 /// One step up or down without leaving the number line.
@@ -110,7 +112,7 @@ impl Step for u128 {
 }
 
 /// `from` less `holes`; both canonical, and so is the result.
-fn subtract<T: Step>(from: &[(T, T)], holes: &[(T, T)]) -> Vec<(T, T)> {
+fn subtract<T: Step>(from: &[(T, T)], holes: &[(T, T)]) -> Arc<[(T, T)]> {
     let mut left = Vec::new();
     let mut first = 0;
     for &(low, high) in from {
@@ -132,11 +134,30 @@ fn subtract<T: Step>(from: &[(T, T)], holes: &[(T, T)]) -> Vec<(T, T)> {
             left.push((from, high));
         }
     }
-    left
+    left.into()
+}
+
+/// Shared ranges as a plain list.
+mod narrow {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(ranges: &[(u32, u32)], serializer: S) -> Result<S::Ok, S::Error> {
+        ranges.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<[(u32, u32)]>, D::Error> {
+        Vec::deserialize(deserializer).map(Vec::into)
+    }
 }
 
 /// 128-bit numbers as text: not every reader of JSON keeps them whole.
 mod wide {
+    use std::sync::Arc;
+
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     pub(super) fn serialize<S: Serializer>(
@@ -150,7 +171,7 @@ mod wide {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Vec<(u128, u128)>, D::Error> {
+    ) -> Result<Arc<[(u128, u128)]>, D::Error> {
         let text: Vec<(String, String)> = Vec::deserialize(deserializer)?;
         let number = |text: &str| u128::from_str_radix(text, 16).map_err(D::Error::custom);
         text.iter().map(|(low, high)| Ok((number(low)?, number(high)?))).collect()

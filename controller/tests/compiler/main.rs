@@ -1,5 +1,7 @@
 //! The compiler on rule sets of real shape and size: exact against a linear scan, within its budget.
 
+#[path = "../../../benches/src/shapes.rs"]
+#[allow(unreachable_pub, reason = "shared with the benchmarks, where it is public")]
 mod shapes;
 mod trace;
 

@@ -17,6 +17,7 @@ mod rules;
 mod size;
 
 use perimeter::ruleset::Ruleset;
+use perimeter::simulate::Model;
 use perimeter_classifier::verdict::{Decision, DropReason, DropReason as Reason};
 
 /// A passed IP packet under `plain::open`.
@@ -48,12 +49,22 @@ fn zeros(count: usize) -> String {
 
 /// Each case, with the MACs before it, under `ruleset` on its first interface.
 fn check(ruleset: &Ruleset, cases: &[Case<'_>]) {
+    let model = model(ruleset);
     for (name, text, expected) in cases {
-        check_frame(ruleset, name, &hex(&format!("{MACS}{text}")), *expected);
+        check_by(ruleset, &model, name, &hex(&format!("{MACS}{text}")), *expected);
     }
 }
 
 /// One whole frame.
 fn check_frame(ruleset: &Ruleset, name: &str, frame: &[u8], expected: Decision) {
+    check_by(ruleset, &model(ruleset), name, frame, expected);
+}
+
+fn model(ruleset: &Ruleset) -> Model {
+    Model::new(ruleset, 0).expect("a policy this small is within the budget")
+}
+
+fn check_by(ruleset: &Ruleset, model: &Model, name: &str, frame: &[u8], expected: Decision) {
     assert_eq!(oracle::judge(ruleset, 0, frame), expected, "the oracle on: {name}");
+    assert_eq!(model.judge(frame), expected, "the model on: {name}");
 }

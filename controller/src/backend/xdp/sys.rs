@@ -15,6 +15,10 @@ use aya_obj::generated::{
     bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_info, bpf_map_type, bpf_prog_info, bpf_prog_type,
 };
 
+mod links;
+
+pub use links::{LinkInfo, XdpPath, link_create, link_detach, link_info, link_update};
+
 /// What a map is made of; its keys have four bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct MapSpec<'a> {

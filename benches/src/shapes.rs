@@ -11,17 +11,17 @@ use perimeter::ruleset::{
 
 /// Which kind of set.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Seed {
+pub enum Seed {
     Acl,
     Firewall,
     Ipc,
 }
 
 /// A small generator of reproducible numbers (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
+pub struct Random(pub(crate) u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -29,17 +29,17 @@ impl Random {
     }
 
     /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    pub(crate) fn of<T: Copy>(&mut self, values: &[T]) -> T {
+    pub fn of<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len() as u64) as usize]
     }
 }
 
 /// A set of `count` rules on one untagged interface.
-pub(crate) fn ruleset(seed: Seed, count: usize) -> Ruleset {
+pub fn ruleset(seed: Seed, count: usize) -> Ruleset {
     let mut random = Random(count as u64);
     // Addresses cluster: a few networks hold most prefixes, and longer prefixes lie in shorter ones.
     let networks: Vec<u32> = (0..count.div_ceil(12)).map(|_| usable(random.next() as u32)).collect();
@@ -148,7 +148,7 @@ fn with_rules(rules: Vec<Rule>) -> Ruleset {
 }
 
 /// A set of ClassBench's, where it is at hand: each line allows, flags are ignored.
-pub(crate) fn classbench(name: &str) -> Option<Ruleset> {
+pub fn classbench(name: &str) -> Option<Ruleset> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/classbench").join(name);
     let text = std::fs::read_to_string(path).ok()?;
     let rules = text.lines().enumerate().map(|(number, line)| {

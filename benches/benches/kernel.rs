@@ -1,0 +1,92 @@
+//! The loaded program in the kernel: nanoseconds a frame, beside an empty `XDP_DROP`.
+//!
+//! One allowed 64-byte TCP frame with a VLAN tag, warm, through `BPF_PROG_TEST_RUN`; the processor time of this thread
+//! over many repeats (on an idle machine that is the wall time; the kernel's own figure is cut to whole nanoseconds).
+//! Programs take turns, so that what else happens on the machine meets all of them; the medians are printed.
+//!
+//! `cargo bench -p perimeter-bench --bench kernel [-- REPEATS]`; needs root.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use anyhow::{Context, Result};
+use aya_obj::generated::bpf_insn;
+use perimeter::backend::xdp::maps::Counters;
+use perimeter::backend::xdp::program::{Enforcement, Program};
+use perimeter::backend::xdp::sys::{self, ProgramSpec};
+use perimeter::compile::compile;
+use perimeter_bench::{frame, median, ruleset, shapes::Seed};
+use perimeter_classifier::abi::COUNTER_SLOTS;
+use rustix::time::{ClockId, clock_gettime};
+
+/// Runs of each program; each run has its share of the repeats.
+const ROUNDS: u32 = 20;
+
+fn main() -> Result<()> {
+    let repeats: u32 =
+        std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(20_000_000);
+    let floor = empty_drop()?;
+    let mut programs = Vec::new();
+    for seed in [Seed::Acl, Seed::Firewall, Seed::Ipc] {
+        for rules in [10, 100, 1_000, 10_000] {
+            programs.push((format!("{seed:?} {rules}").to_lowercase(), load(seed, rules)?));
+        }
+    }
+    let mut figures = vec![Vec::new(); programs.len() + 1];
+    for _ in 0..ROUNDS {
+        figures[0].push(time(floor.as_fd(), repeats / ROUNDS)?);
+        for ((_, program), figures) in programs.iter().zip(&mut figures[1..]) {
+            figures.push(time(program.as_fd(), repeats / ROUNDS)?);
+        }
+    }
+    let medians: Vec<f64> = figures.into_iter().map(median).collect();
+    println!("{:<20} {:>7} {:>12} {:>12}", "rules", "ns", "over floor", "to 10 rules");
+    println!("{:<20} {:>7.1}", "(empty XDP_DROP)", medians[0]);
+    for (index, (name, _)) in programs.iter().enumerate() {
+        let (own, ten) = (medians[index + 1], medians[index / 4 * 4 + 1]);
+        println!("{name:<20} {own:>7.1} {:>12.1} {:>12.2}", own - medians[0], own / ten);
+    }
+    Ok(())
+}
+
+/// The floor: a program that drops and does nothing else.
+fn empty_drop() -> Result<OwnedFd> {
+    const XDP_DROP: i32 = 1;
+    let mut instructions = [instruction(0xb7, XDP_DROP), instruction(0x95, 0)];
+    instructions[0].set_dst_reg(0);
+    let spec = ProgramSpec { name: "floor", instructions: &instructions, license: c"GPL", flags: 0 };
+    sys::program_load(spec, None).context("loading an empty program (needs root)")
+}
+
+fn instruction(code: u8, imm: i32) -> bpf_insn {
+    bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, 0), off: 0, imm }
+}
+
+fn load(seed: Seed, rules: usize) -> Result<Program> {
+    let ruleset = ruleset(seed, rules);
+    let mut image = compile(&ruleset, 0)?;
+    let slots: Vec<u32> = (100..).take(rules).collect();
+    image.bind_slots(&slots);
+    let enforcement = Enforcement {
+        generation: 1,
+        policy: [0; 32],
+        enforce: true,
+        reason_slots: std::array::from_fn(|reason| reason as u32),
+    };
+    let credited = Program::private(&image)?.test_run(&frame())?.rule();
+    anyhow::ensure!(credited == Some(rules as u32 / 2), "{seed:?} {rules}: rule {credited:?} is credited");
+    Ok(Program::load(&image, enforcement, &Counters::create(COUNTER_SLOTS)?)?)
+}
+
+/// Nanoseconds a run.
+fn time(program: BorrowedFd<'_>, repeats: u32) -> Result<f64> {
+    let frame = frame();
+    let start = processor_time();
+    sys::program_test_run(program, &frame, repeats)?;
+    Ok((processor_time() - start) / f64::from(repeats))
+}
+
+/// Nanoseconds that this thread has run.
+fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}

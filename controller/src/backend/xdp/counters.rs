@@ -1,0 +1,191 @@
+//! The counters in the kernel: one per-CPU array of slots, and beside it the series that each slot belongs to.
+//!
+//! Promises: both maps are pinned, and outlive programs, generations and this process; their sizes are checked when they
+//! are opened; a series gets its slot before a program counts in it, and keeps it.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
+use perimeter_classifier::verdict::DropReason;
+
+use super::maps::Counters as SlotMap;
+use super::pins::Pins;
+use super::sys;
+use crate::backend::BackendError;
+use crate::counters::{Counts, Outcome, Series, Slots, Subject, allocate};
+use crate::ruleset::Action;
+
+/// A series as a map key: 16 bytes of interface, outcome, kind of subject, its number or length, 64 bytes of rule id.
+type Key = [u8; KEY_LEN];
+const KEY_LEN: usize = 84;
+const OUTCOME: usize = 16;
+const KIND: usize = 17;
+const LENGTH: usize = 18;
+const ID: usize = 20;
+
+const REASON: u8 = 0;
+const DENY: u8 = 1;
+const ALLOW: u8 = 2;
+
+/// The two maps, open.
+pub(super) struct Counters {
+    keys: HashMap<MapData, Key, u32>,
+    slots: Slots,
+}
+
+impl Counters {
+    /// Opens the pinned maps; `None` where there are none.
+    pub(super) fn open(pins: &Pins) -> Result<Option<Counters>, BackendError> {
+        if !pins.counters().exists() || !pins.counter_keys().exists() {
+            return Ok(None);
+        }
+        slot_map(&pins.counters())?;
+        let path = pins.counter_keys();
+        let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
+        let keys = HashMap::try_from(Map::HashMap(data))
+            .map_err(|_| BackendError::CounterLayout { path: path.display().to_string() })?;
+        let mut slots = Slots::new();
+        for entry in keys.iter() {
+            let (key, slot) = entry.map_err(|error| failed("read", &path, error))?;
+            slots.insert(decode(&key).ok_or_else(|| layout(&path))?, slot);
+        }
+        Ok(Some(Counters { keys, slots }))
+    }
+
+    /// Opens the pinned maps, or makes and pins them.
+    pub(super) fn open_or_make(pins: &Pins) -> Result<Counters, BackendError> {
+        if let Some(counters) = Counters::open(pins)? {
+            return Ok(counters);
+        }
+        pins.make()?;
+        // Half a pair is left by a crash between two pins: nothing has counted in it yet.
+        for path in [pins.counters(), pins.counter_keys()] {
+            let _ = std::fs::remove_file(path);
+        }
+        let path = pins.counter_keys();
+        let kind = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
+        let object = aya_obj::Map::new_from_params(kind, KEY_LEN as u32, 4, COUNTER_SLOTS, BPF_F_NO_PREALLOC);
+        let data =
+            MapData::create(object, "COUNTER_KEYS", None).map_err(|error| failed("create", &path, error))?;
+        data.pin(&path).map_err(|error| failed("pin", &path, error))?;
+        let path = pins.counters();
+        let slots = SlotMap::create(COUNTER_SLOTS).map_err(|error| failed("create", &path, error))?;
+        sys::pin(std::os::fd::AsFd::as_fd(&slots), &path).map_err(|error| failed("pin", &path, error))?;
+        Counters::open(pins)?.ok_or_else(|| layout(&path))
+    }
+
+    /// The slot of every series so far.
+    pub(super) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// Gives each series a slot that has none.
+    pub(super) fn allocate(&mut self, wanted: &[Series]) -> Result<(), BackendError> {
+        for (series, slot) in allocate(&self.slots, wanted)? {
+            self.keys
+                .insert(encode(&series), slot, 0)
+                .map_err(|error| BackendError::failed("give a rule its counter slot", error))?;
+            self.slots.insert(series, slot);
+        }
+        Ok(())
+    }
+
+    /// What every series has counted, summed over the CPUs that this machine can have.
+    pub(super) fn read(&self, pins: &Pins) -> Result<Counts, BackendError> {
+        let path = pins.counters();
+        let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
+        let map: PerCpuArray<MapData, [u64; 2]> =
+            PerCpuArray::try_from(Map::PerCpuArray(data)).map_err(|_| layout(&path))?;
+        let read = |(series, slot): (&Series, &u32)| {
+            let values = map.get(slot, 0).map_err(|error| failed("read", &path, error))?;
+            let sum = values.iter().fold(Counter::default(), |sum, [packets, bytes]| Counter {
+                packets: sum.packets.wrapping_add(*packets),
+                bytes: sum.bytes.wrapping_add(*bytes),
+            });
+            Ok((series.clone(), sum))
+        };
+        self.slots.iter().map(read).collect()
+    }
+}
+
+/// The pinned slots, as a program takes them; refused where they are of another size.
+pub(super) fn slot_map(path: &Path) -> Result<SlotMap, BackendError> {
+    let fd: OwnedFd = sys::open_pin(path).map_err(|error| failed("open", path, error))?;
+    SlotMap::from_fd(fd, COUNTER_SLOTS).map_err(|error| failed("use", path, error))
+}
+
+fn failed(
+    what: &str,
+    path: &Path,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> BackendError {
+    BackendError::failed(format!("{what} {}", path.display()), error)
+}
+
+fn layout(path: &Path) -> BackendError {
+    BackendError::CounterLayout { path: path.display().to_string() }
+}
+
+fn encode(series: &Series) -> Key {
+    let mut key = [0; KEY_LEN];
+    let name = series.interface.as_bytes();
+    let name = &name[..name.len().min(OUTCOME)];
+    key[..name.len()].copy_from_slice(name);
+    key[OUTCOME] = match series.outcome {
+        Outcome::Pass => 0,
+        Outcome::Drop => 1,
+        Outcome::WouldDrop => 2,
+    };
+    match &series.subject {
+        Subject::Reason(reason) => (key[KIND], key[LENGTH]) = (REASON, *reason as u8),
+        Subject::Rule(action, id) => {
+            let id = &id.as_bytes()[..id.len().min(KEY_LEN - ID)];
+            key[KIND] = if *action == Action::Deny { DENY } else { ALLOW };
+            key[LENGTH] = id.len() as u8;
+            key[ID..ID + id.len()].copy_from_slice(id);
+        }
+    }
+    key
+}
+
+/// The reverse of [`encode`]; `None` for bytes that it never gives.
+fn decode(key: &Key) -> Option<Series> {
+    let end = key[..OUTCOME].iter().position(|&byte| byte == 0).unwrap_or(OUTCOME);
+    let interface = String::from_utf8(key[..end].to_vec()).ok()?;
+    let outcome = match key[OUTCOME] {
+        0 => Outcome::Pass,
+        1 => Outcome::Drop,
+        2 => Outcome::WouldDrop,
+        _ => return None,
+    };
+    let length = usize::from(key[LENGTH]);
+    let subject = match key[KIND] {
+        REASON => Subject::Reason(*DropReason::ALL.get(length)?),
+        kind @ (DENY | ALLOW) => {
+            let id = String::from_utf8(key.get(ID..ID + length)?.to_vec()).ok()?;
+            Subject::Rule(if kind == DENY { Action::Deny } else { Action::Allow }, id)
+        }
+        _ => return None,
+    };
+    Some(Series { interface, outcome, subject })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::series;
+    use crate::samples::ruleset;
+
+    #[test]
+    fn every_series_survives_as_a_key() {
+        let mut ruleset = ruleset(&["a-name-of-15-ch"]);
+        ruleset.rules[0].id = "x".repeat(63);
+        for series in series(&ruleset, 0) {
+            assert_eq!(decode(&encode(&series)), Some(series));
+        }
+        assert_eq!(decode(&[0xff; KEY_LEN]), None);
+    }
+}

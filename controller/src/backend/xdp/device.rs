@@ -1,0 +1,143 @@
+//! What the kernel says about one network device (rtnetlink, RTM_GETLINK): its kind, and which XDP program is attached.
+//!
+//! Promises: the answer is of this moment and of this network namespace; nothing is changed.
+
+use std::io;
+
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, XdpAttached};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// One device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Device {
+    pub(super) name: String,
+    pub(super) index: u32,
+    /// ARPHRD number; 1 is Ethernet.
+    pub(super) kind: u16,
+    pub(super) program: Option<Attached>,
+    /// The other end, where this is one of a veth pair.
+    pub(super) veth_peer: Option<Peer>,
+}
+
+/// The XDP program on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attached {
+    pub(super) program: u32,
+    pub(super) how: How,
+}
+
+/// Where in the receive path a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    Driver,
+    Generic,
+    /// On the device itself, or more than one at once.
+    Other,
+}
+
+/// Where the other end of a veth pair is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// Index of the device, in this namespace.
+    Here(u32),
+    Elsewhere,
+}
+
+/// The device of this name; `None` where there is none.
+pub(super) fn by_name(name: &str) -> io::Result<Option<Device>> {
+    let mut question = LinkMessage::default();
+    question.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    ask(question)
+}
+
+/// The device of this index; `None` where there is none.
+pub(super) fn by_index(index: u32) -> io::Result<Option<Device>> {
+    let mut question = LinkMessage::default();
+    question.header.index = index;
+    ask(question)
+}
+
+fn ask(question: LinkMessage) -> io::Result<Option<Device>> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST;
+    let mut request =
+        NetlinkMessage::new(header, NetlinkPayload::from(RouteNetlinkMessage::GetLink(question)));
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    socket.send(&bytes, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
+    match answer.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(Some(describe(link))),
+        NetlinkPayload::Error(error) => match error.to_io() {
+            // ERANGE: the name is longer than any device's.
+            error if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ERANGE)) => Ok(None),
+            error => Err(error),
+        },
+        _ => Err(io::Error::other("the kernel answered a question about a device with something else")),
+    }
+}
+
+fn describe(link: LinkMessage) -> Device {
+    let mut device = Device {
+        name: String::new(),
+        index: link.header.index,
+        kind: u16::from(link.header.link_layer_type),
+        program: None,
+        veth_peer: None,
+    };
+    let (mut veth, mut peer, mut elsewhere) = (false, None, false);
+    for attribute in link.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => device.name = name,
+            LinkAttribute::Xdp(xdp) => device.program = attached(&xdp),
+            LinkAttribute::LinkInfo(info) => veth = info.contains(&LinkInfo::Kind(InfoKind::Veth)),
+            LinkAttribute::Link(index) => peer = Some(index),
+            LinkAttribute::LinkNetNsId(_) => elsewhere = true,
+            _ => {}
+        }
+    }
+    device.veth_peer = match (veth, elsewhere, peer) {
+        (false, _, _) => None,
+        (true, false, Some(index)) => Some(Peer::Here(index)),
+        (true, _, _) => Some(Peer::Elsewhere),
+    };
+    device
+}
+
+fn attached(xdp: &[LinkXdp]) -> Option<Attached> {
+    let how = xdp.iter().find_map(|one| match one {
+        LinkXdp::Attached(XdpAttached::None) => None,
+        LinkXdp::Attached(XdpAttached::Driver) => Some(How::Driver),
+        LinkXdp::Attached(XdpAttached::SocketBuffer) => Some(How::Generic),
+        LinkXdp::Attached(_) => Some(How::Other),
+        _ => None,
+    })?;
+    let program = xdp.iter().find_map(|one| match one {
+        LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) | LinkXdp::HwProgId(id) => {
+            Some(*id)
+        }
+        _ => None,
+    });
+    Some(Attached { program: program.unwrap_or(0), how })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_device_is_no_ethernet_and_nonsense_is_no_device() {
+        let lo = by_name("lo").unwrap().unwrap();
+        assert_eq!((lo.name.as_str(), lo.kind, lo.program), ("lo", 772, None));
+        assert_eq!(by_index(lo.index).unwrap(), Some(lo));
+        assert_eq!(by_name("no-such-device").unwrap(), None);
+        assert_eq!(by_name("a-name-much-longer-than-fifteen").unwrap(), None);
+    }
+}

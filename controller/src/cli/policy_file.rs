@@ -1,0 +1,171 @@
+//! Reading POLICY for every command that takes one.
+//!
+//! Promises: all problems go to standard error, with the source line on a terminal; on an error the command ends there,
+//! nothing changed. Files that the policy names are looked for beside it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::Env;
+use crate::policy::{self, Diagnostic, Reading, Severity};
+use crate::ruleset::Ruleset;
+
+/// A policy, and the instant as of which it is judged.
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct PolicyArgs {
+    /// The policy, a YAML file
+    #[arg(value_name = "POLICY")]
+    pub(super) policy: PathBuf,
+    /// Judge as of this time: YYYY-MM-DD or RFC 3339, UTC without an offset [default: now]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(super) at: Option<Timestamp>,
+}
+
+/// A policy without errors.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) ruleset: Ruleset,
+    /// The policy under the path given, then the files it names under the paths it writes, each with its content.
+    pub(super) sources: Vec<(String, Vec<u8>)>,
+    /// What has been printed already.
+    pub(super) warnings: Vec<Diagnostic>,
+}
+
+/// Largest policy, in bytes.
+const POLICY_LIMIT: u64 = 256 << 20;
+/// Largest file that a policy names, in bytes.
+const LIST_LIMIT: u64 = 1 << 30;
+
+impl PolicyArgs {
+    /// Reads the policy and prints its problems; nothing if an error is among them.
+    pub(super) fn load(&self, env: &mut Env<'_>) -> anyhow::Result<Option<Loaded>> {
+        load(&self.policy, self.at.unwrap_or(env.now), env)
+    }
+}
+
+/// Reads a policy as of `at` and prints its problems; nothing if an error is among them.
+pub(super) fn load(path: &Path, at: Timestamp, env: &mut Env<'_>) -> anyhow::Result<Option<Loaded>> {
+    let text = text(path)?;
+    let name = path.display().to_string();
+    let Reading { ruleset, diagnostics, files } = policy::read(&name, &text, &mut beside(path), at);
+    print(&diagnostics, env)?;
+    let Some(ruleset) = ruleset else {
+        writeln!(env.err, "{}; nothing was changed", tally(&diagnostics))?;
+        return Ok(None);
+    };
+    let sources = [(name, text)].into_iter().chain(files).collect();
+    Ok(Some(Loaded { ruleset, sources, warnings: diagnostics }))
+}
+
+/// The content of a policy.
+pub(super) fn text(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = File::open(path).and_then(|file| limited(file, POLICY_LIMIT));
+    read.with_context(|| format!("cannot read the policy {}", path.display()))
+}
+
+/// Gives the files that the policy at `path` names.
+pub(super) fn beside(path: &Path) -> impl FnMut(&str) -> io::Result<Vec<u8>> {
+    let directory = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    move |name| {
+        let file = File::open(directory.join(name))?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        limited(file, LIST_LIMIT)
+    }
+}
+
+fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Prints diagnostics to standard error: one line each, or with the source line where there is colour.
+pub(super) fn print(diagnostics: &[Diagnostic], env: &mut Env<'_>) -> io::Result<()> {
+    for diagnostic in diagnostics {
+        if env.colour_err {
+            writeln!(env.err, "{}", diagnostic.illustrated())?;
+        } else {
+            writeln!(env.err, "{diagnostic}")?;
+        }
+    }
+    Ok(())
+}
+
+/// `2 errors, 1 warning`.
+pub(super) fn tally(diagnostics: &[Diagnostic]) -> String {
+    let count = |severity| diagnostics.iter().filter(|found| found.severity == severity).count();
+    let show = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    match (errors, warnings) {
+        (_, 0) => show(errors, "error"),
+        (0, _) => show(warnings, "warning"),
+        _ => format!("{}, {}", show(errors, "error"), show(warnings, "warning")),
+    }
+}
+
+/// Reads an instant: a day begins at midnight UTC, and a time without an offset is UTC.
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let is_shaped = text.len() >= 10 && text.is_char_boundary(10) && {
+        let (day, time) = text.split_at(10);
+        let is_day = day.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+        is_day && (time.is_empty() || time.starts_with(['T', 't', ' ']) && time.len() >= 6)
+    };
+    let utc = |text: &str| text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+    let instant = match text.parse::<Timestamp>() {
+        Ok(instant) => Some(instant),
+        // Without an offset. A text with one that is wrong must not be read as if it had none.
+        Err(_) if !text[text.len().min(10)..].contains(['+', '-', '[', 'Z', 'z']) => {
+            utc(text).map(|zoned| zoned.timestamp())
+        }
+        Err(_) => None,
+    };
+    instant.filter(|_| is_shaped).ok_or_else(|| {
+        "write YYYY-MM-DD, or an RFC 3339 time such as 2027-06-30T12:00:00Z (UTC without an offset)".into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_days_or_rfc_3339_in_utc_unless_they_say_otherwise() {
+        let midnight: Timestamp = "2027-06-30T00:00:00Z".parse().unwrap();
+        for text in [
+            "2027-06-30",
+            "2027-06-30T00:00:00",
+            "2027-06-30T00:00:00Z",
+            "2027-06-30T02:00:00+02:00",
+            "2027-06-29t23:00:00-01:00",
+        ] {
+            assert_eq!(parse_time(text), Ok(midnight), "{text}");
+        }
+        for bad in [
+            "",
+            "2027",
+            "20270630",
+            "2027-02-30",
+            "2027-06-30T",
+            "2027-06-30T25:00:00Z",
+            "2027-06-30T00:00:00+99:00",
+            "now",
+            "30.06.2027",
+            "2027-06-3é",
+        ] {
+            assert!(parse_time(bad).is_err(), "{bad}");
+        }
+    }
+}

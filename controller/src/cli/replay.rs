@@ -1,0 +1,220 @@
+//! `perimeter replay`: the verdict on every frame of captures, and whether it is the expected one.
+
+mod report;
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use self::report::{Human, Json, Report};
+use super::{Env, Exit, choose, policy_file};
+use crate::backend::xdp::program::Program;
+use crate::capture::Capture;
+use crate::compile::compile;
+use crate::replay::{Engine, Engines, Expectations, Record, ReplayError, Summary, Totals, Words, base_name, replay};
+use crate::ruleset::Ruleset;
+use crate::simulate::Model;
+
+/// Captures of at least this many bytes show a progress bar.
+const LONG: u64 = 16 << 20;
+
+/// Judge every frame of captures as if it had just been received
+#[derive(clap::Args, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// The policy to judge by
+    policy: PathBuf,
+    /// Captures of Ethernet frames: pcap or pcapng
+    #[arg(required = true, value_name = "PCAP")]
+    captures: Vec<PathBuf>,
+    /// The interface that receives the frames; may be left out where the policy has one
+    #[arg(long, value_name = "IF")]
+    interface: Option<String>,
+    /// Who judges
+    #[arg(long, value_enum, default_value_t = Choice::Model)]
+    engine: Choice,
+    /// Judge as of this day or moment: YYYY-MM-DD or RFC 3339, UTC where it has no offset
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// One JSON object a frame, then the summary
+    #[arg(long)]
+    json: bool,
+    /// Compare with the decisions in FILE; a difference is exit status 2
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+    /// Write the decisions to FILE, for --expect
+    #[arg(long, value_name = "FILE")]
+    write_expected: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Expectations are one JSON object a line, as --write-expected and --json write them; \"rule\" and \"reason\" may be left \
+out and are then not compared. They go by the capture's file name, whatever its folder. Every frame of the captures \
+given must be expected, and every expected frame must be there.
+
+Exit status: 0 done and as expected, 1 error, 2 a decision is not the expected one or engines differ.";
+
+/// The engines that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// The classifier in user space; needs no privilege
+    Model,
+    /// The kernel program, loaded privately for test runs; needs root
+    Xdp,
+    /// The nftables fallback; comes with a later release
+    Nft,
+    /// Every engine that can be had; any difference between them is exit status 2
+    All,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, env: &mut Env<'_>) -> anyhow::Result<Exit> {
+    if args.engine == Choice::Nft {
+        bail!("engine nft comes with a later release, together with the nftables fallback: use model, xdp or all");
+    }
+    let Some(loaded) = policy_file::load(&args.policy, args.at.as_deref(), env)? else {
+        return Ok(Exit::Reported);
+    };
+    let ruleset = &loaded.ruleset;
+    let interface = choose::interface(ruleset, args.interface.as_deref())?;
+    let mut engines = engines(ruleset, interface, args.engine, env)?;
+    let expectations = args.expect.as_deref().map(expectations).transpose()?;
+    let names = names(&args.captures);
+    let mut session = Session {
+        ruleset,
+        expectations: expectations.as_ref(),
+        written: args.write_expected.as_deref().map(create).transpose()?,
+        totals: Totals::default(),
+        failed: 0,
+        shows_progress: !(args.json && io::stdout().is_terminal()),
+    };
+    let mut report: Box<dyn Report> =
+        if args.json { Box::new(Json::default()) } else { Box::new(Human::new(&names, expectations.is_some())) };
+    for (path, name) in args.captures.iter().zip(&names) {
+        session.capture(path, name, &mut engines, report.as_mut(), env)?;
+    }
+    let interface = &ruleset.interfaces[interface].name;
+    let summary = Summary::new(&session.totals, names.len(), session.failed, interface, engines.names());
+    report.summary(&summary, env.out)?;
+    session.finish()
+}
+
+/// The engines of a replay. Of `all`, those that cannot be had are named on standard error.
+fn engines(ruleset: &Ruleset, interface: usize, choice: Choice, env: &mut Env<'_>) -> anyhow::Result<Engines> {
+    let image = compile(ruleset, interface)?;
+    let mut engines: Vec<Box<dyn Engine>> = Vec::new();
+    if choice != Choice::Xdp {
+        engines.push(Box::new(Model::from(image.clone())));
+    }
+    if choice != Choice::Model {
+        match Program::private(&image) {
+            Ok(program) => engines.push(Box::new(program)),
+            Err(error) if choice == Choice::All => writeln!(env.err, "perimeter: engine xdp is left out: {error}")?,
+            Err(error) => return Err(error).context("engine xdp"),
+        }
+    }
+    Ok(Engines::new(Model::from(image), engines))
+}
+
+fn expectations(path: &Path) -> anyhow::Result<Expectations> {
+    let read = || Ok(Expectations::read(BufReader::new(File::open(path)?))?);
+    read().map_err(|error: anyhow::Error| error.context(path.display().to_string()))
+}
+
+fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
+    File::create(path).map(BufWriter::new).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The captures as they are named on the command line.
+fn names(captures: &[PathBuf]) -> Vec<String> {
+    captures.iter().map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
+/// What goes on from one capture to the next.
+struct Session<'a> {
+    ruleset: &'a Ruleset,
+    expectations: Option<&'a Expectations>,
+    written: Option<BufWriter<File>>,
+    totals: Totals,
+    /// Captures with an error.
+    failed: usize,
+    shows_progress: bool,
+}
+
+impl Session<'_> {
+    /// Replays one capture. What is wrong with the capture is reported, and is no reason not to read the next one.
+    fn capture(
+        &mut self,
+        path: &Path,
+        name: &str,
+        engines: &mut Engines,
+        report: &mut dyn Report,
+        env: &mut Env<'_>,
+    ) -> anyhow::Result<()> {
+        let (ruleset, written) = (self.ruleset, &mut self.written);
+        let expected = self.expectations.map(|all| all.of(name)).transpose()?;
+        let mut totals = Totals::default();
+        let progress = self.shows_progress;
+        let mut line = Vec::new();
+        let mut each = |judged: &crate::replay::Judged<'_>| {
+            let words = Words::new(judged.judgement.decision, ruleset);
+            if let Some(written) = written {
+                line.clear();
+                serde_json::to_writer(&mut line, &Record::new(base_name(name), judged.frame.number, words))?;
+                line.push(b'\n');
+                written.write_all(&line)?;
+            }
+            report.frame(name, judged, words, ruleset, env.out)
+        };
+        let result = open(path, progress)
+            .map_err(anyhow::Error::new)
+            .and_then(|file| Capture::new(file).map_err(anyhow::Error::new))
+            .map(|mut capture| replay(&mut capture, engines, ruleset, expected, &mut totals, &mut each));
+        self.totals.add(&totals);
+        match result {
+            Ok(Ok(missing)) => report.capture(name, &totals, missing, env)?,
+            Ok(Err(ReplayError::Capture(error))) => {
+                report.capture(name, &totals, &[], env)?;
+                self.fail(name, &error, env)?;
+            }
+            Ok(Err(error)) => return Err(error).with_context(|| name.to_owned()),
+            Err(error) => self.fail(name, error.as_ref(), env)?,
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, name: &str, error: &dyn std::error::Error, env: &mut Env<'_>) -> io::Result<()> {
+        self.failed += 1;
+        env.out.flush()?;
+        writeln!(env.err, "perimeter: {name}: {error}")
+    }
+
+    /// An error outweighs a difference: where something was not judged, nobody can say that it is as expected.
+    fn finish(self) -> anyhow::Result<Exit> {
+        if let Some(mut written) = self.written {
+            written.flush().context("cannot write the expectations")?;
+        }
+        Ok(match (self.failed, self.totals.contradicted()) {
+            (0, false) => Exit::Done,
+            (0, true) => Exit::Negative,
+            _ => Exit::Reported,
+        })
+    }
+}
+
+/// Opens a capture; a long one moves a bar on standard error where that is a terminal.
+fn open(path: &Path, shows_progress: bool) -> io::Result<Box<dyn Read>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if !shows_progress || length < LONG {
+        return Ok(Box::new(file));
+    }
+    // No ticking thread: the lines of the results are written under the lock that it would wait for.
+    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()).with_style(style);
+    Ok(Box::new(bar.wrap_read(file)))
+}

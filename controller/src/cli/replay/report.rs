@@ -1,0 +1,223 @@
+//! How results are shown: for people a line a capture and one a difference, for programs a JSON object a frame.
+
+use std::io::{self, Write};
+
+use crate::cli::Env;
+use crate::describe::describe;
+use crate::replay::{Expectation, Judged, Record, Summary, SummaryRecord, Totals, Words};
+use crate::ruleset::Ruleset;
+
+/// Differences of one capture that are shown to people; the rest is counted.
+const SHOWN: usize = 20;
+
+/// Where results go.
+pub(super) trait Report {
+    /// A frame was judged.
+    fn frame(
+        &mut self,
+        file: &str,
+        judged: &Judged<'_>,
+        words: Words<'_>,
+        ruleset: &Ruleset,
+        out: &mut dyn Write,
+    ) -> io::Result<()>;
+
+    /// A capture came to its end, or to a fault. `missing` are the expected frames that it does not have.
+    fn capture(
+        &mut self,
+        file: &str,
+        totals: &Totals,
+        missing: &[(u64, Expectation)],
+        env: &mut Env<'_>,
+    ) -> io::Result<()>;
+
+    /// Everything was replayed.
+    fn summary(&mut self, summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// One JSON object a frame, then the summary.
+#[derive(Default)]
+pub(super) struct Json {
+    line: Vec<u8>,
+}
+
+impl Json {
+    fn write(&mut self, value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, value)?;
+        self.line.push(b'\n');
+        out.write_all(&self.line)
+    }
+}
+
+impl Report for Json {
+    fn frame(
+        &mut self,
+        file: &str,
+        judged: &Judged<'_>,
+        words: Words<'_>,
+        ruleset: &Ruleset,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let dissent = judged.judgement.dissent.map(|dissent| (dissent.engine, Words::new(dissent.decision, ruleset)));
+        let record = Record::new(file, judged.frame.number, words);
+        self.write(&record.with_mismatch(judged.mismatch).with_dissent(dissent), out)
+    }
+
+    /// An object a frame is promised, so that a frame that is not there goes to standard error.
+    fn capture(
+        &mut self,
+        file: &str,
+        _totals: &Totals,
+        missing: &[(u64, Expectation)],
+        env: &mut Env<'_>,
+    ) -> io::Result<()> {
+        for (frame, expected) in missing {
+            writeln!(env.err, "perimeter: {file}: {}", absent(*frame, expected))?;
+        }
+        Ok(())
+    }
+
+    fn summary(&mut self, summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
+        self.write(&SummaryRecord { summary }, out)
+    }
+}
+
+/// A line a capture, the differences below it, the totals at the end.
+pub(super) struct Human {
+    /// Width of the longest capture name.
+    width: usize,
+    expects: bool,
+    differences: Vec<String>,
+    /// Differences of this capture that are not shown.
+    hidden: usize,
+}
+
+impl Human {
+    pub(super) fn new(names: &[String], expects: bool) -> Self {
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        Human { width, expects, differences: Vec::new(), hidden: 0 }
+    }
+
+    fn difference(&mut self, line: impl FnOnce() -> String) {
+        if self.differences.len() < SHOWN {
+            self.differences.push(line());
+        } else {
+            self.hidden += 1;
+        }
+    }
+}
+
+impl Report for Human {
+    fn frame(
+        &mut self,
+        _file: &str,
+        judged: &Judged<'_>,
+        words: Words<'_>,
+        ruleset: &Ruleset,
+        _out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let number = judged.frame.number;
+        if let Some(mismatch) = judged.mismatch {
+            let expected = mismatch.expected.map_or("nothing".into(), Expectation::to_string);
+            let seen = || describe(judged.frame.bytes);
+            self.difference(|| format!("frame {number}  expected {expected}, got {words}   {}", seen()));
+        }
+        if let Some(dissent) = judged.judgement.dissent {
+            let other = Words::new(dissent.decision, ruleset);
+            let seen = || describe(judged.frame.bytes);
+            self.difference(|| format!("frame {number}  {}: {other}, otherwise: {words}   {}", dissent.engine, seen()));
+        }
+        Ok(())
+    }
+
+    fn capture(
+        &mut self,
+        file: &str,
+        totals: &Totals,
+        missing: &[(u64, Expectation)],
+        env: &mut Env<'_>,
+    ) -> io::Result<()> {
+        for (frame, expected) in missing {
+            self.difference(|| absent(*frame, expected));
+        }
+        let [frames, passed, dropped] = [totals.frames, totals.passed, totals.dropped].map(thousands);
+        write!(env.out, "{file:width$}  {frames:>9} frames  {passed:>9} passed  {dropped:>9} dropped", width = self.width)?;
+        for remark in remarks(totals, self.expects) {
+            write!(env.out, "   {remark}")?;
+        }
+        writeln!(env.out)?;
+        for line in self.differences.drain(..) {
+            writeln!(env.out, "  {line}")?;
+        }
+        if self.hidden > 0 {
+            writeln!(env.out, "  and {} more", thousands(self.hidden as u64))?;
+        }
+        self.hidden = 0;
+        Ok(())
+    }
+
+    fn summary(&mut self, summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let plural = if summary.captures == 1 { "" } else { "s" };
+        let engines = if summary.engines.len() == 1 { "engine" } else { "engines" };
+        write!(
+            out,
+            "{} frames in {} capture{plural} ({engines} {})",
+            thousands(summary.frames),
+            summary.captures,
+            summary.engines.join(", ")
+        )?;
+        let differ = summary.differences + summary.unexpected + summary.missing;
+        if differ > 0 {
+            write!(out, ": {}", differs(differ))?;
+        } else if self.expects && summary.failed == 0 {
+            write!(out, ": as expected")?;
+        }
+        writeln!(out)?;
+        if summary.dropped > 0 {
+            let reason = |(name, count): (&&str, &u64)| format!("{name} {}", thousands(*count));
+            let reasons: Vec<String> = summary.reasons.iter().map(reason).collect();
+            writeln!(out, "dropped: {}", reasons.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// What else is to be said about a capture.
+fn remarks(totals: &Totals, expects: bool) -> Vec<String> {
+    let differ = totals.differences + totals.unexpected + totals.missing;
+    let mut remarks = Vec::new();
+    if differ > 0 {
+        remarks.push(differs(differ));
+    } else if expects {
+        remarks.push("as expected".into());
+    }
+    if totals.by_model > 0 {
+        remarks.push(format!("{} judged by the model alone", thousands(totals.by_model)));
+    }
+    if totals.cut_short > 0 {
+        remarks.push(format!("{} captured short", thousands(totals.cut_short)));
+    }
+    remarks
+}
+
+fn differs(count: u64) -> String {
+    if count == 1 { "1 differs".into() } else { format!("{} differ", thousands(count)) }
+}
+
+fn absent(frame: u64, expected: &Expectation) -> String {
+    format!("frame {frame}  expected {expected}, but the capture has no such frame")
+}
+
+/// A number with a comma between thousands.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,166 @@
+//! How near a rule comes to a frame: which of its conditions hold, and what the others lack.
+
+use std::net::IpAddr;
+
+use crate::ruleset::{Action, AddressSet, Family, Icmp, Rule, Ruleset, Service, TcpState, VlanRange};
+
+use super::question::{Content, Packet, Question};
+
+/// One condition of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The policy's word for it: `vlan`, `from`, `to`, `service`, `source_port`, `tcp`, `ethertype`, `bundle`.
+    pub key: &'static str,
+    /// `None`: it holds. Otherwise what is missing, for people.
+    pub lacks: Option<String>,
+}
+
+/// A rule beside a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nearness {
+    /// Position in [`Ruleset::rules`].
+    pub rule: usize,
+    pub action: Action,
+    /// The conditions that the rule writes down, in the order of the language reference.
+    pub conditions: Vec<Condition>,
+}
+
+impl Nearness {
+    /// How many conditions do not hold; 0 is a match.
+    pub fn lacking(&self) -> usize {
+        self.conditions.iter().filter(|condition| condition.lacks.is_some()).count()
+    }
+}
+
+/// The rules of an interface that come nearest to a frame, without the one that decides: those that lack at most one
+/// condition, or if there are none, the least that any lacks.
+pub(super) fn nearest(
+    ruleset: &Ruleset,
+    interface: usize,
+    question: &Question,
+    decides: Option<u32>,
+) -> Vec<Nearness> {
+    let others = ruleset
+        .rules
+        .iter()
+        .enumerate()
+        .filter(|(index, rule)| rule.interfaces.contains(&interface) && decides != Some(*index as u32));
+    let mut near: Vec<Nearness> = others
+        .filter_map(|(index, rule)| {
+            let conditions = conditions(rule, question)?;
+            Some(Nearness { rule: index, action: rule.action, conditions })
+        })
+        .collect();
+    let least = near.iter().map(Nearness::lacking).min().unwrap_or(0).max(1);
+    near.retain(|nearness| nearness.lacking() <= least);
+    near
+}
+
+/// What a rule asks of a frame; `None` where it speaks of another kind of frame altogether.
+fn conditions(rule: &Rule, question: &Question) -> Option<Vec<Condition>> {
+    let vlan = rule.vlans.as_ref().map(|ranges| vlan(rule, ranges, question));
+    let mut conditions: Vec<Condition> = vlan.into_iter().collect();
+    match question.packet {
+        Packet::Ip { addresses, content } => {
+            if rule.services.is_empty() {
+                return None;
+            }
+            conditions.extend(address("from", &rule.from, &rule.written.from, addresses.from()));
+            conditions.extend(address("to", &rule.to, &rule.written.to, addresses.to()));
+            conditions.extend(above_addresses(rule, addresses.family(), content));
+        }
+        Packet::Arp { .. } | Packet::Other(_) => {
+            if rule.ethertypes.is_empty() {
+                return None;
+            }
+            let key = question.packet.ether_key();
+            let holds = key.is_some_and(|key| rule.ethertypes.contains(&key));
+            let key = if rule.written.ethertype.is_empty() { "bundle" } else { "ethertype" };
+            let written = [&rule.written.ethertype, &rule.written.bundle].map(String::as_str).concat();
+            conditions
+                .push(Condition { key, lacks: (!holds).then(|| format!("the frame is not {written}")) });
+        }
+    }
+    Some(conditions)
+}
+
+fn vlan(rule: &Rule, ranges: &[VlanRange], question: &Question) -> Condition {
+    let holds = ranges.iter().any(|range| range.contains(question.vlan));
+    let lacks = (!holds).then(|| format!("{} is not {}", question.vlan, rule.written.vlan));
+    Condition { key: "vlan", lacks }
+}
+
+/// The condition on an address; `None` where the rule does not write one.
+fn address(key: &'static str, set: &AddressSet, written: &str, address: IpAddr) -> Option<Condition> {
+    let holds = match address {
+        IpAddr::V4(v4) => set.contains_v4(v4.to_bits()),
+        IpAddr::V6(v6) => set.contains_v6(v6.to_bits()),
+    };
+    if holds && set.is_any() {
+        return None;
+    }
+    let lacks = (!holds).then(|| format!("{address} is not in {written}"));
+    Some(Condition { key, lacks })
+}
+
+/// The conditions above the addresses. Source port and TCP state are judged beside the alternatives whose service holds,
+/// or else beside those of the same protocol; where there are none, the service says it all.
+fn above_addresses(rule: &Rule, family: Family, content: Content) -> Vec<Condition> {
+    let same_protocol = |service: &&Service| is_of_protocol(service, family, content);
+    let matching: Vec<&Service> =
+        rule.services.iter().filter(|service| is_service(service, family, content)).collect();
+    let mut conditions = Vec::new();
+    let (key, written) = match rule.written.service.as_str() {
+        "" => ("bundle", rule.written.bundle.as_str()),
+        service => ("service", service),
+    };
+    if !written.is_empty() {
+        let lacks = matching.is_empty().then(|| format!("{} is not {written}", content.words(family)));
+        conditions.push(Condition { key, lacks });
+    }
+    let beside: Vec<&Service> =
+        if matching.is_empty() { rule.services.iter().filter(same_protocol).collect() } else { matching };
+    if let (Some(first), Some((source, _))) = (beside.first(), content.ports()) {
+        if first.source_ports.is_some() {
+            let holds =
+                beside.iter().any(|service| service.source_ports.is_none_or(|range| contains(range, source)));
+            let lacks = (!holds).then(|| format!("{source} is not {}", rule.written.source_port));
+            conditions.push(Condition { key: "source_port", lacks });
+        }
+        if let (Some(asked), Some(state)) = (first.tcp, content.tcp_state()) {
+            let lacks = (asked != state).then(|| format!("the segment is {}", state_name(state)));
+            conditions.push(Condition { key: "tcp", lacks });
+        }
+    }
+    conditions
+}
+
+/// Whether an alternative is of the packet's family and protocol, whatever else it asks.
+fn is_of_protocol(service: &Service, family: Family, content: Content) -> bool {
+    service.family.is_none_or(|asked| asked == family)
+        && service.protocol.is_none_or(|asked| asked == content.protocol(family))
+}
+
+/// Whether the packet is of the service that an alternative names, source port and TCP state aside.
+fn is_service(service: &Service, family: Family, content: Content) -> bool {
+    let port = |range| content.ports().is_some_and(|(_, port)| contains(range, port));
+    let icmp = |asked: Icmp| {
+        content
+            .icmp()
+            .is_some_and(|(kind, code)| asked.kind == kind && asked.code.is_none_or(|asked| asked == code))
+    };
+    is_of_protocol(service, family, content)
+        && service.destination_ports.is_none_or(port)
+        && service.icmp.is_none_or(icmp)
+}
+
+fn contains((low, high): (u16, u16), port: u16) -> bool {
+    (low..=high).contains(&port)
+}
+
+fn state_name(state: TcpState) -> &'static str {
+    match state {
+        TcpState::New => "new",
+        TcpState::Established => "established",
+    }
+}

@@ -1,0 +1,240 @@
+//! The difference between what the kernel enforces and a policy, as data.
+//!
+//! Promises: pure; no clock, no input or output; the same facts give the same plan. Refuses, with every reason at once,
+//! what could not be carried out: a device that is missing or not Ethernet, somebody else's program, an offload that
+//! cannot be switched off, a change of engine under traffic.
+
+mod diff;
+mod refusal;
+mod render;
+mod words;
+
+use std::collections::BTreeMap;
+
+use perimeter_classifier::abi::ABI_VERSION;
+use serde::Serialize;
+
+use crate::backend::{Enforcement, Engine, Feature, InForce, Observed};
+use crate::digest::Digest;
+use crate::ruleset::{Mode, Ruleset};
+
+pub use diff::{FieldChange, Group, RuleChange, RuleStep};
+pub use refusal::Refusal;
+pub use render::{human, in_sync};
+
+/// Everything that would be done, and what it means for the rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Digest of the policy that is planned.
+    pub policy: Digest,
+    /// Whether anything would be done.
+    pub changes: bool,
+    /// Whether some interface would let in what it keeps out now, for want of enforcement.
+    pub opens: bool,
+    /// The interfaces of the policy in its order, then those that it no longer names.
+    pub interfaces: Vec<InterfacePlan>,
+}
+
+/// What would happen to one interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InterfacePlan {
+    pub interface: String,
+    pub step: Step,
+    /// Why this ends enforcement, where it does.
+    pub opens: Option<Opening>,
+    pub now: Enforcement,
+    /// Who put in force what is in force, where the state directory knows.
+    pub applied: Option<Applied>,
+    /// The kernel enforces a policy whose text is not kept: every rule is shown as new.
+    pub unknown: bool,
+    pub settings: Vec<FieldChange>,
+    /// Rules that change, grouped by the VLANs they speak of.
+    pub groups: Vec<Group>,
+    /// Rules that stay as they are.
+    pub same_rules: usize,
+    /// Offloads that would be switched off.
+    pub switch_off: Vec<Feature>,
+    /// Memory of the tables in bytes, now and then.
+    pub table_bytes: (u64, u64),
+    pub findings: Vec<String>,
+}
+
+/// What would be done to an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// It enforces this policy already.
+    Keep,
+    /// A program is attached where there is none of ours.
+    Start,
+    /// The program is replaced between two frames.
+    Replace,
+    /// The program is detached.
+    End,
+}
+
+/// A change after which an interface no longer keeps anything out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opening {
+    NoLongerNamed,
+    ShadowMode,
+    Detached,
+}
+
+/// When and by whom a generation was put in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    pub at: jiff::Timestamp,
+    pub by: String,
+    /// The policy file, as it was named.
+    pub policy_file: String,
+}
+
+/// What is known about a policy that the kernel enforces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub ruleset: Ruleset,
+    pub applied: Applied,
+}
+
+/// The facts that a plan rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Every interface of the policy in its order, then those that are enforced without being named.
+    pub observed: &'a [Observed],
+    /// What is known of the policies in force, by digest.
+    pub known: &'a BTreeMap<Digest, Known>,
+}
+
+impl Plan {
+    /// Compares the facts with `ruleset`. `table_bytes` is the size of its compiled tables by interface.
+    pub fn new(ruleset: &Ruleset, table_bytes: &[u64], facts: Facts<'_>) -> Result<Plan, Vec<Refusal>> {
+        let refusals = refusal::refusals(ruleset, facts.observed);
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        let policy = Digest::of(ruleset);
+        let in_force = facts.observed.iter().filter_map(Observed::in_force);
+        let settled = settled(policy, ruleset.interfaces.len(), facts.observed);
+        debug_assert!(!settled || in_force.count() > 0 || ruleset.interfaces.is_empty());
+        let interfaces: Vec<InterfacePlan> = facts
+            .observed
+            .iter()
+            .map(|observed| {
+                let index = ruleset.interfaces.iter().position(|one| one.name == observed.interface);
+                let after = index.map(|index| After { ruleset, index, table_bytes: table_bytes[index] });
+                InterfacePlan::new(observed, after, settled, facts.known)
+            })
+            .collect();
+        Ok(Plan {
+            policy,
+            changes: interfaces.iter().any(|one| one.step != Step::Keep || !one.switch_off.is_empty()),
+            opens: interfaces.iter().any(|one| one.opens.is_some()),
+            interfaces,
+        })
+    }
+
+    /// The plan to stop enforcing on the `observed` interfaces.
+    pub fn detach(observed: &[Observed], known: &BTreeMap<Digest, Known>) -> Plan {
+        let mut interfaces: Vec<InterfacePlan> =
+            observed.iter().map(|one| InterfacePlan::new(one, None, false, known)).collect();
+        for one in &mut interfaces {
+            one.opens = one.opens.map(|_| Opening::Detached);
+        }
+        Plan {
+            policy: Digest::default(),
+            changes: !interfaces.is_empty(),
+            opens: interfaces.iter().any(|one| one.opens.is_some()),
+            interfaces,
+        }
+    }
+
+    /// Whether a new generation would be made.
+    pub fn makes_generation(&self) -> bool {
+        self.interfaces.iter().any(|one| matches!(one.step, Step::Start | Step::Replace))
+    }
+}
+
+/// Whether every interface of the policy enforces it, all under one generation number.
+fn settled(policy: Digest, interfaces: usize, observed: &[Observed]) -> bool {
+    let records: Vec<&InForce> = observed[..interfaces].iter().filter_map(Observed::in_force).collect();
+    records.len() == interfaces
+        && records.iter().all(|record| record.policy == policy && record.abi == ABI_VERSION)
+        && records.windows(2).all(|pair| pair[0].generation == pair[1].generation)
+}
+
+/// What an interface is to become.
+#[derive(Clone, Copy)]
+struct After<'a> {
+    ruleset: &'a Ruleset,
+    index: usize,
+    table_bytes: u64,
+}
+
+impl InterfacePlan {
+    fn new(
+        observed: &Observed,
+        after: Option<After<'_>>,
+        settled: bool,
+        known: &BTreeMap<Digest, Known>,
+    ) -> Self {
+        let record = observed.in_force();
+        let before = record.and_then(|record| known.get(&record.policy));
+        let step = match (record, after) {
+            (_, None) => Step::End,
+            (None, Some(_)) => Step::Start,
+            (Some(_), Some(_)) if settled => Step::Keep,
+            (Some(_), Some(_)) => Step::Replace,
+        };
+        let difference = after.map(|after| {
+            diff::interface(
+                before.map(|known| &known.ruleset),
+                (after.ruleset, after.index),
+                &observed.interface,
+            )
+        });
+        let (settings, groups, same_rules) = difference.unwrap_or_default();
+        InterfacePlan {
+            interface: observed.interface.clone(),
+            step,
+            opens: opening(record, after),
+            now: observed.enforcement.clone(),
+            applied: before.map(|known| known.applied.clone()),
+            unknown: record.is_some() && before.is_none(),
+            settings,
+            groups,
+            same_rules,
+            switch_off: if after.is_some() { observed.harmful() } else { Vec::new() },
+            table_bytes: (
+                record.map_or(0, |record| record.table_bytes),
+                after.map_or(0, |after| after.table_bytes),
+            ),
+            findings: observed.findings.clone(),
+        }
+    }
+}
+
+fn opening(record: Option<&InForce>, after: Option<After<'_>>) -> Option<Opening> {
+    let record = record?;
+    match after {
+        None => Some(Opening::NoLongerNamed),
+        Some(after) if record.enforce && !after.ruleset.interfaces[after.index].enforce => {
+            Some(Opening::ShadowMode)
+        }
+        Some(_) => None,
+    }
+}
+
+/// Whether `mode` is content with an engine that runs already.
+fn accepts(mode: Mode, engine: Engine) -> bool {
+    match mode {
+        Mode::Auto => true,
+        Mode::Native => engine == Engine::Native,
+        Mode::Generic => engine == Engine::Generic,
+        Mode::Nft => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! A plan for people.
+
+use std::io::{self, Write};
+
+use super::{Applied, FieldChange, Group, InterfacePlan, Opening, Plan, RuleChange, RuleStep, Step};
+use crate::backend::Enforcement;
+
+/// Writes the whole plan: what ends enforcement first, then interface by interface.
+pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    for one in &plan.interfaces {
+        if let Some(opening) = one.opens {
+            writeln!(out, "! {} will {}", one.interface, opens(opening))?;
+        }
+    }
+    if !plan.changes {
+        return in_sync(plan, out);
+    }
+    for one in plan.interfaces.iter().filter(|one| one.step != Step::Keep || !one.switch_off.is_empty()) {
+        interface(one, out)?;
+    }
+    summary(plan, out)
+}
+
+/// What a change that ends enforcement means.
+fn opens(opening: Opening) -> &'static str {
+    match opening {
+        Opening::NoLongerNamed => {
+            "no longer be enforced, because the policy does not name it: everything will pass"
+        }
+        Opening::ShadowMode => "only count what it drops now (`enforce: false`): everything will pass",
+        Opening::Detached => "no longer be enforced: everything will pass",
+    }
+}
+
+/// "No changes. wan0 enforces generation 8 (native XDP), which is this policy."
+pub fn in_sync(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let mut text = "No changes.".to_owned();
+    for one in &plan.interfaces {
+        if let Enforcement::InForce(record) = &one.now {
+            let verb = if record.enforce { "enforces" } else { "counts, and drops nothing, under" };
+            text += &format!(
+                " {} {verb} generation {} ({}), which is this policy.",
+                one.interface,
+                record.generation,
+                record.engine.name()
+            );
+        }
+    }
+    writeln!(out, "{text}")
+}
+
+fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}  ({})", one.interface, now(one))?;
+    if one.unknown {
+        writeln!(out, "  its policy is not kept in the state directory: every rule is shown as new")?;
+    }
+    if one.step == Step::End {
+        writeln!(out, "  - enforcement ends; offloads that were switched off for it are restored")?;
+    }
+    settings(one, out)?;
+    for feature in &one.switch_off {
+        let name = feature.name();
+        writeln!(
+            out,
+            "  ~ offload {name}: on -> off, read back after the change; `perimeter detach` restores it"
+        )?;
+    }
+    for group in &one.groups {
+        rules(group, out)?;
+    }
+    if one.step == Step::Replace && one.groups.is_empty() && one.settings.is_empty() && !one.unknown {
+        writeln!(out, "  = same rules, under the number of the new generation")?;
+    }
+    for finding in &one.findings {
+        writeln!(out, "\n  ! {finding}")?;
+    }
+    writeln!(out)
+}
+
+/// What is in force, and since when.
+fn now(one: &InterfacePlan) -> String {
+    match &one.now {
+        Enforcement::Off => "not enforced now".to_owned(),
+        Enforcement::Lost { why } => format!("not enforced now: {why}"),
+        Enforcement::Foreign(program) => {
+            format!("not enforced now: program {} \"{}\"", program.id, program.name)
+        }
+        Enforcement::InForce(record) => {
+            let shadow = if record.enforce { "" } else { ", shadow mode" };
+            let since = one.applied.as_ref().map_or(String::new(), applied);
+            format!("{}, generation {}{shadow}{since}", record.engine.name(), record.generation)
+        }
+    }
+}
+
+fn applied(applied: &Applied) -> String {
+    format!(", applied {} by {}", applied.at.strftime("%Y-%m-%d %H:%M"), applied.by)
+}
+
+fn settings(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
+    let (new, changed): (Vec<&FieldChange>, Vec<&FieldChange>) = one
+        .settings
+        .iter()
+        .partition(|change| change.before.is_empty() && !change.field.starts_with("vlan "));
+    if !new.is_empty() {
+        let all: Vec<String> =
+            new.iter().map(|change| format!("{} {}", change.field, change.after)).collect();
+        writeln!(out, "  + {}", all.join("; "))?;
+    }
+    for change in changed {
+        writeln!(out, "  ~ {}", field(change))?;
+    }
+    Ok(())
+}
+
+fn field(change: &FieldChange) -> String {
+    let side = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+    format!("{}: {} -> {}", change.field, side(&change.before), side(&change.after))
+}
+
+fn rules(group: &Group, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n  {}", group.vlan)?;
+    let width = group.rules.iter().map(|rule| rule.rule.len()).max().unwrap_or(0);
+    group.rules.iter().try_for_each(|one| rule(one, width, out))
+}
+
+fn rule(one: &RuleChange, width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let sign = match one.step {
+        RuleStep::Added => '+',
+        RuleStep::Removed => '-',
+        RuleStep::Changed => '~',
+    };
+    let action = if one.action == crate::ruleset::Action::Deny { "deny " } else { "" };
+    let id = &one.rule;
+    if one.step == RuleStep::Changed {
+        let fields: Vec<String> = one.fields.iter().map(field).collect();
+        return writeln!(out, "    {sign} {id:width$}  {action}{}", fields.join("; "));
+    }
+    let about = if one.about.is_empty() { String::new() } else { format!("  [{}]", one.about) };
+    writeln!(out, "    {sign} {id:width$}  {action}{}{about}", one.conditions)
+}
+
+fn summary(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let changed = |step: RuleStep| {
+        let rules = plan.interfaces.iter().flat_map(|one| &one.groups).flat_map(|group| &group.rules);
+        let mut ids: Vec<&str> =
+            rules.filter(|rule| rule.step == step).map(|rule| rule.rule.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len()
+    };
+    let (before, after) = plan
+        .interfaces
+        .iter()
+        .fold((0, 0), |(before, after), one| (before + one.table_bytes.0, after + one.table_bytes.1));
+    writeln!(
+        out,
+        "Tables: {} -> {}.   Rules: {} added, {} changed, {} removed.",
+        kibibytes(before),
+        kibibytes(after),
+        changed(RuleStep::Added),
+        changed(RuleStep::Changed),
+        changed(RuleStep::Removed)
+    )
+}
+
+fn kibibytes(bytes: u64) -> String {
+    if bytes >= 10 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes.div_ceil(1024)) }
+}

@@ -1,0 +1,175 @@
+use super::*;
+use crate::backend::{Device, Foreign, Offload};
+use crate::ruleset::{Action, AddressSet};
+use crate::samples::{rule, ruleset};
+
+fn observed(name: &str, enforcement: Enforcement) -> Observed {
+    Observed {
+        interface: name.into(),
+        device: Device::Ethernet { index: 2 },
+        enforcement,
+        offloads: Vec::new(),
+        findings: Vec::new(),
+    }
+}
+
+fn in_force(ruleset: &Ruleset, generation: u64) -> Enforcement {
+    Enforcement::InForce(InForce {
+        engine: Engine::Native,
+        generation,
+        policy: Digest::of(ruleset),
+        enforce: ruleset.interfaces[0].enforce,
+        abi: ABI_VERSION,
+        program_id: 1,
+        table_bytes: 2048,
+    })
+}
+
+fn known(ruleset: &Ruleset) -> BTreeMap<Digest, Known> {
+    let applied = Applied {
+        at: "2026-11-20T14:02:00Z".parse().unwrap(),
+        by: "alice".into(),
+        policy_file: "gateway.yaml".into(),
+    };
+    BTreeMap::from([(Digest::of(ruleset), Known { ruleset: ruleset.clone(), applied })])
+}
+
+fn plan(ruleset: &Ruleset, observed: &[Observed], known: &BTreeMap<Digest, Known>) -> Plan {
+    let sizes = vec![4096; ruleset.interfaces.len()];
+    Plan::new(ruleset, &sizes, Facts { observed, known }).unwrap()
+}
+
+fn text(plan: &Plan) -> String {
+    let mut out = Vec::new();
+    human(plan, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_policy_in_force_is_no_change() {
+    let ruleset = ruleset(&["wan0"]);
+    let plan = plan(&ruleset, &[observed("wan0", in_force(&ruleset, 8))], &known(&ruleset));
+    assert!(!plan.changes && !plan.opens && !plan.makes_generation());
+    let says = "No changes. wan0 enforces generation 8 (native XDP), which is this policy.\n";
+    assert_eq!(text(&plan), says);
+}
+
+#[test]
+fn a_first_apply_shows_every_rule_and_setting() {
+    let ruleset = ruleset(&["wan0"]);
+    let plan = plan(&ruleset, &[observed("wan0", Enforcement::Off)], &BTreeMap::new());
+    assert_eq!(plan.interfaces[0].step, Step::Start);
+    let says = text(&plan);
+    assert!(says.contains("wan0  (not enforced now)"), "{says}");
+    assert!(says.contains("mtu 1500") && says.contains("+ arp"), "{says}");
+    assert!(says.contains("1 added, 0 changed, 0 removed"), "{says}");
+}
+
+#[test]
+fn rules_are_compared_one_by_one_and_field_by_field() {
+    let old = Ruleset {
+        rules: vec![rule("arp", Action::Allow, &[0]), rule("old", Action::Deny, &[0])],
+        ..ruleset(&["wan0"])
+    };
+    let mut new = Ruleset {
+        rules: vec![rule("arp", Action::Allow, &[0]), rule("new", Action::Allow, &[0])],
+        ..old.clone()
+    };
+    new.rules[0].about.owner = Some("netops".into());
+    new.interfaces[0].mtu = 9000;
+    let plan = plan(&new, &[observed("wan0", in_force(&old, 7))], &known(&old));
+    let says = text(&plan);
+    for line in [
+        "wan0  (native XDP, generation 7, applied 2026-11-20 14:02 by alice)",
+        "  ~ mtu: 1500 -> 9000",
+        "    ~ arp  owner: none -> netops",
+        "    + new  ",
+        "    - old  deny ",
+        "Tables: 2 KiB -> 4 KiB.   Rules: 1 added, 1 changed, 1 removed.",
+    ] {
+        assert!(says.contains(line), "{line:?} is not in\n{says}");
+    }
+}
+
+#[test]
+fn a_network_that_moves_under_the_same_words_is_a_change() {
+    let mut old = ruleset(&["wan0"]);
+    old.rules[0].services = vec![Default::default()];
+    old.rules[0].written.from = "office".into();
+    old.rules[0].from = AddressSet::new(vec![(0x0a00_0000, 0x0a00_00ff)], Vec::new());
+    let mut new = old.clone();
+    new.rules[0].from = AddressSet::new(vec![(0x0a00_0000, 0x0a00_01ff)], Vec::new());
+    let plan = plan(&new, &[observed("wan0", in_force(&old, 1))], &known(&old));
+    let fields = &plan.interfaces[0].groups[0].rules[0].fields;
+    assert_eq!(fields[0].after, "office, which gains 10.0.1.0/24");
+}
+
+#[test]
+fn a_policy_whose_text_is_lost_is_said_to_be_so() {
+    let (old, new) = (ruleset(&["wan0", "wan1"]), ruleset(&["wan0"]));
+    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force(&old, 3))];
+    let plan = plan(&new, &facts, &BTreeMap::new());
+    assert!(plan.interfaces[0].unknown);
+    assert!(text(&plan).contains("every rule is shown as new"));
+}
+
+#[test]
+fn what_ends_enforcement_is_the_first_line() {
+    let (old, mut new) = (ruleset(&["wan0", "wan1"]), ruleset(&["wan0"]));
+    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force(&old, 3))];
+    let gone = plan(&new, &facts, &known(&old));
+    assert_eq!(gone.interfaces[1].opens, Some(Opening::NoLongerNamed));
+    assert!(gone.opens && text(&gone).starts_with("! wan1 will no longer be enforced"), "{}", text(&gone));
+    new.interfaces[0].enforce = false;
+    let shadow = plan(&new, &facts[..1], &known(&old));
+    assert_eq!(shadow.interfaces[0].opens, Some(Opening::ShadowMode));
+    let first = plan(&new, &[observed("wan0", Enforcement::Off)], &BTreeMap::new());
+    assert!(!first.opens, "nothing was enforced before");
+}
+
+#[test]
+fn half_an_apply_gets_one_new_number_for_all() {
+    let (old, new) =
+        (Ruleset { rules: Vec::new(), ..ruleset(&["wan0", "wan1"]) }, ruleset(&["wan0", "wan1"]));
+    let facts = [observed("wan0", in_force(&new, 4)), observed("wan1", in_force(&old, 3))];
+    let plan = plan(&new, &facts, &[known(&old), known(&new)].into_iter().flatten().collect());
+    assert!(plan.interfaces.iter().all(|one| one.step == Step::Replace));
+    assert!(text(&plan).contains("same rules"), "{}", text(&plan));
+}
+
+#[test]
+fn every_refusal_is_told_at_once() {
+    let mut ruleset = ruleset(&["wan0", "wan1", "wan2", "wan3"]);
+    ruleset.interfaces[1].mode = Mode::Nft;
+    ruleset.interfaces[2].mode = Mode::Generic;
+    let mut fixed = observed("wan3", Enforcement::Foreign(Foreign { id: 42, name: "xdp_dispatcher".into() }));
+    fixed.offloads = vec![Offload { feature: Feature::Lro, on: true, fixed: true }];
+    let mut missing = observed("wan0", Enforcement::Off);
+    missing.device = Device::Missing;
+    let facts = [missing, observed("wan1", Enforcement::Off), observed("wan2", in_force(&ruleset, 1)), fixed];
+    let refusals =
+        Plan::new(&ruleset, &[0; 4], Facts { observed: &facts, known: &BTreeMap::new() }).unwrap_err();
+    let says: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    assert_eq!(says.len(), 5, "{says:?}");
+    assert!(says[2].contains("wan2: it runs in native XDP and `mode: generic`"), "{}", says[2]);
+    assert!(says[3].contains("id 42, \"xdp_dispatcher\""), "{}", says[3]);
+    assert!(says[4].contains("lro is on"), "{}", says[4]);
+}
+
+#[test]
+fn an_offload_that_came_back_is_a_change_without_a_generation() {
+    let ruleset = ruleset(&["wan0"]);
+    let mut fact = observed("wan0", in_force(&ruleset, 8));
+    fact.offloads = vec![Offload { feature: Feature::RxVlan, on: true, fixed: false }];
+    let plan = plan(&ruleset, &[fact], &known(&ruleset));
+    assert!(plan.changes && !plan.makes_generation());
+    assert!(text(&plan).contains("offload rxvlan: on -> off"), "{}", text(&plan));
+}
+
+#[test]
+fn detach_ends_every_interface() {
+    let ruleset = ruleset(&["wan0"]);
+    let plan = Plan::detach(&[observed("wan0", in_force(&ruleset, 2))], &known(&ruleset));
+    assert_eq!((plan.interfaces[0].step, plan.opens), (Step::End, true));
+    assert!(text(&plan).starts_with("! wan0 will no longer be enforced"));
+}

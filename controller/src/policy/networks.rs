@@ -1,0 +1,224 @@
+//! Named networks: `include` and `file`, less `except`.
+//!
+//! Promises: sets are exact; a network that is wrong is reported once and does not drag its users along. Refuses
+//! cycles, `any`, and names that are not defined.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::address::{self, Blocks, looks_like_address};
+use super::diagnostic::quoted;
+use super::fields::{Entry, Fields, Word, entries};
+use super::files::Files;
+use super::order;
+use super::source::{Fault, Report};
+use super::text::{RESERVED, check_name, suggest};
+use super::tree::Content;
+use crate::ruleset::AddressSet;
+
+/// Ranges that all networks and rules of a policy may hold together: 512 MiB of IPv6.
+const MOST_RANGES: usize = 1 << 24;
+
+/// The networks of a policy.
+#[derive(Default)]
+pub(super) struct Networks {
+    by_name: HashMap<Rc<str>, usize>,
+    networks: Vec<Network>,
+    /// Ranges made so far.
+    ranges: usize,
+}
+
+struct Network {
+    name: Word,
+    /// `None`: reported as wrong.
+    set: Option<AddressSet>,
+    is_used: bool,
+}
+
+/// A network before names are looked up.
+struct Definition {
+    include: Vec<Word>,
+    except: Vec<Word>,
+    listed: Blocks,
+    is_whole: bool,
+}
+
+impl Networks {
+    /// Reads the `networks` section.
+    pub(super) fn read(section: Option<&Entry>, files: &mut Files, report: &mut Report) -> Networks {
+        let mut networks = Networks::default();
+        let Some(section) = section else { return networks };
+        if section.is_empty() {
+            section.no_value::<()>(report);
+            return networks;
+        }
+        let mut definitions = Vec::new();
+        for entry in entries(&section.value, "networks", report).unwrap_or_default() {
+            report.value(entry.key.mark, check_name(&entry.key.text, "network"));
+            networks.by_name.insert(entry.key.text.clone(), networks.networks.len());
+            networks.networks.push(Network { name: entry.key.clone(), set: None, is_used: false });
+            definitions.push(Definition::read(&entry, files, report));
+        }
+        networks.resolve(definitions, report);
+        networks
+    }
+
+    fn resolve(&mut self, definitions: Vec<Definition>, report: &mut Report) {
+        let uses: Vec<Vec<usize>> = definitions
+            .iter()
+            .map(|definition| {
+                definition.words().filter_map(|word| self.by_name.get(&word.text).copied()).collect()
+            })
+            .collect();
+        let order = order::resolve(&uses);
+        for cycle in &order.cycles {
+            let name = &self.networks[cycle.members[0]].name;
+            let circle = cycle.show(|member| &self.networks[member].name.text);
+            report.error(
+                name.mark,
+                format!("network {} uses itself: {circle}", quoted(&name.text)),
+                "break the circle",
+            );
+        }
+        let mut definitions: Vec<Option<Definition>> = definitions.into_iter().map(Some).collect();
+        // Members of cycles and their users keep no set, but their other words are still judged.
+        let is_sorted = order.sorted.iter().copied().collect::<std::collections::HashSet<usize>>();
+        let rest = (0..definitions.len()).filter(|at| !is_sorted.contains(at));
+        for at in order.sorted.iter().copied().chain(rest) {
+            if let Some(definition) = definitions[at].take() {
+                self.networks[at].set = self.carry_out(definition, report);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, definition: Definition, report: &mut Report) -> Option<AddressSet> {
+        let included = self.gather(&definition.include, definition.listed, report);
+        let excepted = self.gather(&definition.except, Blocks::default(), report);
+        let (included, excepted) = (included?, excepted?);
+        definition
+            .is_whole
+            .then(|| if excepted.is_empty() { included } else { included.difference(&excepted) })
+    }
+
+    /// The union of what `words` name; nothing if any of them is wrong, which is reported. `any` is wrong here.
+    pub(super) fn set(&mut self, words: &[Word], report: &mut Report) -> Option<AddressSet> {
+        self.gather(words, Blocks::default(), report)
+    }
+
+    fn gather(&mut self, words: &[Word], mut blocks: Blocks, report: &mut Report) -> Option<AddressSet> {
+        if let ([word], 0) = (words, blocks.len())
+            && !looks_like_address(&word.text)
+        {
+            // The common case, a single name, shares the set that is there.
+            let at = report.value(word.mark, self.find(&word.text))?;
+            self.networks[at].is_used = true;
+            return self.networks[at].set.clone();
+        }
+        let mut is_whole = true;
+        for word in words {
+            if looks_like_address(&word.text) {
+                match report.value(word.mark, address::parse(&word.text)) {
+                    Some(block) => blocks.add(block),
+                    None => is_whole = false,
+                }
+                continue;
+            }
+            let found = report.value(word.mark, self.find(&word.text));
+            let set = found.and_then(|at| {
+                self.networks[at].is_used = true;
+                self.networks[at].set.as_ref()
+            });
+            match set {
+                Some(set) if self.ranges + blocks.len() < MOST_RANGES => blocks.add_set(set),
+                Some(_) => {}
+                None => is_whole = false,
+            }
+        }
+        let was_within = self.ranges < MOST_RANGES;
+        self.ranges += blocks.len();
+        if self.ranges < MOST_RANGES {
+            return is_whole.then(|| blocks.into_set());
+        }
+        if let (true, Some(word)) = (was_within, words.first()) {
+            let message = format!("networks and rules come to more than {MOST_RANGES} address ranges here");
+            report.error(word.mark, message, "name large networks once, and use them alone in a rule");
+        }
+        None
+    }
+
+    fn find(&self, word: &str) -> Result<usize, Fault> {
+        if let Some(at) = self.by_name.get(word) {
+            return Ok(*at);
+        }
+        if word == "any" {
+            let remedy = "write 0.0.0.0/0 and \"::/0\" for every address";
+            return Err(Fault::new("\"any\" cannot stand here", remedy));
+        }
+        if RESERVED.contains(&word) {
+            let remedy = "the word is reserved: define a network under another name";
+            return Err(Fault::new(format!("{} is not a network", quoted(word)), remedy));
+        }
+        let names = self.networks.iter().map(|network| network.name.text.as_ref()).take(10_000);
+        let remedy = suggest(word, names, "define it under `networks`, or write an address or a prefix");
+        Err(Fault::new(format!("undefined network {}", quoted(word)), remedy))
+    }
+
+    /// Warns of networks that nothing names, and of those that hold nothing.
+    pub(super) fn report_idle(&self, report: &mut Report) {
+        for Network { name, set, is_used } in &self.networks {
+            if !is_used {
+                report.warning(
+                    name.mark,
+                    format!("network {} is not used", quoted(&name.text)),
+                    "remove it, or name it",
+                );
+            }
+            if set.as_ref().is_some_and(AddressSet::is_empty) {
+                let message = format!("network {} holds no address", quoted(&name.text));
+                report.warning(name.mark, message, "look at its `except`, and at its file");
+            }
+        }
+    }
+}
+
+impl Definition {
+    fn read(entry: &Entry, files: &mut Files, report: &mut Report) -> Definition {
+        let mut definition =
+            Definition { include: Vec::new(), except: Vec::new(), listed: Blocks::default(), is_whole: true };
+        let is_good = match &entry.value.content {
+            Content::Map(_) => definition.read_mapping(entry, files, report),
+            Content::Broken => None,
+            Content::Nothing | Content::Text(_) | Content::List(_) => {
+                entry.words(report).map(|words| definition.include = words)
+            }
+        };
+        definition.is_whole = is_good.is_some();
+        definition
+    }
+
+    /// Nothing if any part is wrong.
+    fn read_mapping(&mut self, entry: &Entry, files: &mut Files, report: &mut Report) -> Option<()> {
+        let errors = report.errors();
+        let what = format!("network {}", quoted(&entry.key.text));
+        let fields = Fields::read(&entry.value, &what, &["include", "except", "file"], report)?;
+        self.include = fields.words("include", report).flatten().unwrap_or_default();
+        self.except = fields.words("except", report).flatten().unwrap_or_default();
+        if let Some(path) = fields.text("file", report) {
+            self.listed = files.blocks(&path, report).unwrap_or_default();
+        }
+        if fields.get("include").is_none() && fields.get("file").is_none() {
+            let message = format!("{what} has neither `include` nor `file`");
+            report.error(entry.key.mark, message, "say what it holds; `except` only takes away");
+        }
+        (report.errors() == errors).then_some(())
+    }
+
+    fn words(&self) -> impl Iterator<Item = &Word> {
+        self.include.iter().chain(&self.except)
+    }
+}
+
+/// What was written where a network was expected, when it is `any`.
+pub(super) fn is_any(words: &[Word]) -> bool {
+    matches!(words, [word] if word.text.as_ref() == "any")
+}

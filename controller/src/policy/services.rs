@@ -1,0 +1,274 @@
+//! The service grammar and the named services.
+//!
+//! Promises: a list of alternatives without repetitions, in the order written. A policy's own name wins over a built-in
+//! one; a definition that uses itself, even through others, is refused.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use super::builtin;
+use super::diagnostic::quoted;
+use super::fields::{Entry, Word, entries};
+use super::icmp;
+use super::order;
+use super::source::{Fault, Report};
+use super::text::{alternatives, check_name, decimal, decimal_range, nearest, suggest};
+use crate::ruleset::{Family, Icmp, Service};
+
+/// Alternatives that all definitions and rules of a policy may come to.
+const MOST_ALTERNATIVES: usize = 1 << 22;
+
+/// One alternative, and whether it was written as tcp, udp or sctp, so that `source_port` and `tcp` may narrow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Alternative {
+    pub(super) service: Service,
+    pub(super) is_transport: bool,
+}
+
+/// The services that a policy defines.
+#[derive(Default)]
+pub(super) struct Services {
+    by_name: HashMap<Rc<str>, usize>,
+    named: Vec<Named>,
+    /// Alternatives made so far.
+    made: usize,
+}
+
+struct Named {
+    name: Word,
+    /// `None`: reported as wrong.
+    alternatives: Option<Rc<[Alternative]>>,
+    is_used: bool,
+}
+
+impl Services {
+    /// Reads the `services` section.
+    pub(super) fn read(section: Option<&Entry>, report: &mut Report) -> Services {
+        let mut services = Services::default();
+        let Some(section) = section else { return services };
+        if section.is_empty() {
+            section.no_value::<()>(report);
+            return services;
+        }
+        let mut definitions: Vec<Option<Vec<Word>>> = Vec::new();
+        for entry in entries(&section.value, "services", report).unwrap_or_default() {
+            report.value(entry.key.mark, check_name(&entry.key.text, "service"));
+            services.by_name.insert(entry.key.text.clone(), services.named.len());
+            services.named.push(Named { name: entry.key.clone(), alternatives: None, is_used: false });
+            definitions.push(entry.words(report));
+        }
+        services.resolve(&definitions, report);
+        services
+    }
+
+    fn resolve(&mut self, definitions: &[Option<Vec<Word>>], report: &mut Report) {
+        let used = |word: &Word| self.by_name.get(&word.text).copied();
+        let uses: Vec<Vec<usize>> =
+            definitions.iter().map(|words| words.iter().flatten().filter_map(used).collect()).collect();
+        let order = order::resolve(&uses);
+        for cycle in &order.cycles {
+            let name = &self.named[cycle.members[0]].name;
+            let circle = cycle.show(|member| &self.named[member].name.text);
+            let remedy = "write out what it stands for, such as tcp/443";
+            report.error(name.mark, format!("service {} uses itself: {circle}", quoted(&name.text)), remedy);
+        }
+        let is_sorted: HashSet<usize> = order.sorted.iter().copied().collect();
+        let rest = (0..definitions.len()).filter(|at| !is_sorted.contains(at));
+        for at in order.sorted.iter().copied().chain(rest) {
+            if let Some(words) = &definitions[at] {
+                self.named[at].alternatives = self.list(words, report).map(Rc::from);
+            }
+        }
+    }
+
+    /// What a list of words stands for; nothing if one of them is wrong, which is reported.
+    pub(super) fn list(&mut self, words: &[Word], report: &mut Report) -> Option<Vec<Alternative>> {
+        let mut list = Vec::new();
+        let mut seen = HashSet::new();
+        let mut is_whole = true;
+        for word in words {
+            if word.text.as_ref() == "any" && words.len() > 1 {
+                report.error(word.mark, "\"any\" stands in a list", "write it alone, or remove it");
+                is_whole = false;
+                continue;
+            }
+            match report.value(word.mark, self.word(&word.text)).flatten() {
+                Some(found) => list.extend(found.iter().copied().filter(|one| seen.insert(*one))),
+                None => is_whole = false,
+            }
+            if !self.afford(list.len(), word, report) {
+                return None;
+            }
+        }
+        self.made += list.len();
+        is_whole.then_some(list)
+    }
+
+    /// Whether `more` alternatives still fit; reports the first time they do not.
+    pub(super) fn afford(&mut self, more: usize, at: &Word, report: &mut Report) -> bool {
+        if self.made + more <= MOST_ALTERNATIVES {
+            return true;
+        }
+        if self.made <= MOST_ALTERNATIVES {
+            let message = format!("services come to more than {MOST_ALTERNATIVES} alternatives here");
+            report.error(at.mark, message, "write ranges, and fewer names within names");
+            self.made = MOST_ALTERNATIVES + 1;
+        }
+        false
+    }
+
+    /// What one word stands for; nothing if it names a service that is wrong.
+    pub(super) fn word(&mut self, word: &str) -> Result<Option<Rc<[Alternative]>>, Fault> {
+        if let Some(at) = self.by_name.get(word) {
+            let named = &mut self.named[*at];
+            named.is_used = true;
+            return Ok(named.alternatives.clone());
+        }
+        if let Some(parsed) = parse(word) {
+            return parsed.map(|alternative| Some(Rc::from([alternative])));
+        }
+        if let Some(known) = builtin::find(word) {
+            let words = known.words.iter().filter_map(|word| parse(word)).collect::<Result<Vec<_>, _>>();
+            return words.map(|alternatives| Some(alternatives.into()));
+        }
+        Err(self.unknown(word))
+    }
+
+    fn unknown(&self, word: &str) -> Fault {
+        let message = format!("unknown service {}", quoted(word));
+        let lower = word.to_ascii_lowercase();
+        if lower != word && parse(&lower).is_some_and(|parsed| parsed.is_ok()) {
+            return Fault::new(message, format!("did you mean \"{lower}\"?"));
+        }
+        if let Some((port, protocol)) = word.split_once('/')
+            && parse(&format!("{protocol}/{port}")).is_some_and(|parsed| parsed.is_ok())
+        {
+            return Fault::new(message, format!("write {protocol}/{port}"));
+        }
+        if decimal_range(word, "port", 0, 65_535).is_ok() {
+            return Fault::new(message, format!("write tcp/{word} or udp/{word}"));
+        }
+        let own = self.named.iter().map(|named| named.name.text.as_ref()).take(10_000);
+        let known = own.chain(builtin::builtin_services().iter().map(|service| service.name)).chain(HEADS);
+        let otherwise = "define it under `services`, or write tcp/PORT, udp/PORT, icmp/TYPE or ip/NUMBER";
+        Fault::new(message, suggest(word, known, otherwise))
+    }
+
+    /// Warns of definitions that nothing names.
+    pub(super) fn report_idle(&self, report: &mut Report) {
+        for Named { name, is_used, .. } in &self.named {
+            if !is_used {
+                let message = format!("service {} is not used", quoted(&name.text));
+                report.warning(name.mark, message, "remove it, or name it in a rule");
+            }
+        }
+    }
+}
+
+const HEADS: [&str; 10] = ["any", "tcp", "udp", "sctp", "icmp", "icmpv6", "esp", "ah", "gre", "igmp"];
+
+/// IP protocol number of ICMP or ICMPv6.
+pub(super) const fn icmp_protocol(family: Family) -> u8 {
+    match family {
+        Family::V4 => 1,
+        Family::V6 => 58,
+    }
+}
+
+/// Reads a word of the grammar; `None` if it does not begin with one of its words.
+fn parse(word: &str) -> Option<Result<Alternative, Fault>> {
+    let (head, rest) = match word.split_once('/') {
+        Some((head, rest)) => (head, Some(rest)),
+        None => (word, None),
+    };
+    let plain = |protocol: u8| match rest {
+        None => Ok(of(Service { protocol: Some(protocol), ..Service::default() }, false)),
+        Some(_) => Err(Fault::new(
+            format!("{head} has neither ports nor types: {}", quoted(word)),
+            format!("write {head}"),
+        )),
+    };
+    Some(match head {
+        "any" if rest.is_none() => Ok(of(Service::default(), false)),
+        "tcp" => transport(6, head, rest),
+        "udp" => transport(17, head, rest),
+        "sctp" => transport(132, head, rest),
+        "icmp" => icmp_type(Family::V4, rest),
+        "icmpv6" => icmp_type(Family::V6, rest),
+        "esp" => plain(50),
+        "ah" => plain(51),
+        "gre" => plain(47),
+        "igmp" => plain(2),
+        "ip" => match rest {
+            Some(number) => protocol(number),
+            None => Err(Fault::new(
+                "`ip` without a protocol number",
+                "write ip/NUMBER, or any for every IP packet",
+            )),
+        },
+        _ => return None,
+    })
+}
+
+fn of(service: Service, is_transport: bool) -> Alternative {
+    Alternative { service, is_transport }
+}
+
+fn transport(protocol: u8, head: &str, ports: Option<&str>) -> Result<Alternative, Fault> {
+    let ports = ports.map(|ports| ports_of(ports, head)).transpose()?;
+    Ok(of(Service { protocol: Some(protocol), destination_ports: ports, ..Service::default() }, true))
+}
+
+fn ports_of(ports: &str, head: &str) -> Result<(u16, u16), Fault> {
+    if let Some(known) = builtin::find(ports) {
+        let message = format!("a name in place of a port: {}", quoted(&format!("{head}/{ports}")));
+        return Err(Fault::new(message, format!("write {ports}, which is {}", alternatives(known.words))));
+    }
+    port_range(ports, "port")
+}
+
+/// A port or a range of ports; `what` names it in the fault.
+pub(super) fn port_range(text: &str, what: &str) -> Result<(u16, u16), Fault> {
+    // Both are at most 65,535 by now.
+    decimal_range(text, what, 0, 65_535).map(|(low, high)| (low as u16, high as u16))
+}
+
+fn protocol(number: &str) -> Result<Alternative, Fault> {
+    let number = decimal(number, "IP protocol", 0, 255)?;
+    Ok(of(Service { protocol: Some(number as u8), ..Service::default() }, false))
+}
+
+fn icmp_type(family: Family, rest: Option<&str>) -> Result<Alternative, Fault> {
+    let service =
+        Service { family: Some(family), protocol: Some(icmp_protocol(family)), ..Service::default() };
+    let Some(rest) = rest else { return Ok(of(service, false)) };
+    let (kind, code) = match rest.split_once('/') {
+        Some((kind, code)) => (kind, Some(decimal(code, "ICMP code", 0, 255)? as u8)),
+        None => (rest, None),
+    };
+    let kind = match icmp::find(family, kind) {
+        Some(kind) => kind,
+        None if kind.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+            return Err(unknown_type(family, kind));
+        }
+        None => decimal(kind, "ICMP type", 0, 255)? as u8,
+    };
+    Ok(of(Service { icmp: Some(Icmp { kind, code }), ..service }, false))
+}
+
+fn unknown_type(family: Family, kind: &str) -> Fault {
+    let (own, other, other_word) = match family {
+        Family::V4 => ("ICMP", Family::V6, "icmpv6"),
+        Family::V6 => ("ICMPv6", Family::V4, "icmp"),
+    };
+    let message = format!("unknown {own} type {}", quoted(kind));
+    if icmp::find(other, kind).is_some() {
+        return Fault::new(message, format!("did you mean \"{other_word}/{kind}\"?"));
+    }
+    let names = icmp::icmp_types(family).iter().map(|(name, _)| *name);
+    let remedy = nearest(kind, names).map_or_else(
+        || "write a number, or a name from rules/README.md".into(),
+        |meant| format!("did you mean \"{meant}\"?"),
+    );
+    Fault::new(message, remedy)
+}

@@ -1,0 +1,270 @@
+//! Carrying out a plan: prepare every interface, then switch every interface, or go back.
+//!
+//! Promises: nothing meets a packet before everything is compiled, loaded and verified; if one switch fails, those
+//! already switched go back; the journal has the intent before the effect, and what became of it after. Decides nothing:
+//! what to do is the plan's.
+
+use crate::backend::{Backend, BackendError, Engine, Feature, Switched, Target};
+use crate::digest::Digest;
+use crate::plan::{InterfacePlan, Plan, Step};
+use crate::ruleset::Ruleset;
+use crate::state::{Event, Lock, Namespace, Record, Source, State, StateError, What};
+use crate::tables::Image;
+
+/// The policy to put in force, and who asks.
+#[derive(Debug)]
+pub struct Order<'a> {
+    pub ruleset: &'a Ruleset,
+    /// The compiled tables of each interface, in the order of the ruleset.
+    pub images: Vec<Image>,
+    /// The policy's own text first.
+    pub sources: &'a [Source],
+    pub policy_file: &'a str,
+    pub by: &'a str,
+    pub at: jiff::Timestamp,
+    pub namespace: Namespace,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The new generation, where one was made.
+    pub generation: Option<u64>,
+    pub in_force: Vec<NowInForce>,
+    /// Interfaces where enforcement has ended, with the offloads that are on again.
+    pub ended: Vec<(String, Vec<Feature>)>,
+}
+
+/// One interface after a switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NowInForce {
+    pub interface: String,
+    pub engine: Engine,
+    pub native_refused: Option<String>,
+}
+
+/// Why a plan was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Nothing was changed.
+    #[error("{0}; nothing was changed")]
+    Unchanged(#[source] BackendError),
+    /// Interfaces that had been switched are back where they were.
+    #[error("{cause}; what was enforced before is enforced again")]
+    WentBack {
+        #[source]
+        cause: BackendError,
+    },
+    /// The worst case: some interfaces could not be taken back.
+    #[error("{cause}; going back failed too ({}): `perimeter status` says what is enforced, and applying again converges", list(.stuck))]
+    Stuck {
+        #[source]
+        cause: BackendError,
+        stuck: Vec<(String, BackendError)>,
+    },
+    /// The new generation is in force; something after it failed.
+    #[error(
+        "{cause}; what the plan says before that is done: `perimeter status` says what is enforced, and applying again converges"
+    )]
+    Unfinished {
+        #[source]
+        cause: BackendError,
+    },
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+fn list(stuck: &[(String, BackendError)]) -> String {
+    stuck.iter().map(|(interface, error)| format!("{interface}: {error}")).collect::<Vec<_>>().join("; ")
+}
+
+/// Makes what the plan says so.
+pub fn apply<B: Backend>(
+    backend: &mut B,
+    state: &State,
+    lock: &Lock,
+    plan: &Plan,
+    mut order: Order<'_>,
+) -> Result<Report, ApplyError> {
+    let mut report = Report::default();
+    if plan.makes_generation() {
+        replace(backend, (state, lock), plan, &mut order, &mut report)?;
+    } else {
+        for one in plan.interfaces.iter().filter(|one| !one.switch_off.is_empty()) {
+            backend.switch_off(&one.interface, &one.switch_off).map_err(ApplyError::Unchanged)?;
+        }
+    }
+    let ending: Vec<&InterfacePlan> = plan.interfaces.iter().filter(|one| one.step == Step::End).collect();
+    let unfinished = |cause| ApplyError::Unfinished { cause };
+    for one in ending {
+        end(backend, (state, lock), one, (order.by, order.at, order.namespace), &mut report).map_err(
+            |error| match error {
+                ApplyError::Unchanged(cause) if report.generation.is_some() => unfinished(cause),
+                other => other,
+            },
+        )?;
+    }
+    Ok(report)
+}
+
+/// Ends enforcement on every interface of a plan made by [`Plan::detach`].
+pub fn detach<B: Backend>(
+    backend: &mut B,
+    state: &State,
+    lock: &Lock,
+    plan: &Plan,
+    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+) -> Result<Report, ApplyError> {
+    let mut report = Report::default();
+    for one in &plan.interfaces {
+        end(backend, (state, lock), one, (by, at, namespace), &mut report)?;
+    }
+    Ok(report)
+}
+
+/// A new generation on every interface of the policy.
+fn replace<B: Backend>(
+    backend: &mut B,
+    (state, lock): (&State, &Lock),
+    plan: &Plan,
+    order: &mut Order<'_>,
+    report: &mut Report,
+) -> Result<(), ApplyError> {
+    let generation = next_generation(state, plan)?;
+    let policy = plan.policy;
+    let images = std::mem::take(&mut order.images);
+    let mut prepared =
+        prepare(backend, (order.ruleset, images), generation, policy).map_err(ApplyError::Unchanged)?;
+    let record = record(order, generation, policy);
+    state.store(lock, &record, order.ruleset, order.sources)?;
+    let event = |what| Event {
+        at: order.at,
+        by: order.by.to_owned(),
+        namespace: order.namespace,
+        interfaces: record.interfaces.clone(),
+        what,
+    };
+    state.append(lock, &event(What::Begun { generation, policy }))?;
+    match switch_all(backend, plan, &mut prepared) {
+        Ok(switched) => {
+            report.generation = Some(generation);
+            report.in_force = switched;
+            Ok(state.append(lock, &event(What::InForce { generation, policy }))?)
+        }
+        Err(error) => {
+            state.append(lock, &event(What::Failed { generation, why: error.to_string() }))?;
+            Err(error)
+        }
+    }
+}
+
+/// A number above every one that was stored or is in force.
+fn next_generation(state: &State, plan: &Plan) -> Result<u64, StateError> {
+    let in_force = plan.interfaces.iter().filter_map(|one| match &one.now {
+        crate::backend::Enforcement::InForce(record) => Some(record.generation),
+        _ => None,
+    });
+    Ok(in_force.fold(state.newest()?, u64::max) + 1)
+}
+
+fn record(order: &Order<'_>, generation: u64, policy: Digest) -> Record {
+    Record {
+        generation,
+        policy,
+        policy_file: order.policy_file.to_owned(),
+        at: order.at,
+        by: order.by.to_owned(),
+        interfaces: order.ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect(),
+        namespace: order.namespace,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn prepare<B: Backend>(
+    backend: &mut B,
+    (ruleset, images): (&Ruleset, Vec<Image>),
+    generation: u64,
+    policy: Digest,
+) -> Result<Vec<B::Prepared>, BackendError> {
+    let target = |(index, image)| Target { ruleset, index, image, generation, policy };
+    images.into_iter().enumerate().map(|one| backend.prepare(target(one))).collect()
+}
+
+/// Switches every interface, or none. `prepared` stands in the order of the plan's first interfaces.
+fn switch_all<B: Backend>(
+    backend: &mut B,
+    plan: &Plan,
+    prepared: &mut [B::Prepared],
+) -> Result<Vec<NowInForce>, ApplyError> {
+    let mut done = Vec::new();
+    for at in 0..prepared.len() {
+        let one = &plan.interfaces[at];
+        match switch_one(backend, one, &mut prepared[at]) {
+            Ok(Switched { engine, native_refused }) => {
+                done.push(NowInForce { interface: one.interface.clone(), engine, native_refused });
+            }
+            Err(cause) => return Err(go_back(backend, plan, &mut prepared[..at], cause)),
+        }
+    }
+    Ok(done)
+}
+
+/// Offloads first: a frame that the new program meets is whole.
+fn switch_one<B: Backend>(
+    backend: &mut B,
+    one: &InterfacePlan,
+    prepared: &mut B::Prepared,
+) -> Result<Switched, BackendError> {
+    let switched = match one.switch_off.as_slice() {
+        [] => Ok(()),
+        features => backend.switch_off(&one.interface, features),
+    };
+    switched.and_then(|()| backend.switch(prepared)).inspect_err(|_| {
+        if one.step == Step::Start {
+            // The error that is reported is the one that stopped the switch.
+            let _ = backend.restore(&one.interface);
+        }
+    })
+}
+
+/// Takes back what was switched, the last first.
+fn go_back<B: Backend>(
+    backend: &mut B,
+    plan: &Plan,
+    switched: &mut [B::Prepared],
+    cause: BackendError,
+) -> ApplyError {
+    let mut stuck = Vec::new();
+    for (one, prepared) in plan.interfaces.iter().zip(switched.iter_mut()).rev() {
+        let mut back = backend.revert(prepared);
+        if one.step == Step::Start && back.is_ok() {
+            back = backend.restore(&one.interface).map(drop);
+        }
+        if let Err(error) = back {
+            stuck.push((one.interface.clone(), error));
+        }
+    }
+    match (switched.is_empty(), stuck.is_empty()) {
+        (true, _) => ApplyError::Unchanged(cause),
+        (false, true) => ApplyError::WentBack { cause },
+        (false, false) => ApplyError::Stuck { cause, stuck },
+    }
+}
+
+fn end<B: Backend>(
+    backend: &mut B,
+    (state, lock): (&State, &Lock),
+    one: &InterfacePlan,
+    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+    report: &mut Report,
+) -> Result<(), ApplyError> {
+    backend.detach(&one.interface).map_err(ApplyError::Unchanged)?;
+    let interfaces = vec![one.interface.clone()];
+    state.append(lock, &Event { at, by: by.to_owned(), namespace, interfaces, what: What::Detached })?;
+    let restored = backend.restore(&one.interface).map_err(|cause| ApplyError::Unfinished { cause })?;
+    report.ended.push((one.interface.clone(), restored));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::backend::memory::{Memory, Step as Fault};
+use crate::backend::{Feature, Observed};
+use crate::plan::Facts;
+use crate::samples::{rule, ruleset};
+use crate::state::expected;
+
+struct World {
+    backend: Memory,
+    state: State,
+    _dir: tempfile::TempDir,
+}
+
+const HERE: Namespace = Namespace { cookie: 1 };
+
+impl World {
+    fn new() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        World { backend: Memory::with_devices(&["wan0", "wan1"]), state: State::new(dir.path()), _dir: dir }
+    }
+
+    fn plan(&self, ruleset: &Ruleset) -> Plan {
+        let mut names: Vec<String> = ruleset.interfaces.iter().map(|one| one.name.clone()).collect();
+        let more = self.backend.enforced().unwrap().into_iter().filter(|name| !names.contains(name));
+        names.extend(more.collect::<Vec<_>>());
+        let observed: Vec<Observed> = names.iter().map(|name| self.backend.observe(name).unwrap()).collect();
+        let sizes = vec![0; ruleset.interfaces.len()];
+        Plan::new(ruleset, &sizes, Facts { observed: &observed, known: &BTreeMap::new() }).unwrap()
+    }
+
+    fn apply(&mut self, ruleset: &Ruleset) -> Result<Report, ApplyError> {
+        let plan = self.plan(ruleset);
+        let lock = self.state.lock().unwrap();
+        let image = || Image { settings: [0; perimeter_classifier::abi::SETTINGS], words: vec![0; 8] };
+        let order = Order {
+            ruleset,
+            images: ruleset.interfaces.iter().map(|_| image()).collect(),
+            sources: &[],
+            policy_file: "gateway.yaml",
+            by: "alice",
+            at: jiff::Timestamp::UNIX_EPOCH,
+            namespace: HERE,
+        };
+        apply(&mut self.backend, &self.state, &lock, &plan, order)
+    }
+
+    /// The generation of each enforced interface.
+    fn generations(&self) -> Vec<(&str, u64)> {
+        self.backend.in_force.iter().map(|(name, record)| (name.as_str(), record.generation)).collect()
+    }
+}
+
+fn other(interfaces: &[&str]) -> Ruleset {
+    let mut other = ruleset(interfaces);
+    other.rules.push(rule("more", crate::ruleset::Action::Deny, &[0]));
+    other
+}
+
+#[test]
+fn an_apply_gives_every_interface_one_rising_number_and_a_second_changes_nothing() {
+    let mut world = World::new();
+    let first = ruleset(&["wan0", "wan1"]);
+    assert_eq!(world.apply(&first).unwrap().generation, Some(1));
+    assert!(!world.plan(&first).changes);
+    assert_eq!(world.apply(&first).unwrap(), Report::default());
+    assert_eq!(world.apply(&other(&["wan0", "wan1"])).unwrap().generation, Some(2));
+    assert_eq!(world.generations(), [("wan0", 2), ("wan1", 2)]);
+    assert_eq!(world.state.find(Digest::of(&first)).unwrap().unwrap().1, first);
+}
+
+#[test]
+fn nothing_is_switched_before_everything_is_prepared() {
+    let mut world = World::new();
+    world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
+    world.backend.fail.insert(Fault::Prepare("wan1".into()));
+    let error = world.apply(&other(&["wan0", "wan1"])).unwrap_err();
+    assert!(matches!(error, ApplyError::Unchanged(_)), "{error}");
+    assert_eq!(world.generations(), [("wan0", 1), ("wan1", 1)]);
+}
+
+#[test]
+fn a_failure_at_any_step_of_a_replacement_leaves_everything_as_it_was_and_a_second_apply_heals() {
+    for fault in [Fault::Prepare("wan0".into()), Fault::Switch("wan0".into()), Fault::Switch("wan1".into())] {
+        let mut world = World::new();
+        world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
+        world.backend.fail.insert(fault.clone());
+        world.apply(&other(&["wan0", "wan1"])).unwrap_err();
+        assert_eq!(world.generations(), [("wan0", 1), ("wan1", 1)], "{fault:?}");
+        let journal = expected(&world.state.journal().unwrap(), HERE);
+        assert_eq!((journal.settled.unwrap().generation, journal.begun), (1, None), "{fault:?}");
+        let healed = world.apply(&other(&["wan0", "wan1"])).unwrap().generation.unwrap();
+        assert_eq!(world.generations(), [("wan0", healed), ("wan1", healed)], "{fault:?}");
+        assert!(!world.plan(&other(&["wan0", "wan1"])).changes);
+    }
+}
+
+#[test]
+fn a_first_apply_that_fails_restores_offloads_and_enforces_nothing() {
+    for fault in [Fault::SwitchOff("wan1".into()), Fault::Switch("wan1".into()), Fault::Switch("wan0".into())]
+    {
+        let mut world = World::new();
+        let on = |world: &World, name: &str| world.backend.devices[name].contains(&Feature::RxVlan);
+        for device in world.backend.devices.values_mut() {
+            device.insert(Feature::RxVlan);
+        }
+        world.backend.fail.insert(fault.clone());
+        world.apply(&ruleset(&["wan0", "wan1"])).unwrap_err();
+        assert!(world.generations().is_empty(), "{fault:?}");
+        assert!(on(&world, "wan0") && on(&world, "wan1"), "{fault:?}");
+        world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
+        assert!(!on(&world, "wan0") && !on(&world, "wan1"), "{fault:?}");
+    }
+}
+
+#[test]
+fn an_interface_that_cannot_go_back_is_named_and_the_next_apply_converges() {
+    let mut world = World::new();
+    world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
+    world.backend.fail.extend([Fault::Switch("wan1".into()), Fault::Revert("wan0".into())]);
+    let error = world.apply(&other(&["wan0", "wan1"])).unwrap_err();
+    assert!(matches!(&error, ApplyError::Stuck { stuck, .. } if stuck[0].0 == "wan0"), "{error}");
+    assert_eq!(world.generations(), [("wan0", 2), ("wan1", 1)]);
+    world.apply(&other(&["wan0", "wan1"])).unwrap();
+    assert_eq!(world.generations(), [("wan0", 3), ("wan1", 3)]);
+}
+
+#[test]
+fn an_interface_that_is_no_longer_named_is_detached_after_the_others_are_switched() {
+    let mut world = World::new();
+    world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
+    world.backend.fail.insert(Fault::Detach("wan1".into()));
+    let error = world.apply(&ruleset(&["wan0"])).unwrap_err();
+    assert!(matches!(error, ApplyError::Unfinished { .. }), "{error}");
+    assert_eq!(world.generations(), [("wan0", 2), ("wan1", 1)]);
+    let report = world.apply(&ruleset(&["wan0"])).unwrap();
+    assert_eq!(report.ended, [("wan1".to_owned(), Vec::new())]);
+    assert_eq!(world.generations(), [("wan0", 2)]);
+}

@@ -1,0 +1,51 @@
+//! Small rulesets for the unit tests.
+
+use crate::ruleset::{
+    Accounting, Action, AddressSet, Fragments, Interface, IpOptions, Mode, Oversize, Rule, Ruleset,
+    VlanEntry, VlanRange, Written,
+};
+
+/// An interface with every default.
+pub(crate) fn interface(name: &str, enforce: bool) -> Interface {
+    Interface {
+        name: name.into(),
+        mode: Mode::Auto,
+        enforce,
+        mtu: 1500,
+        oversize: Oversize::Drop,
+        fragments: Fragments::Drop,
+        ip_options: IpOptions::Drop,
+        outer_tag: 0x8100,
+        vlans: vec![VlanEntry { label: "untagged".into(), range: VlanRange::Untagged }],
+        sources: None,
+        accounting: Accounting { vlan: true, size: true, fragments: true, pmtu: true, last_hit: true },
+    }
+}
+
+/// A rule about ARP.
+pub(crate) fn rule(id: &str, action: Action, interfaces: &[usize]) -> Rule {
+    Rule {
+        id: id.into(),
+        action,
+        interfaces: interfaces.to_vec(),
+        vlans: None,
+        from: AddressSet::any(),
+        to: AddressSet::any(),
+        services: Vec::new(),
+        ethertypes: vec![0x0806],
+        log: false,
+        about: Default::default(),
+        written: Written::default(),
+        line: 0,
+    }
+}
+
+/// Interfaces in force, all with the rule `arp`.
+pub(crate) fn ruleset(interfaces: &[&str]) -> Ruleset {
+    let all: Vec<usize> = (0..interfaces.len()).collect();
+    Ruleset {
+        interfaces: interfaces.iter().map(|name| interface(name, true)).collect(),
+        vlans: Vec::new(),
+        rules: vec![rule("arp", Action::Allow, &all)],
+    }
+}

@@ -1,0 +1,201 @@
+//! What perimeter remembers on disk: each generation's policy, and what was done with it.
+//!
+//! Promises: one writer at a time; a generation is on disk, synced, before the kernel enforces it, and is never changed
+//! afterwards; generation numbers only rise. What is in force is not read from here but from the kernel: this is where
+//! the text behind a digest is found.
+//!
+//! Layout: `lock`, `journal.jsonl`, `generations/00000008/{record.json, ruleset.json, policy.yaml, files/*}`.
+
+mod journal;
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+
+use crate::digest::{Digest, canonical};
+use crate::ruleset::Ruleset;
+
+pub use journal::{Event, Expected, What, expected};
+
+/// The state directory.
+#[derive(Clone, Debug)]
+pub struct State {
+    dir: PathBuf,
+}
+
+/// The right to change the state, and with it the kernel; ends when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// The network namespace in which something was done. Cookies are unique until the next boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespace {
+    pub cookie: u64,
+}
+
+/// One generation, as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub generation: u64,
+    pub policy: Digest,
+    /// The policy file, as it was named, made absolute.
+    pub policy_file: String,
+    pub at: jiff::Timestamp,
+    pub by: String,
+    pub interfaces: Vec<String>,
+    pub namespace: Namespace,
+    /// Version of perimeter.
+    pub version: String,
+}
+
+/// A text that a policy was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub name: String,
+    pub text: String,
+}
+
+/// Why the state directory could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("another perimeter is at work ({0} is locked); wait for it, or answer its question")]
+    Busy(String),
+    #[error("cannot {what} {path}: {source}")]
+    File { what: &'static str, path: String, source: io::Error },
+    #[error("{path} is damaged: {source}; move it away to go on without it")]
+    Damaged { path: String, source: serde_json::Error },
+}
+
+fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.display().to_string();
+    move |source| StateError::File { what, path, source }
+}
+
+impl State {
+    /// The state kept in `dir`, which need not exist yet.
+    pub fn new(dir: &Path) -> State {
+        State { dir: dir.to_owned() }
+    }
+
+    /// Takes the right to change things, or says who has it.
+    pub fn lock(&self) -> Result<Lock, StateError> {
+        fs::create_dir_all(self.generations()).map_err(file_error("create", &self.dir))?;
+        let path = self.dir.join("lock");
+        let file =
+            File::options().create(true).append(true).open(&path).map_err(file_error("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(StateError::Busy(path.display().to_string())),
+            Err(TryLockError::Error(source)) => Err(file_error("lock", &path)(source)),
+        }
+    }
+
+    fn generations(&self) -> PathBuf {
+        self.dir.join("generations")
+    }
+
+    /// The numbers of the stored generations, the newest first.
+    fn numbers(&self) -> Result<Vec<u64>, StateError> {
+        let path = self.generations();
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(file_error("read", &path))?,
+        };
+        let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+        let mut numbers: Vec<u64> = entries.filter_map(number).collect();
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(numbers)
+    }
+
+    /// The highest generation number ever stored; 0 where there is none.
+    pub fn newest(&self) -> Result<u64, StateError> {
+        Ok(self.numbers()?.first().copied().unwrap_or(0))
+    }
+
+    /// The newest stored generation of a policy, if its ruleset is whole.
+    pub fn find(&self, policy: Digest) -> Result<Option<(Record, Ruleset)>, StateError> {
+        for number in self.numbers()? {
+            let folder = self.generations().join(folder(number));
+            let Some(record) = read_json::<Record>(&folder.join("record.json"))? else { continue };
+            if record.policy == policy {
+                return Ok(ruleset(&folder, policy).map(|ruleset| (record, ruleset)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stores a generation: whole and synced, or not at all.
+    pub fn store(
+        &self,
+        _lock: &Lock,
+        record: &Record,
+        ruleset: &Ruleset,
+        sources: &[Source],
+    ) -> Result<(), StateError> {
+        let draft = self.generations().join(format!(".{}", folder(record.generation)));
+        let _ = fs::remove_dir_all(&draft);
+        let files = draft.join("files");
+        fs::create_dir_all(&files).map_err(file_error("create", &files))?;
+        let json = serde_json::to_vec_pretty(record).expect("a record has only string keys");
+        write_synced(&draft.join("record.json"), &json)?;
+        write_synced(&draft.join("ruleset.json"), &canonical(ruleset))?;
+        for (at, source) in sources.iter().enumerate() {
+            let path = match at {
+                0 => draft.join("policy.yaml"),
+                _ => files.join(format!("{at}-{}", base_name(&source.name))),
+            };
+            write_synced(&path, source.text.as_bytes())?;
+        }
+        sync_folder(&files)?;
+        sync_folder(&draft)?;
+        let path = self.generations().join(folder(record.generation));
+        fs::rename(&draft, &path).map_err(file_error("create", &path))?;
+        sync_folder(&self.generations())
+    }
+}
+
+fn folder(generation: u64) -> String {
+    format!("{generation:08}")
+}
+
+fn base_name(name: &str) -> String {
+    Path::new(name).file_name().map_or("list".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The ruleset behind a digest; `None` where the file is missing, is not what was stored, or is of another version.
+fn ruleset(folder: &Path, policy: Digest) -> Option<Ruleset> {
+    let bytes = fs::read(folder.join("ruleset.json")).ok()?;
+    let same = Digest(sha2::Sha256::digest(&bytes).into()) == policy;
+    serde_json::from_slice(&bytes).ok().filter(|_| same)
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, StateError> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(file_error("read", path))?,
+    };
+    let damaged = |source| StateError::Damaged { path: path.display().to_string(), source };
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(file_error("write", path))
+}
+
+/// Makes names in a folder as lasting as the files they name.
+fn sync_folder(path: &Path) -> Result<(), StateError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(file_error("sync", path))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! The journal: what was done, in order, one JSON object a line.
+//!
+//! Promises: a line is synced before the command reports success. A line that a crash tore is skipped: what it would have
+//! said is what the kernel says.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Lock, Namespace, State, StateError, file_error};
+use crate::digest::Digest;
+
+/// One thing done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub at: jiff::Timestamp,
+    pub by: String,
+    pub namespace: Namespace,
+    pub interfaces: Vec<String>,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// A generation is about to be put in force.
+    Begun { generation: u64, policy: Digest },
+    /// A generation is in force on all its interfaces.
+    InForce { generation: u64, policy: Digest },
+    /// A generation could not be put in force; what was before is in force.
+    Failed { generation: u64, why: String },
+    /// Enforcement has ended.
+    Detached,
+}
+
+/// What the journal says should be in force in one namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// What was put in force last.
+    pub settled: Option<Enforced>,
+    /// What was begun after it and neither finished nor taken back: a crash.
+    pub begun: Option<Enforced>,
+}
+
+/// A generation and its interfaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enforced {
+    pub generation: u64,
+    pub policy: Digest,
+    pub interfaces: Vec<String>,
+}
+
+/// What should be in force in `namespace` after these events.
+pub fn expected(events: &[Event], namespace: Namespace) -> Expected {
+    let mut expected = Expected::default();
+    for event in events.iter().filter(|event| event.namespace == namespace) {
+        let interfaces = event.interfaces.clone();
+        match event.what {
+            What::Begun { generation, policy } => {
+                expected.begun = Some(Enforced { generation, policy, interfaces });
+            }
+            What::InForce { generation, policy } => {
+                let settled = Some(Enforced { generation, policy, interfaces });
+                expected = Expected { settled, begun: None };
+            }
+            What::Failed { .. } => expected.begun = None,
+            What::Detached => {
+                for side in [&mut expected.settled, &mut expected.begun] {
+                    if let Some(enforced) = side {
+                        enforced.interfaces.retain(|name| !interfaces.contains(name));
+                    }
+                    *side = side.take().filter(|enforced| !enforced.interfaces.is_empty());
+                }
+            }
+        }
+    }
+    expected
+}
+
+impl State {
+    /// Everything that was done, the oldest first.
+    pub fn journal(&self) -> Result<Vec<Event>, StateError> {
+        let path = self.dir.join("journal.jsonl");
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(file_error("read", &path))?,
+        };
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Adds one event, synced.
+    pub fn append(&self, _lock: &Lock, event: &Event) -> Result<(), StateError> {
+        let path = self.dir.join("journal.jsonl");
+        let write = || {
+            let mut file = File::options().create(true).read(true).append(true).open(&path)?;
+            let mut line = serde_json::to_vec(event)?;
+            line.push(b'\n');
+            if torn(&mut file)? {
+                line.insert(0, b'\n');
+            }
+            file.write_all(&line)?;
+            file.sync_all()
+        };
+        write().map_err(file_error("write", &path))
+    }
+}
+
+/// Whether the last line of a file was not finished.
+fn torn(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}

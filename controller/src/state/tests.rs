@@ -1,0 +1,99 @@
+use super::*;
+
+fn record(generation: u64, ruleset: &Ruleset) -> Record {
+    Record {
+        generation,
+        policy: Digest::of(ruleset),
+        policy_file: "/etc/perimeter/gateway.yaml".into(),
+        at: jiff::Timestamp::UNIX_EPOCH,
+        by: "alice".into(),
+        interfaces: vec!["wan0".into()],
+        namespace: Namespace { cookie: 7 },
+        version: "0".into(),
+    }
+}
+
+fn event(what: What, interfaces: &[&str]) -> Event {
+    Event {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        by: "alice".into(),
+        namespace: Namespace { cookie: 7 },
+        interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),
+        what,
+    }
+}
+
+#[test]
+fn a_stored_generation_is_found_by_its_digest() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::new(&dir.path().join("deep/state"));
+    assert_eq!(state.newest().unwrap(), 0);
+    let lock = state.lock().unwrap();
+    let ruleset = Ruleset::default();
+    let sources = [
+        Source { name: "gateway.yaml".into(), text: "version: 1\n".into() },
+        Source { name: "lists/partners.txt".into(), text: "192.0.2.1\n".into() },
+    ];
+    state.store(&lock, &record(3, &ruleset), &ruleset, &sources).unwrap();
+    assert_eq!(state.newest().unwrap(), 3);
+    assert_eq!(state.find(Digest::of(&ruleset)).unwrap().unwrap(), (record(3, &ruleset), ruleset));
+    assert_eq!(state.find(Digest([1; 32])).unwrap(), None);
+    let kept = dir.path().join("deep/state/generations/00000003");
+    assert_eq!(fs::read_to_string(kept.join("policy.yaml")).unwrap(), "version: 1\n");
+    assert_eq!(fs::read_to_string(kept.join("files/1-partners.txt")).unwrap(), "192.0.2.1\n");
+}
+
+#[test]
+fn a_changed_ruleset_file_is_no_longer_the_policy_of_that_digest() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::new(dir.path());
+    let ruleset = Ruleset::default();
+    state.store(&state.lock().unwrap(), &record(1, &ruleset), &ruleset, &[]).unwrap();
+    let path = dir.path().join("generations/00000001/ruleset.json");
+    fs::write(&path, fs::read_to_string(&path).unwrap() + " ").unwrap();
+    assert_eq!(state.find(Digest::of(&ruleset)).unwrap(), None);
+}
+
+#[test]
+fn only_one_may_change_the_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::new(dir.path());
+    let held = state.lock().unwrap();
+    assert!(matches!(state.lock(), Err(StateError::Busy(_))));
+    drop(held);
+    state.lock().unwrap();
+}
+
+#[test]
+fn a_torn_line_hides_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::new(dir.path());
+    let lock = state.lock().unwrap();
+    let first = event(What::Begun { generation: 1, policy: Digest([1; 32]) }, &["wan0"]);
+    state.append(&lock, &first).unwrap();
+    let path = dir.path().join("journal.jsonl");
+    fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"at\":\"20").unwrap();
+    let second = event(What::InForce { generation: 1, policy: Digest([1; 32]) }, &["wan0"]);
+    state.append(&lock, &second).unwrap();
+    assert_eq!(state.journal().unwrap(), [first, second]);
+}
+
+#[test]
+fn the_journal_tells_what_should_be_in_force() {
+    let policy = Digest([1; 32]);
+    let here = Namespace { cookie: 7 };
+    let mut events = vec![
+        event(What::Begun { generation: 1, policy }, &["wan0", "wan1"]),
+        event(What::InForce { generation: 1, policy }, &["wan0", "wan1"]),
+        event(What::Begun { generation: 2, policy }, &["wan0"]),
+    ];
+    let crashed = expected(&events, here);
+    assert_eq!(crashed.settled.as_ref().unwrap().generation, 1);
+    assert_eq!(crashed.begun.unwrap().generation, 2);
+    events.push(event(What::Failed { generation: 2, why: "no".into() }, &["wan0"]));
+    events.push(event(What::Detached, &["wan1"]));
+    let now = expected(&events, here);
+    assert_eq!(now.settled.unwrap().interfaces, ["wan0"]);
+    assert_eq!(now.begun, None);
+    assert_eq!(expected(&events, Namespace { cookie: 8 }), Expected::default());
+}

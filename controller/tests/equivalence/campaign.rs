@@ -1,0 +1,137 @@
+//! One campaign: random policies, each with its share of frames, an engine beside the oracle.
+
+use crate::generate::{self, Rng, rulesets};
+use crate::oracle;
+use crate::shrink;
+use crate::tally::Tally;
+use perimeter::ruleset::Ruleset;
+use perimeter_classifier::verdict::Decision;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// An engine that judges frames of one interface under one policy.
+pub(crate) trait Engine: Sized {
+    /// What the engine is called in a report.
+    const NAME: &'static str;
+    /// `None` where the policy is beyond the engine's budget.
+    fn new(ruleset: &Ruleset, interface_index: usize) -> Option<Self>;
+    fn judge(&mut self, frame: &[u8]) -> Option<Decision>;
+}
+
+/// How much is judged, from the environment.
+pub(crate) struct Scale {
+    pub(crate) seed: u64,
+    pub(crate) policies: u64,
+    pub(crate) frames: u64,
+}
+
+impl Scale {
+    /// The numbers given unless the environment says otherwise.
+    pub(crate) fn from_environment(policies: u64, frames: u64) -> Self {
+        let number = |name: &str, default| match std::env::var(name) {
+            Ok(text) => {
+                text.replace('_', "").parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}"))
+            }
+            Err(_) => default,
+        };
+        Scale {
+            seed: number("PERIMETER_SEED", 1),
+            policies: number("PERIMETER_POLICIES", policies),
+            frames: number("PERIMETER_FRAMES", frames),
+        }
+    }
+}
+
+/// Judges everything twice; panics at the first difference.
+pub(crate) fn run<E: Engine>(scale: &Scale) -> Tally {
+    let each = scale.frames.div_ceil(scale.policies);
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut tally = Tally::default();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= scale.policies {
+                return tally;
+            }
+            tally.add(&judge_policy::<E>(scale.seed + index, each));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut sum = Tally::default();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            match worker.join() {
+                Ok(tally) => sum.add(&tally),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    println!("{} agrees with the oracle\n{sum}", E::NAME);
+    sum
+}
+
+fn judge_policy<E: Engine>(seed: u64, frames: u64) -> Tally {
+    let mut rng = Rng::with_seed(seed);
+    let size = rulesets::size(&mut rng);
+    let ruleset = generate::ruleset(&mut rng, size);
+    let mut tally = Tally::default();
+    for interface in 0..ruleset.interfaces.len() {
+        let engine = caught(|| E::new(&ruleset, interface));
+        let fail = |frame: &[u8]| -> ! { panic!("{}", report::<E>(seed, &ruleset, interface, frame)) };
+        let Some(mut engine) = engine.unwrap_or_else(|| fail(&[])) else {
+            println!("seed {seed}: {} rules are beyond the budget of {}", ruleset.rules.len(), E::NAME);
+            continue;
+        };
+        for _ in 0..frames / ruleset.interfaces.len() as u64 {
+            let frame = generate::frame(&mut rng, &ruleset, interface);
+            let expected = oracle::judge(&ruleset, interface, &frame);
+            match caught(|| engine.judge(&frame)) {
+                Some(Some(judged)) if judged == expected => tally.count(expected),
+                Some(None) => {}
+                _ => fail(&frame),
+            }
+        }
+    }
+    tally
+}
+
+/// `None` where the engine panics.
+fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
+}
+
+/// What a person needs to see and to replay a difference.
+fn report<E: Engine>(seed: u64, ruleset: &Ruleset, interface: usize, frame: &[u8]) -> String {
+    let judge = |ruleset: &Ruleset, frame: &[u8]| {
+        caught(|| E::new(ruleset, interface).and_then(|mut engine| engine.judge(frame)))
+    };
+    let differs = |ruleset: &Ruleset, frame: &[u8]| match judge(ruleset, frame) {
+        None => true,
+        Some(None) => false,
+        Some(Some(judged)) => judged != oracle::judge(ruleset, interface, frame),
+    };
+    let small_policy = shrink::ruleset(ruleset, |tried| differs(tried, frame));
+    let small_frame = shrink::frame(frame, |tried| differs(&small_policy, tried));
+    let judged =
+        judge(&small_policy, &small_frame).map_or("a panic".to_owned(), |judged| format!("{judged:?}"));
+    let expected = oracle::judge(&small_policy, interface, &small_frame);
+    let policy = serde_json::to_string(&small_policy).expect("a ruleset is plain data");
+    format!(
+        "{engine} and the oracle differ on interface {interface}: {judged}, expected {expected:?}\n\
+         frame  {}\n\
+         made small: {}\n\
+         policy made small: {policy}\n\
+         replay: PERIMETER_SEED={seed} PERIMETER_POLICIES=1 cargo test -p perimeter --test equivalence {engine}",
+        hex(frame),
+        hex(&small_frame),
+        engine = E::NAME,
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,16 @@
+//! The engines against the oracle: the same verdict, rule and reason on every frame.
+//!
+//! Promises: every failure prints its seed, the policy and the frame, made small, and the command that replays it.
+//! `PERIMETER_SEED` (first policy), `PERIMETER_POLICIES` and `PERIMETER_FRAMES` scale a run.
+
+#[path = "../generate/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod generate;
+#[path = "../oracle/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod oracle;
+
+mod campaign;
+mod model;
+mod shrink;
+mod tally;

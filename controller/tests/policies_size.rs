@@ -1,0 +1,140 @@
+//! Large and hostile policies: read in seconds, refused without a panic.
+
+mod corpus;
+
+use std::fmt::Write as _;
+use std::io;
+use std::time::{Duration, Instant};
+
+use perimeter::policy;
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+
+/// Ample for an unoptimized build on a busy machine; an algorithm that is not linear takes minutes.
+const SECONDS: Duration = Duration::from_secs(60);
+
+const WITH_A_LIST: &[u8] = b"version: 1\ninterfaces:\n  wan0:\nnetworks:\n  partners: { file: list.txt }\n\
+    allow:\n  - { id: partners, from: partners }\n";
+
+fn read_with_list(policy: &[u8], list: &[u8]) -> policy::Reading {
+    let mut files = |name: &str| -> io::Result<Vec<u8>> {
+        assert_eq!(name, "list.txt");
+        Ok(list.to_vec())
+    };
+    policy::read("large.yaml", policy, &mut files, corpus::day())
+}
+
+#[test]
+fn a_list_of_a_million_prefixes_is_read_in_seconds() {
+    let mut list = String::with_capacity(16_000_000);
+    for number in 0..1_000_000_u32 {
+        // Even /24s below 128.0.0.0 and scattered /64s: none touches another.
+        if number % 4 == 3 {
+            let _ = writeln!(list, "2001:db8:{:x}:{:x}::/64", number >> 16, number & 0xffff);
+        } else {
+            let address = (1 << 24) + (number << 9);
+            let _ = writeln!(list, "{}.{}.{}.0/24", address >> 24, (address >> 16) & 0xff, (address >> 8) & 0xff);
+        }
+    }
+    let before = Instant::now();
+    let reading = read_with_list(WITH_A_LIST, list.as_bytes());
+    assert!(before.elapsed() < SECONDS, "took {:?}", before.elapsed());
+    assert!(reading.diagnostics.is_empty(), "{}", reading.diagnostics[0]);
+    let from = &reading.ruleset.expect("an accepted policy").rules[0].from;
+    assert_eq!((from.v4().len(), from.v6().len()), (750_000, 250_000));
+}
+
+#[test]
+fn a_million_bad_lines_are_reported_without_drowning_the_reader() {
+    let list = "10.0.0.1/8\n".repeat(1_000_000);
+    let before = Instant::now();
+    let reading = read_with_list(WITH_A_LIST, list.as_bytes());
+    assert!(before.elapsed() < SECONDS, "took {:?}", before.elapsed());
+    assert!(reading.ruleset.is_none());
+    assert!(!reading.diagnostics.is_empty());
+}
+
+#[test]
+fn a_policy_of_ten_thousand_rules_is_read_in_seconds() {
+    let mut text = String::from("version: 1\ninterfaces:\n  wan0: { vlans: [1-4094] }\nallow:\n");
+    for number in 0..10_000 {
+        let (high, low) = (number / 250, number % 250);
+        let _ = writeln!(text, "  - {{ id: r-{number}, from: 10.{high}.{low}.0/24, service: [https, udp/{number}] }}");
+    }
+    let before = Instant::now();
+    let reading = read_with_list(text.as_bytes(), b"");
+    assert!(before.elapsed() < SECONDS, "took {:?}", before.elapsed());
+    assert_eq!(reading.ruleset.expect("an accepted policy").rules.len(), 10_000);
+}
+
+/// One edit of a text: what tired hands, broken disks and ill will do.
+#[derive(Clone, Debug)]
+enum Edit {
+    Cut(usize),
+    Flip(usize, u8),
+    Insert(usize, &'static str),
+    Remove(usize, usize),
+    Repeat(usize, usize),
+}
+
+const INSERTED: &[&str] = &[
+    "\t", "\n", " ", ":", "- ", "[", "]", "{", "}", "\"", "'", "#", "&a ", "*a", "!!int ", "|", ">", "%", "@", "?", "0x",
+    "-", "/", "/128", "::", "99999999999999999999", "any", "\u{feff}", "\u{202e}", "é", "\0", "---\n", "...\n", "<<: ",
+];
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let at = any::<usize>();
+    prop_oneof![
+        1 => at.prop_map(Edit::Cut),
+        4 => (at, any::<u8>()).prop_map(|(at, bits)| Edit::Flip(at, bits)),
+        6 => (at, proptest::sample::select(INSERTED)).prop_map(|(at, text)| Edit::Insert(at, text)),
+        3 => (at, 1..20_usize).prop_map(|(at, length)| Edit::Remove(at, length)),
+        2 => (at, 1..60_usize).prop_map(|(at, length)| Edit::Repeat(at, length)),
+    ]
+}
+
+fn apply(edit: &Edit, text: &mut Vec<u8>) {
+    let place = |at: usize, text: &[u8]| at % (text.len() + 1);
+    match *edit {
+        Edit::Cut(at) => text.truncate(place(at, text)),
+        Edit::Flip(at, bits) => {
+            let at = place(at, text);
+            if let Some(byte) = text.get_mut(at) {
+                *byte ^= bits;
+            }
+        }
+        Edit::Insert(at, inserted) => {
+            let at = place(at, text);
+            text.splice(at..at, inserted.bytes());
+        }
+        Edit::Remove(at, length) => {
+            let at = place(at, text);
+            text.drain(at..(at + length).min(text.len()));
+        }
+        Edit::Repeat(at, length) => {
+            let at = place(at, text);
+            let piece = text[at..(at + length).min(text.len())].to_vec();
+            text.splice(at..at, piece);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 4_000, failure_persistence: None, ..Config::default() })]
+
+    /// Whatever becomes of a policy, the reader answers, and a policy without errors has a ruleset.
+    #[test]
+    fn mutated_policies_never_panic(which in any::<usize>(), edits in prop::collection::vec(edit(), 1..6)) {
+        let policies = [corpus::policies("valid"), corpus::policies("invalid")].concat();
+        let path = &policies[which % policies.len()];
+        let mut text = std::fs::read(path).expect("a readable corpus");
+        edits.iter().for_each(|edit| apply(edit, &mut text));
+        let reading = corpus::read_text(path, &text);
+        let errors = reading.diagnostics.iter().any(|found| found.severity == policy::Severity::Error);
+        prop_assert_eq!(reading.ruleset.is_none(), errors);
+        for found in &reading.diagnostics {
+            prop_assert!(found.line >= 1 && found.column >= 1, "{}", found);
+            prop_assert!(!found.to_string().contains('\n') && !found.illustrated().is_empty());
+        }
+    }
+}
