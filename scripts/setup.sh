@@ -133,6 +133,7 @@ bpf_linker() {
 
 # --- all of it --------------------------------------------------------------------------------------------------------
 
+[ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/ssl/cert.pem ] || [ -d /etc/pki/tls ] || packages ca-certificates
 tool cc gcc
 tool ip iproute2
 tool ethtool ethtool
