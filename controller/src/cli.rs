@@ -5,9 +5,11 @@
 
 mod apply;
 mod check;
+mod completions;
 mod counters;
 mod detach;
 mod host;
+mod man;
 mod plan;
 mod policy_file;
 mod schema;
@@ -105,6 +107,8 @@ pub enum Command {
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
     Detach(detach::DetachArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Carries out one command.
@@ -118,5 +122,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
+        Command::Completions(args) => completions::run(&args, env),
+        Command::Man(args) => man::run(&args, env),
     }
 }
