@@ -4,7 +4,11 @@
 //! answer. Nothing else in the crate prints, and nothing imports this module but `main`.
 
 mod check;
+mod choose;
+mod explain;
 mod policy_file;
+mod replay;
+mod text;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -92,11 +96,15 @@ pub struct Global {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     Check(check::CheckArgs),
+    Replay(replay::ReplayArgs),
+    Explain(explain::ExplainArgs),
 }
 
 /// Carries out one command.
 pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Check(args) => check::run(&args, env),
+        Command::Replay(args) => replay::run(&args, env),
+        Command::Explain(args) => explain::run(&args, env),
     }
 }

@@ -27,6 +27,7 @@ mod traffic;
 mod tree;
 mod vlan_set;
 mod vlans;
+mod vocabulary;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -34,6 +35,7 @@ use jiff::tz::TimeZone;
 pub use builtin::builtin_services;
 pub use diagnostic::{Diagnostic, Severity};
 pub use icmp::icmp_types;
+pub use vocabulary::{Exception, Vocabulary, WordError};
 
 use crate::ruleset::Ruleset;
 use fields::Fields;
