@@ -152,8 +152,8 @@ fn report_rules(drafts: &[Draft], interfaces: &Interfaces, reach: &Reach, report
     for draft in drafts {
         if let Some(mark) = draft.expired {
             let day = draft.rule.about.expires.as_deref().unwrap_or_default();
-            let message = format!("rule \"{}\" expired after {day} and matches nothing", draft.rule.id);
-            report.warning(mark, message, "remove the rule, or set a later day");
+            let message = format!("rule \"{}\" expired after {day}: it matches nothing", draft.rule.id);
+            report.warning(mark, message, "remove it, or set a later day");
         } else if interfaces.vlans_are_known {
             reach.report(draft, interfaces, report);
         }
