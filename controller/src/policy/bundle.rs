@@ -23,7 +23,6 @@ pub(super) enum Name {
     Dhcpv6Client,
 }
 
-/// The words of `bundle`.
 pub(super) const NAMES: [(&str, Name); 7] = [
     ("arp", Name::Arp),
     ("nd", Name::Nd),

@@ -122,44 +122,27 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The text of a file, without byte order mark; or where it stops being text, and why it cannot be read.
+/// The text of a file, without byte order mark; or where it stops being UTF-8, and why it cannot be read.
 pub(super) fn decode(bytes: &[u8]) -> Result<&str, (Mark, Fault)> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err((Mark::START, Fault::new("the file is UTF-16", "save it as UTF-8")));
     }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
         Err(error) => {
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let (line, column) = end_of(good.strip_prefix('\u{feff}').unwrap_or(&good));
             let byte = bytes[error.valid_up_to()];
             let fault = Fault::new(format!("the file is not UTF-8: byte 0x{byte:02x}"), "save it as UTF-8");
-            return Err((end_of(&good), fault));
+            Err((Mark { line, column, length: 1 }, fault))
         }
-    };
-    if let Some((at, control)) = text.char_indices().find(|(_, character)| is_strange(*character)) {
-        let message = format!("a control character stands here: U+{:04X}", u32::from(control));
-        return Err((
-            end_of(&text[..at]),
-            Fault::new(message, "remove it: a policy and its files are plain text"),
-        ));
     }
-    Ok(without_mark(text))
 }
 
-/// Control characters that have no place in YAML (1.2.2, section 5.1).
-fn is_strange(character: char) -> bool {
-    character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{85}')
-}
-
-fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
-/// The place of what would follow `text`.
-fn end_of(text: &str) -> Mark {
-    let text = without_mark(text);
+/// Line and column, from 1, of what would follow `text`.
+fn end_of(text: &str) -> (usize, usize) {
     let start = text.rfind('\n').map_or(0, |at| at + 1);
-    Mark { line: text.matches('\n').count() + 1, column: text[start..].chars().count() + 1, length: 1 }
+    (text.matches('\n').count() + 1, text[start..].chars().count() + 1)
 }
 
 #[cfg(test)]
@@ -178,9 +161,6 @@ mod tests {
         let (mark, fault) = decode(b"a: b\nc: \xc3\xa9\xff").unwrap_err();
         assert_eq!((mark.line, mark.column), (2, 5));
         assert!(fault.message.contains("0xff"));
-        let (mark, fault) = decode("\u{feff}a: é\0".as_bytes()).unwrap_err();
-        assert_eq!((mark.line, mark.column), (1, 5));
-        assert!(fault.message.contains("U+0000"));
         assert!(decode(b"\xff\xfea\0").unwrap_err().1.message.contains("UTF-16"));
         assert_eq!(decode("\u{feff}a".as_bytes()).unwrap(), "a");
     }
