@@ -3,6 +3,7 @@
 
 mod corpus;
 mod diagnostics;
+mod meaning;
 mod reference;
 mod schema;
 mod size;
