@@ -21,6 +21,7 @@ mod order;
 mod reach;
 mod rule;
 mod rules;
+mod schema;
 mod services;
 mod source;
 mod text;
@@ -35,6 +36,7 @@ use jiff::tz::TimeZone;
 pub use builtin::builtin_services;
 pub use diagnostic::{Diagnostic, Severity};
 pub use icmp::icmp_types;
+pub use schema::schema;
 
 use crate::ruleset::Ruleset;
 use fields::Fields;

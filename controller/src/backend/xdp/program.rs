@@ -186,7 +186,8 @@ fn verify(linked: &Linked) -> Result<OwnedFd, LoadError> {
     };
     let refusal = match sys::program_load(spec, None) {
         Ok(fd) => return Ok(fd),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(LoadError::Denied),
+        // Not EACCES, by which the verifier refuses a memory access.
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Err(LoadError::Denied),
         Err(error) => error,
     };
     let mut log = vec![0; LOG_SIZE];
