@@ -4,11 +4,11 @@
 //! already switched go back; the journal has the intent before the effect, and what became of it after. Decides nothing:
 //! what to do is the plan's.
 
-use crate::backend::{Backend, BackendError, Engine, Feature, Switched, Target};
+use crate::backend::{Backend, BackendError, Enforcement, Engine, Feature, Switched, Target};
 use crate::digest::Digest;
 use crate::plan::{InterfacePlan, Plan, Step};
 use crate::ruleset::Ruleset;
-use crate::state::{Event, Lock, Namespace, Record, Source, State, StateError, What};
+use crate::state::{Event, Lock, Namespace, Record, Source, State, StateError, What, expected};
 use crate::tables::Image;
 
 /// The policy to put in force, and who asks.
@@ -122,6 +122,26 @@ pub fn detach<B: Backend>(
     Ok(report)
 }
 
+/// Notes in the journal that a generation is in force, where the kernel says so and a crash kept the note from being
+/// written. The plan must have no changes.
+pub fn acknowledge(
+    state: &State,
+    lock: &Lock,
+    plan: &Plan,
+    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+) -> Result<(), StateError> {
+    let Some(Enforcement::InForce(record)) = plan.interfaces.first().map(|one| &one.now) else {
+        return Ok(());
+    };
+    let noted = expected(&state.journal()?, namespace);
+    if noted.begun.is_none() && noted.settled.is_some_and(|settled| settled.generation == record.generation) {
+        return Ok(());
+    }
+    let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
+    let what = What::InForce { generation: record.generation, policy: record.policy };
+    state.append(lock, &Event { at, by: by.to_owned(), namespace, interfaces, what })
+}
+
 /// A new generation on every interface of the policy.
 fn replace<B: Backend>(
     backend: &mut B,
@@ -161,7 +181,7 @@ fn replace<B: Backend>(
 /// A number above every one that was stored or is in force.
 fn next_generation(state: &State, plan: &Plan) -> Result<u64, StateError> {
     let in_force = plan.interfaces.iter().filter_map(|one| match &one.now {
-        crate::backend::Enforcement::InForce(record) => Some(record.generation),
+        Enforcement::InForce(record) => Some(record.generation),
         _ => None,
     });
     Ok(in_force.fold(state.newest()?, u64::max) + 1)

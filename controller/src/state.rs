@@ -18,7 +18,7 @@ use sha2::Digest as _;
 use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
 
-pub use journal::{Event, Expected, What, expected};
+pub use journal::{Enforced, Event, Expected, What, expected};
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -53,12 +53,8 @@ pub struct Record {
     pub version: String,
 }
 
-/// A text that a policy was read from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    pub name: String,
-    pub text: String,
-}
+/// A text that a policy was read from: its path as written, and its content.
+pub type Source = (String, Vec<u8>);
 
 /// Why the state directory could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -144,12 +140,12 @@ impl State {
         let json = serde_json::to_vec_pretty(record).expect("a record has only string keys");
         write_synced(&draft.join("record.json"), &json)?;
         write_synced(&draft.join("ruleset.json"), &canonical(ruleset))?;
-        for (at, source) in sources.iter().enumerate() {
+        for (at, (name, text)) in sources.iter().enumerate() {
             let path = match at {
                 0 => draft.join("policy.yaml"),
-                _ => files.join(format!("{at}-{}", base_name(&source.name))),
+                _ => files.join(format!("{at}-{}", base_name(name))),
             };
-            write_synced(&path, source.text.as_bytes())?;
+            write_synced(&path, text)?;
         }
         sync_folder(&files)?;
         sync_folder(&draft)?;

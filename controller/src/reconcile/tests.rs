@@ -5,7 +5,6 @@ use crate::backend::memory::{Memory, Step as Fault};
 use crate::backend::{Feature, Observed};
 use crate::plan::Facts;
 use crate::samples::{rule, ruleset};
-use crate::state::expected;
 
 struct World {
     backend: Memory,

@@ -37,7 +37,7 @@ impl Ipv6Address {
     const fn embeds_v4(self) -> bool {
         // The product of two 32-bit numbers is 0 where one of them is: one branch instead of three.
         let middle = self.low >> 32;
-        self.high | middle * (middle ^ 0xffff) == 0
+        self.high | (middle * (middle ^ 0xffff)) == 0
     }
 }
 
