@@ -20,6 +20,7 @@ mod order;
 mod reach;
 mod rule;
 mod rules;
+mod schema;
 mod services;
 mod source;
 mod text;
@@ -27,6 +28,7 @@ mod traffic;
 mod tree;
 mod vlan_set;
 mod vlans;
+mod vocabulary;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -34,6 +36,8 @@ use jiff::tz::TimeZone;
 pub use builtin::builtin_services;
 pub use diagnostic::{Diagnostic, Severity};
 pub use icmp::icmp_types;
+pub use schema::schema;
+pub use vocabulary::{Exception, Vocabulary, WordError};
 
 use crate::ruleset::Ruleset;
 use fields::Fields;
@@ -150,8 +154,8 @@ fn report_rules(drafts: &[Draft], interfaces: &Interfaces, reach: &Reach, report
     for draft in drafts {
         if let Some(mark) = draft.expired {
             let day = draft.rule.about.expires.as_deref().unwrap_or_default();
-            let message = format!("rule \"{}\" expired after {day} and matches nothing", draft.rule.id);
-            report.warning(mark, message, "remove the rule, or set a later day");
+            let message = format!("rule \"{}\" expired after {day}: it matches nothing", draft.rule.id);
+            report.warning(mark, message, "remove it, or set a later day");
         } else if interfaces.vlans_are_known {
             reach.report(draft, interfaces, report);
         }

@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
+use perimeter_classifier::verdict::Decision;
+
 use crate::ruleset::{Action, AddressSet, Family, Icmp, Rule, Ruleset, Service, TcpState, VlanRange};
 
+use super::Absence;
 use super::question::{Content, Packet, Question};
 
 /// One condition of a rule.
@@ -32,28 +35,53 @@ impl Nearness {
     }
 }
 
-/// The rules of an interface that come nearest to a frame, without the one that decides: those that lack at most one
-/// condition, or if there are none, the least that any lacks.
+impl Nearness {
+    /// Says more about the addresses that are missing.
+    fn tell(&mut self, rule: &Rule, question: &Question, absence: &mut Absence<'_>) {
+        let Packet::Ip { addresses, .. } = question.packet else { return };
+        for condition in self.conditions.iter_mut().filter(|condition| condition.lacks.is_some()) {
+            let more = match condition.key {
+                "from" => absence(addresses.from(), &rule.written.from),
+                "to" => absence(addresses.to(), &rule.written.to),
+                _ => None,
+            };
+            if more.is_some() {
+                condition.lacks = more;
+            }
+        }
+    }
+}
+
+/// The rules of an interface that come nearest to a frame, without the one that decides. Where no rule decides: those that
+/// lack at most one condition, or if there are none, the least that any lacks. Beside a rule that decides only those count
+/// that match as well, and `deny` rules that would have come first.
 pub(super) fn nearest(
     ruleset: &Ruleset,
     interface: usize,
     question: &Question,
-    decides: Option<u32>,
+    decision: Decision,
+    absence: &mut Absence<'_>,
 ) -> Vec<Nearness> {
-    let others = ruleset
-        .rules
-        .iter()
-        .enumerate()
-        .filter(|(index, rule)| rule.interfaces.contains(&interface) && decides != Some(*index as u32));
-    let mut near: Vec<Nearness> = others
-        .filter_map(|(index, rule)| {
-            let conditions = conditions(rule, question)?;
-            Some(Nearness { rule: index, action: rule.action, conditions })
-        })
-        .collect();
+    let others = ruleset.rules.iter().enumerate().filter(|(index, rule)| {
+        rule.interfaces.contains(&interface) && decision.rule() != Some(*index as u32)
+    });
+    let mut near: Vec<Nearness> = others.filter_map(|(index, _)| of(ruleset, index, question)).collect();
     let least = near.iter().map(Nearness::lacking).min().unwrap_or(0).max(1);
-    near.retain(|nearness| nearness.lacking() <= least);
+    near.retain(|nearness| match decision {
+        Decision::Drop(_) => nearness.lacking() <= least,
+        Decision::Pass(_) if nearness.action == Action::Deny => nearness.lacking() <= 1,
+        Decision::Pass(_) | Decision::Denied(_) => nearness.lacking() == 0,
+    });
+    for nearness in &mut near {
+        nearness.tell(&ruleset.rules[nearness.rule], question, absence);
+    }
     near
+}
+
+/// How near one rule comes to a frame; `None` where it speaks of another kind of frame altogether.
+pub(super) fn of(ruleset: &Ruleset, rule: usize, question: &Question) -> Option<Nearness> {
+    let conditions = conditions(&ruleset.rules[rule], question)?;
+    Some(Nearness { rule, action: ruleset.rules[rule].action, conditions })
 }
 
 /// What a rule asks of a frame; `None` where it speaks of another kind of frame altogether.

@@ -68,6 +68,10 @@ fn syntax_fault(error: &granit_parser::ScanError) -> Fault {
             format!("more than {DEEPEST} collections within each other"),
             "a policy needs no more than five",
         ),
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => Fault::new(
+            format!("a control character: U+{:04X}", u32::from(*character)),
+            "remove it; what follows was not read",
+        ),
         _ => Fault::new(
             format!("not YAML: {}", error.info()),
             "mend the syntax here or just above; what follows was not read",

@@ -4,7 +4,7 @@
 //! each reads top to bottom as the contract does. The lookups stand where their result is first needed.
 
 use crate::abi::setting;
-use crate::frame::Frame;
+use crate::frame::{Frame, MAX_OFFSET};
 use crate::header::address::{is_martian_source_v4, is_martian_v4, is_martian_v6};
 use crate::header::arp::Arp;
 use crate::header::ethernet::Ethernet;
@@ -13,29 +13,45 @@ use crate::header::ipv4::Ipv4;
 use crate::header::ipv6::Ipv6;
 use crate::header::transport::Transport;
 use crate::header::{ethertype, llc, neighbour, protocol};
-use crate::tables::{self, AddressClass, Family, Layer4, Tables, Zone};
-use crate::verdict::{Decision, DropReason};
+use crate::tables::{self, AddressClass, Family, Layer4, ServiceClass, Tables, Zone};
+use crate::verdict::{Decision, DropReason, RuleIndex};
+
+/// How many drop reasons there are.
+const REASONS: u32 = DropReason::ALL.len() as u32;
 
 /// Judges one frame.
 #[inline(always)]
 pub fn classify<F: Frame, T: Tables>(frame: &F, tables: &T) -> Decision {
-    match judge(frame, tables) {
-        Ok(decision) => decision,
-        Err(reason) => Decision::Drop(reason),
+    // One number for every outcome: an enum with a payload would be written at each of the many exits.
+    let outcome = match judge(frame, tables) {
+        Ok(rule) => rule.saturating_add(REASONS),
+        Err(reason) => reason as u32,
+    };
+    match DropReason::ALL.get(outcome as usize) {
+        Some(&reason) => Decision::Drop(reason),
+        None if outcome - REASONS < tables.setting(setting::DENY_RULES) => {
+            Decision::Denied(outcome - REASONS)
+        }
+        None => Decision::Pass(outcome - REASONS),
     }
 }
 
-/// Steps 1 to 6 end in a drop reason, step 7 in a decision.
+/// The rule that decides in step 7, or why a step fails.
 #[inline(always)]
-fn judge<F: Frame, T: Tables>(frame: &F, tables: &T) -> Result<Decision, DropReason> {
+fn judge<F: Frame, T: Tables>(frame: &F, tables: &T) -> Result<RuleIndex, DropReason> {
     let ethernet = Ethernet::read(frame, tables.setting(setting::OUTER_TAG))?;
     let zone = tables::zone(tables, ethernet.stack).ok_or(DropReason::VlanNotAllowed)?;
     let step = Steps { frame, tables, zone };
-    match ethernet.ethertype {
-        ethertype::IPV4 => step.ipv4(ethernet.payload),
-        ethertype::IPV6 => step.ipv6(ethernet.payload),
-        ethertype::ARP => step.arp(ethernet.payload),
-        other => step.other(ethernet.payload, other),
+    let at = step.merge::<0x1f>(ethernet.payload);
+    let decision = match ethernet.ethertype {
+        ethertype::IPV4 => step.ipv4(at),
+        ethertype::IPV6 => step.ipv6(at),
+        ethertype::ARP => step.arp(at),
+        other => step.other(at, other),
+    };
+    match decision? {
+        Decision::Pass(rule) | Decision::Denied(rule) => Ok(rule),
+        Decision::Drop(reason) => Err(reason),
     }
 }
 
@@ -55,14 +71,14 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
         }
         let source = tables::source_v4(self.tables, ip.source);
         let destination = tables::destination_v4(self.tables, ip.destination);
-        if ip.source != 0 {
+        if self.is_set(setting::HAS_SOURCES) && ip.source != 0 {
             self.speaks(source)?;
         }
         self.size(ip.total_length)?;
         let part = self.part(ip.fragment, Family::V4, ip.protocol, ip.length)?;
         let (family, protocol) = (Family::V4, ip.protocol);
         let transport = Transport { family, protocol, part, at: ip.payload, length: ip.length };
-        let service = tables::service(self.tables, family, protocol, transport.read(self.frame)?);
+        let service = self.service(transport)?;
         Ok(tables::decide_ip(self.tables, self.zone, source, destination, service))
     }
 
@@ -75,16 +91,18 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
         let source = tables::source_v6(self.tables, ip.source.high, ip.source.low);
         let destination = tables::destination_v6(self.tables, ip.destination.high, ip.destination.low);
         let from_this_link = ip.source.is_link_local() && ip.protocol == protocol::ICMPV6;
-        if !ip.source.is_unspecified() && !from_this_link {
+        if self.is_set(setting::HAS_SOURCES) && !ip.source.is_unspecified() && !from_this_link {
             self.speaks(source)?;
         }
         self.size(ip.total_length)?;
         let part = self.part(ip.fragment, Family::V6, ip.protocol, ip.length)?;
         let (family, protocol) = (Family::V6, ip.protocol);
-        let transport = Transport { family, protocol, part, at: ip.payload, length: ip.length };
-        let layer4 = transport.read(self.frame)?;
-        self.neighbour(&ip, layer4)?;
-        let service = tables::service(self.tables, family, protocol, layer4);
+        let at = self.merge::<MAX_OFFSET>(ip.payload);
+        let transport = Transport { family, protocol, part, at, length: ip.length };
+        let service = self.service(transport)?;
+        if protocol == protocol::ICMPV6 && part != Part::Later {
+            self.neighbour(&ip, at)?;
+        }
         Ok(tables::decide_ip(self.tables, self.zone, source, destination, service))
     }
 
@@ -112,13 +130,14 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
         Ok(tables::decide_ether(self.tables, self.zone, key))
     }
 
-    /// The second half of step 3.
+    /// The second half of step 3, where `sources` are set.
     #[inline(always)]
     fn speaks(&self, source: AddressClass) -> Result<(), DropReason> {
-        if self.is_set(setting::HAS_SOURCES) && !tables::speaks(self.tables, self.zone, source) {
-            return Err(DropReason::VlanSourceMismatch);
+        if tables::speaks(self.tables, self.zone, source) {
+            Ok(())
+        } else {
+            Err(DropReason::VlanSourceMismatch)
         }
-        Ok(())
     }
 
     /// Step 4, `bytes` of layer 3.
@@ -145,19 +164,47 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
         fragment.judge(self.is_set(setting::FRAGMENTS_STATELESS), family, protocol, layer4)
     }
 
-    /// The end of step 6.
+    /// Step 6 but for neighbour discovery, and what rules can ask about. The arms end alike on purpose: in each one it
+    /// is known which header was read, and nothing is packed to be unpacked again.
     #[inline(always)]
-    fn neighbour(&self, ip: &Ipv6, layer4: Layer4) -> Result<(), DropReason> {
-        let Layer4::Icmp { kind, code } = layer4 else {
-            return Ok(());
-        };
-        let target = neighbour::judge(self.frame, ip, kind, code)?;
-        match target {
+    fn service(&self, transport: Transport) -> Result<ServiceClass, DropReason> {
+        if transport.part == Part::Later {
+            return Ok(self.class(transport, Layer4::LaterFragment));
+        }
+        // The most frequent first.
+        if transport.protocol == protocol::TCP {
+            return Ok(self.class(transport, transport.tcp(self.frame)?));
+        }
+        match (transport.family, transport.protocol) {
+            (_, protocol::UDP) => Ok(self.class(transport, transport.udp(self.frame)?)),
+            (_, protocol::SCTP) => Ok(self.class(transport, transport.sctp(self.frame)?)),
+            (Family::V4, protocol::ICMP) => Ok(self.class(transport, transport.icmp(self.frame)?)),
+            (Family::V6, protocol::ICMPV6) => Ok(self.class(transport, transport.icmpv6(self.frame)?)),
+            _ => Ok(self.class(transport, Layer4::Other)),
+        }
+    }
+
+    #[inline(always)]
+    fn class(&self, transport: Transport, layer4: Layer4) -> ServiceClass {
+        tables::service(self.tables, transport.family, transport.protocol, layer4)
+    }
+
+    /// The end of step 6, for an ICMPv6 message at `at`.
+    #[inline(always)]
+    fn neighbour(&self, ip: &Ipv6, at: u32) -> Result<(), DropReason> {
+        match neighbour::judge(self.frame, ip, at)? {
             Some(target) if self.is_set(setting::HAS_SOURCES) && !target.is_link_local() => {
                 self.speaks(tables::source_v6(self.tables, target.high, target.low))
             }
             _ => Ok(()),
         }
+    }
+
+    /// `offset` as it is, but no longer a number that the verifier follows: paths that differ in nothing else become one.
+    /// No `mtu` is above 65,535, so nothing is added; the verifier cannot know.
+    #[inline(always)]
+    fn merge<const MASK: u32>(&self, offset: u32) -> u32 {
+        offset.wrapping_add(self.zone.mtu >> 16) & MASK
     }
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::cli::Env;
+use crate::cli::text::thousands;
 use crate::describe::describe;
 use crate::replay::{Expectation, Judged, Record, Summary, SummaryRecord, Totals, Words};
 use crate::ruleset::Ruleset;
@@ -59,7 +60,8 @@ impl Report for Json {
         ruleset: &Ruleset,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let dissent = judged.judgement.dissent.map(|dissent| (dissent.engine, Words::new(dissent.decision, ruleset)));
+        let dissent =
+            judged.judgement.dissent.map(|dissent| (dissent.engine, Words::new(dissent.decision, ruleset)));
         let record = Record::new(file, judged.frame.number, words);
         self.write(&record.with_mismatch(judged.mismatch).with_dissent(dissent), out)
     }
@@ -126,7 +128,9 @@ impl Report for Human {
         if let Some(dissent) = judged.judgement.dissent {
             let other = Words::new(dissent.decision, ruleset);
             let seen = || describe(judged.frame.bytes);
-            self.difference(|| format!("frame {number}  {}: {other}, otherwise: {words}   {}", dissent.engine, seen()));
+            self.difference(|| {
+                format!("frame {number}  {}: {other}, otherwise: {words}   {}", dissent.engine, seen())
+            });
         }
         Ok(())
     }
@@ -142,7 +146,11 @@ impl Report for Human {
             self.difference(|| absent(*frame, expected));
         }
         let [frames, passed, dropped] = [totals.frames, totals.passed, totals.dropped].map(thousands);
-        write!(env.out, "{file:width$}  {frames:>9} frames  {passed:>9} passed  {dropped:>9} dropped", width = self.width)?;
+        write!(
+            env.out,
+            "{file:width$}  {frames:>9} frames  {passed:>9} passed  {dropped:>9} dropped",
+            width = self.width
+        )?;
         for remark in remarks(totals, self.expects) {
             write!(env.out, "   {remark}")?;
         }
@@ -207,17 +215,4 @@ fn differs(count: u64) -> String {
 
 fn absent(frame: u64, expected: &Expectation) -> String {
     format!("frame {frame}  expected {expected}, but the capture has no such frame")
-}
-
-/// A number with a comma between thousands.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -16,6 +16,8 @@ const PROTOCOL: usize = 9;
 const SOURCE: usize = 12;
 const DESTINATION: usize = 16;
 
+/// Version 4, no options.
+const PLAIN: u8 = 0x45;
 const MORE_FRAGMENTS: u16 = 0x2000;
 /// In units of 8 bytes.
 const FRAGMENT_OFFSET: u16 = 0x1fff;
@@ -44,9 +46,9 @@ impl Ipv4 {
     pub fn read<F: Frame>(frame: &F, at: u32, options_pass: bool) -> Result<Self, DropReason> {
         let view = frame.view::<LENGTH>(at).ok_or(DropReason::Truncated)?;
         let first = view.u8::<VERSION_AND_IHL>();
-        let header = u32::from(first & 0x0f) * 4;
+        let header = if first == PLAIN { LENGTH as u32 } else { header_length(first)? };
         let total_length = u32::from(view.be16::<TOTAL_LENGTH>());
-        if first >> 4 != 4 || header < LENGTH as u32 || total_length < header {
+        if total_length < header {
             return Err(DropReason::Malformed);
         }
         // The header is inside the total length.
@@ -68,6 +70,16 @@ impl Ipv4 {
             fragment: fragment(view.be16::<FRAGMENT>(), header, length),
         })
     }
+}
+
+/// Bytes of a header with options.
+#[inline(always)]
+fn header_length(version_and_ihl: u8) -> Result<u32, DropReason> {
+    let header = u32::from(version_and_ihl & 0x0f) * 4;
+    if version_and_ihl >> 4 != 4 || header < LENGTH as u32 {
+        return Err(DropReason::Malformed);
+    }
+    Ok(header)
 }
 
 /// `at` and `length` are those of the options.

@@ -20,9 +20,10 @@ const TARGET: usize = 8;
 /// What a router would have lowered.
 const HOP_LIMIT: u8 = 255;
 
-/// Judges the ICMPv6 message of `kind` and `code` in `ip`; the target, where it advertises one.
+/// Judges the ICMPv6 message of `ip` that begins at `at`; the target, where it advertises one.
 #[inline(always)]
-pub fn judge<F: Frame>(frame: &F, ip: &Ipv6, kind: u8, code: u8) -> Result<Option<Ipv6Address>, DropReason> {
+pub fn judge<F: Frame>(frame: &F, ip: &Ipv6, at: u32) -> Result<Option<Ipv6Address>, DropReason> {
+    let [kind, code] = frame.view::<2>(at).ok_or(DropReason::Truncated)?.be16::<0>().to_be_bytes();
     let Some(shortest) = shortest(kind) else {
         return Ok(None);
     };
@@ -32,7 +33,7 @@ pub fn judge<F: Frame>(frame: &F, ip: &Ipv6, kind: u8, code: u8) -> Result<Optio
     if kind != NEIGHBOUR_ADVERTISEMENT {
         return Ok(None);
     }
-    let message = frame.view::<LENGTH>(ip.payload).ok_or(DropReason::Truncated)?;
+    let message = frame.view::<LENGTH>(at).ok_or(DropReason::Truncated)?;
     Ok(Some(Ipv6Address { high: message.be64::<TARGET>(), low: message.be64::<{ TARGET + 8 }>() }))
 }
 
@@ -73,9 +74,10 @@ mod tests {
 
     fn seen(ip: Ipv6, kind: u8, code: u8) -> Result<Option<Ipv6Address>, DropReason> {
         let mut message = [0; 40];
+        message[..2].copy_from_slice(&[kind, code]);
         message[8..12].copy_from_slice(&[0xfe, 0x80, 0, 0]);
         message[23] = 9;
-        judge(&Slice(&message), &ip, kind, code)
+        judge(&Slice(&message), &ip, 0)
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Large and hostile policies: read in seconds, refused without a panic.
 
-mod corpus;
-
 use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,6 +7,8 @@ use std::time::{Duration, Instant};
 use perimeter::policy;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
+
+use super::corpus;
 
 /// Ample for an unoptimized build on a busy machine; an algorithm that is not linear takes minutes.
 const SECONDS: Duration = Duration::from_secs(60);
@@ -33,7 +33,8 @@ fn a_list_of_a_million_prefixes_is_read_in_seconds() {
             let _ = writeln!(list, "2001:db8:{:x}:{:x}::/64", number >> 16, number & 0xffff);
         } else {
             let address = (1 << 24) + (number << 9);
-            let _ = writeln!(list, "{}.{}.{}.0/24", address >> 24, (address >> 16) & 0xff, (address >> 8) & 0xff);
+            let _ =
+                writeln!(list, "{}.{}.{}.0/24", address >> 24, (address >> 16) & 0xff, (address >> 8) & 0xff);
         }
     }
     let before = Instant::now();
@@ -59,7 +60,10 @@ fn a_policy_of_ten_thousand_rules_is_read_in_seconds() {
     let mut text = String::from("version: 1\ninterfaces:\n  wan0: { vlans: [1-4094] }\nallow:\n");
     for number in 0..10_000 {
         let (high, low) = (number / 250, number % 250);
-        let _ = writeln!(text, "  - {{ id: r-{number}, from: 10.{high}.{low}.0/24, service: [https, udp/{number}] }}");
+        let _ = writeln!(
+            text,
+            "  - {{ id: r-{number}, from: 10.{high}.{low}.0/24, service: [https, udp/{number}] }}"
+        );
     }
     let before = Instant::now();
     let reading = read_with_list(text.as_bytes(), b"");
@@ -78,8 +82,40 @@ enum Edit {
 }
 
 const INSERTED: &[&str] = &[
-    "\t", "\n", " ", ":", "- ", "[", "]", "{", "}", "\"", "'", "#", "&a ", "*a", "!!int ", "|", ">", "%", "@", "?", "0x",
-    "-", "/", "/128", "::", "99999999999999999999", "any", "\u{feff}", "\u{202e}", "é", "\0", "---\n", "...\n", "<<: ",
+    "\t",
+    "\n",
+    " ",
+    ":",
+    "- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    "'",
+    "#",
+    "&a ",
+    "*a",
+    "!!int ",
+    "|",
+    ">",
+    "%",
+    "@",
+    "?",
+    "0x",
+    "-",
+    "/",
+    "/128",
+    "::",
+    "99999999999999999999",
+    "any",
+    "\u{feff}",
+    "\u{202e}",
+    "é",
+    "\0",
+    "---\n",
+    "...\n",
+    "<<: ",
 ];
 
 fn edit() -> impl Strategy<Value = Edit> {
