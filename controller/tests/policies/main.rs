@@ -1,4 +1,4 @@
-//! The policy language against its corpora: `valid/` and `invalid/` beside this file, the schema, the language
+//! The policy language against its corpora: `valid/`, `invalid/` and `lint/` beside this file, the schema, the language
 //! reference and the policies of `rules/`.
 
 mod corpus;
