@@ -6,6 +6,8 @@
 mod check;
 mod choose;
 mod explain;
+#[cfg(test)]
+mod harness;
 mod policy_file;
 mod replay;
 mod text;

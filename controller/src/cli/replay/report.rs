@@ -148,7 +148,7 @@ impl Report for Human {
         let [frames, passed, dropped] = [totals.frames, totals.passed, totals.dropped].map(thousands);
         write!(
             env.out,
-            "{file:width$}  {frames:>9} frames  {passed:>9} passed  {dropped:>9} dropped",
+            "{file:width$}  {frames:>6} frames  {passed:>6} passed  {dropped:>6} dropped",
             width = self.width
         )?;
         for remark in remarks(totals, self.expects) {
