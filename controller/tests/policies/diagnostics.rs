@@ -6,12 +6,12 @@
 //! the remedy) must stand in the diagnostic in this order. `PERIMETER_BLESS=1 cargo test -p perimeter --test policies`
 //! rewrites the lines that no longer fit with the whole diagnostic, for a person to read and cut to what matters.
 
-mod corpus;
-
 use std::fs;
 use std::path::Path;
 
 use perimeter::policy::Severity;
+
+use super::corpus;
 
 /// One line of a `.expected` file.
 struct Expected {
@@ -54,13 +54,14 @@ fn diagnosed(path: &Path) -> (Vec<String>, bool) {
 
 /// Pairs expectations with diagnostics one to one; what is left over on either side.
 fn unpaired(expected: Vec<Expected>, mut found: Vec<String>) -> (Vec<Expected>, Vec<String>) {
-    let missing = expected.into_iter().filter(|expected| match found.iter().position(|line| expected.fits(line)) {
-        Some(at) => {
-            found.remove(at);
-            false
-        }
-        None => true,
-    });
+    let missing =
+        expected.into_iter().filter(|expected| match found.iter().position(|line| expected.fits(line)) {
+            Some(at) => {
+                found.remove(at);
+                false
+            }
+            None => true,
+        });
     (missing.collect(), found)
 }
 
