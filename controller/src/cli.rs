@@ -5,13 +5,18 @@
 
 mod apply;
 mod check;
+mod choose;
 mod completions;
 mod counters;
 mod detach;
+mod explain;
+#[cfg(test)]
+mod harness;
 mod host;
 mod man;
 mod plan;
 mod policy_file;
+mod replay;
 mod schema;
 mod status;
 
@@ -109,6 +114,8 @@ pub enum Command {
     Detach(detach::DetachArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    Replay(replay::ReplayArgs),
+    Explain(explain::ExplainArgs),
 }
 
 /// Carries out one command.
@@ -124,5 +131,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Completions(args) => completions::run(&args, env),
         Command::Man(args) => man::run(&args, env),
+        Command::Replay(args) => replay::run(&args, env),
+        Command::Explain(args) => explain::run(&args, env),
     }
 }

@@ -29,6 +29,7 @@ mod traffic;
 mod tree;
 mod vlan_set;
 mod vlans;
+mod vocabulary;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -37,6 +38,7 @@ pub use builtin::builtin_services;
 pub use diagnostic::{Diagnostic, Severity};
 pub use icmp::icmp_types;
 pub use schema::schema;
+pub use vocabulary::{Exception, Vocabulary, WordError};
 
 use crate::ruleset::Ruleset;
 use fields::Fields;

@@ -55,7 +55,8 @@ fn examples_can_be_typed() {
     for verb in verbs() {
         let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
         for line in help.lines().map(str::trim).filter(|line| line.starts_with("perimeter ")) {
-            let command = line.split("   ").next().unwrap_or(line).split(['|', '>', '#']).next().unwrap_or(line);
+            let command =
+                line.split("   ").next().unwrap_or(line).split(['|', '>', '#']).next().unwrap_or(line);
             let words: Vec<&str> = command.split_whitespace().collect();
             if let Err(error) = Cli::try_parse_from(&words) {
                 assert!(!error.use_stderr(), "{line}: {error}");
@@ -82,7 +83,8 @@ fn every_command_has_a_manual_page() {
     let folder = tempfile::tempdir().expect("a folder");
     let pages = folder.path().join("man1");
     run(&["man", pages.to_str().expect("a path of text")]);
-    let page = |name: &str| fs::read_to_string(pages.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let page =
+        |name: &str| fs::read_to_string(pages.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!(page("perimeter.1"), run(&["man"]).1);
     for verb in verbs() {
         let text = page(&format!("perimeter-{}.1", verb.get_name()));

@@ -152,7 +152,11 @@ impl World {
     }
 
     /// A socket for raw frames on a device of one side.
-    pub(crate) fn channel(&self, side: &str, device: &str) -> (Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>) {
+    pub(crate) fn channel(
+        &self,
+        side: &str,
+        device: &str,
+    ) -> (Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>) {
         self.within(side, || {
             let found =
                 pnet_datalink::interfaces().into_iter().find(|interface| interface.name == device).unwrap();

@@ -57,6 +57,13 @@ pub enum LoadError {
     Kernel(io::Error),
 }
 
+impl LoadError {
+    /// Whether no program can be loaded by this user, on this kernel or with this build, whatever the policy.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, LoadError::Denied | LoadError::TooOld | LoadError::Object(ObjectError::Skipped))
+    }
+}
+
 impl From<ObjectError> for LoadError {
     fn from(error: ObjectError) -> Self {
         match error {
