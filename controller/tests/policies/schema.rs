@@ -135,6 +135,17 @@ fn the_lists_of_exceptions_name_policies_that_exist() {
     assert!(!validator.is_valid(&typed(&null.expect("the case exists"))));
 }
 
+/// `PERIMETER_BLESS=1` writes it anew.
+#[test]
+fn the_schema_beside_the_policies_is_the_programs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/policy.schema.json");
+    if std::env::var_os("PERIMETER_BLESS").is_some() {
+        fs::write(&path, perimeter::policy::schema()).expect("a writable folder");
+    }
+    let kept = fs::read_to_string(&path).expect("the schema beside the policies");
+    assert!(kept == perimeter::policy::schema(), "run this test with PERIMETER_BLESS=1");
+}
+
 /// One fault a policy, so that no other hides that the schema would let it through.
 #[test]
 fn single_faults_are_refused() {
