@@ -10,6 +10,8 @@ mod completions;
 mod counters;
 mod detach;
 mod explain;
+#[cfg(test)]
+mod harness;
 mod host;
 mod man;
 mod plan;
@@ -17,7 +19,6 @@ mod policy_file;
 mod replay;
 mod schema;
 mod status;
-mod text;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;

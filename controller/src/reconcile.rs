@@ -48,17 +48,15 @@ pub struct NowInForce {
 pub enum ApplyError {
     /// Nothing was changed.
     #[error("{0}; nothing was changed")]
-    Unchanged(#[source] BackendError),
+    Unchanged(BackendError),
     /// Interfaces that had been switched are back where they were.
     #[error("{cause}; what was enforced before is enforced again")]
     WentBack {
-        #[source]
         cause: BackendError,
     },
     /// The worst case: some interfaces could not be taken back.
     #[error("{cause}; going back failed too ({}): `perimeter status` says what is enforced, and applying again converges", list(.stuck))]
     Stuck {
-        #[source]
         cause: BackendError,
         stuck: Vec<(String, BackendError)>,
     },
@@ -67,8 +65,13 @@ pub enum ApplyError {
         "{cause}; what the plan says before that is done: `perimeter status` says what is enforced, and applying again converges"
     )]
     Unfinished {
-        #[source]
         cause: BackendError,
+    },
+    /// The new generation is in force on every interface.
+    #[error("generation {generation} is in force, but that could not be noted: {cause}; apply again to note it")]
+    NotNoted {
+        generation: u64,
+        cause: StateError,
     },
     #[error(transparent)]
     State(#[from] StateError),
@@ -153,8 +156,10 @@ fn replace<B: Backend>(
     let generation = next_generation(state, plan)?;
     let policy = plan.policy;
     let images = std::mem::take(&mut order.images);
-    let mut prepared =
-        prepare(backend, (order.ruleset, images), generation, policy).map_err(ApplyError::Unchanged)?;
+    let mut prepared = prepare(backend, (order.ruleset, images), generation, policy).map_err(|error| {
+        tidy(backend, plan);
+        ApplyError::Unchanged(error)
+    })?;
     let record = record(order, generation, policy);
     state.store(lock, &record, order.ruleset, order.sources)?;
     let event = |what| Event {
@@ -169,12 +174,23 @@ fn replace<B: Backend>(
         Ok(switched) => {
             report.generation = Some(generation);
             report.in_force = switched;
-            Ok(state.append(lock, &event(What::InForce { generation, policy }))?)
+            let noted = state.append(lock, &event(What::InForce { generation, policy }));
+            noted.map_err(|cause| ApplyError::NotNoted { generation, cause })
         }
         Err(error) => {
-            state.append(lock, &event(What::Failed { generation, why: error.to_string() }))?;
+            tidy(backend, plan);
+            // The error that is reported is the one that stopped the apply; the kernel still says what is in force.
+            let _ = state.append(lock, &event(What::Failed { generation, why: error.to_string() }));
             Err(error)
         }
+    }
+}
+
+/// Removes what a failed first apply has left on interfaces that nothing enforces.
+fn tidy<B: Backend>(backend: &mut B, plan: &Plan) {
+    for one in plan.interfaces.iter().filter(|one| one.step == Step::Start) {
+        // The error that is reported is the one that stopped the apply.
+        let _ = backend.detach(&one.interface);
     }
 }
 

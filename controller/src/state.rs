@@ -61,15 +61,15 @@ pub type Source = (String, Vec<u8>);
 pub enum StateError {
     #[error("another perimeter is at work ({0} is locked); wait for it, or answer its question")]
     Busy(String),
-    #[error("cannot {what} {path}: {source}")]
-    File { what: &'static str, path: String, source: io::Error },
-    #[error("{path} is damaged: {source}; move it away to go on without it")]
-    Damaged { path: String, source: serde_json::Error },
+    #[error("cannot {what} {path}: {cause}")]
+    File { what: &'static str, path: String, cause: io::Error },
+    #[error("{path} is damaged: {cause}; move it away to go on without it")]
+    Damaged { path: String, cause: serde_json::Error },
 }
 
 fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
     let path = path.display().to_string();
-    move |source| StateError::File { what, path, source }
+    move |cause| StateError::File { what, path, cause }
 }
 
 impl State {
@@ -87,7 +87,7 @@ impl State {
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StateError::Busy(path.display().to_string())),
-            Err(TryLockError::Error(source)) => Err(file_error("lock", &path)(source)),
+            Err(TryLockError::Error(cause)) => Err(file_error("lock", &path)(cause)),
         }
     }
 
@@ -175,7 +175,7 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Sta
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(file_error("read", path))?,
     };
-    let damaged = |source| StateError::Damaged { path: path.display().to_string(), source };
+    let damaged = |cause| StateError::Damaged { path: path.display().to_string(), cause };
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 

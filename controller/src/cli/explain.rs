@@ -1,6 +1,8 @@
 //! `perimeter explain`: which rule decides about a frame, and why the others do not.
 
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,6 +1,8 @@
 //! `perimeter replay`: the verdict on every frame of captures, and whether it is the expected one.
 
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};

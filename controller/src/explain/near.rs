@@ -131,10 +131,9 @@ fn address(key: &'static str, set: &AddressSet, written: &str, address: IpAddr) 
     Some(Condition { key, lacks })
 }
 
-/// The conditions above the addresses. Source port and TCP state are judged beside the alternatives whose service holds,
-/// or else beside those of the same protocol; where there are none, the service says it all.
+/// The conditions above the addresses. Source port and TCP state are judged beside the alternatives whose service holds, or
+/// else beside all of them, where the packet has such a thing.
 fn above_addresses(rule: &Rule, family: Family, content: Content) -> Vec<Condition> {
-    let same_protocol = |service: &&Service| is_of_protocol(service, family, content);
     let matching: Vec<&Service> =
         rule.services.iter().filter(|service| is_service(service, family, content)).collect();
     let mut conditions = Vec::new();
@@ -146,8 +145,7 @@ fn above_addresses(rule: &Rule, family: Family, content: Content) -> Vec<Conditi
         let lacks = matching.is_empty().then(|| format!("{} is not {written}", content.words(family)));
         conditions.push(Condition { key, lacks });
     }
-    let beside: Vec<&Service> =
-        if matching.is_empty() { rule.services.iter().filter(same_protocol).collect() } else { matching };
+    let beside: Vec<&Service> = if matching.is_empty() { rule.services.iter().collect() } else { matching };
     if let (Some(first), Some((source, _))) = (beside.first(), content.ports()) {
         if first.source_ports.is_some() {
             let holds =

@@ -161,7 +161,7 @@ impl Networks {
             let remedy = "the word is reserved: define a network under another name";
             return Err(Fault::new(format!("{} is not a network", quoted(word)), remedy));
         }
-        let names = self.networks.iter().map(|network| network.name.text.as_ref()).take(10_000);
+        let names = self.networks.iter().map(|network| network.name.text.as_ref());
         let remedy = suggest(word, names, "define it under `networks`, or write an address or a prefix");
         Err(Fault::new(format!("undefined network {}", quoted(word)), remedy))
     }

@@ -155,7 +155,7 @@ impl Services {
         {
             return Fault::new(message, format!("did you mean \"{meant}/{rest}\"?"));
         }
-        let own = self.named.iter().map(|named| named.name.text.as_ref()).take(10_000);
+        let own = self.named.iter().map(|named| named.name.text.as_ref());
         let known = own.chain(builtin::builtin_services().iter().map(|service| service.name)).chain(HEADS);
         let otherwise = "define it under `services`, or write tcp/PORT, udp/PORT, icmp/TYPE or ip/NUMBER";
         Fault::new(message, suggest(word, known, otherwise))

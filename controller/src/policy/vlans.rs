@@ -67,7 +67,7 @@ impl Vlans {
                 "write untagged, 1-4094 and the pairs that may appear",
             ));
         }
-        let names = self.named.iter().map(|named| named.name.text.as_ref()).chain(["untagged"]).take(10_000);
+        let names = self.named.iter().map(|named| named.name.text.as_ref()).chain(["untagged"]);
         let remedy = suggest(word, names, "define it under `vlans`, or write an id, a range or outer/inner");
         Err(Fault::new(format!("undefined VLAN {}", quoted(word)), remedy))
     }

@@ -106,7 +106,7 @@ fn a_first_apply_that_fails_restores_offloads_and_enforces_nothing() {
         }
         world.backend.fail.insert(fault.clone());
         world.apply(&ruleset(&["wan0", "wan1"])).unwrap_err();
-        assert!(world.generations().is_empty(), "{fault:?}");
+        assert!(world.generations().is_empty() && world.backend.slots.is_empty(), "{fault:?}");
         assert!(on(&world, "wan0") && on(&world, "wan1"), "{fault:?}");
         world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
         assert!(!on(&world, "wan0") && !on(&world, "wan1"), "{fault:?}");

@@ -30,10 +30,22 @@ pub(super) fn case(path: &Path) -> String {
 
 /// Reads a policy's text as if it stood in the folder of `path`.
 pub(super) fn read_text(path: &Path, text: &[u8]) -> Reading {
-    let folder = path.parent().expect("corpus files stand in a folder").to_path_buf();
-    let mut files = |name: &str| -> io::Result<Vec<u8>> { fs::read(folder.join(name)) };
-    let name = path.file_name().expect("corpus files have names").to_string_lossy();
-    policy::read(&name, text, &mut files, day())
+    policy::read(&name(path), text, &mut beside(path), day())
+}
+
+/// Reads and lints a policy, as `perimeter check` does.
+pub(super) fn check(path: &Path) -> Reading {
+    let text = fs::read(path).expect("a readable policy");
+    policy::check(&name(path), &text, &mut beside(path), day())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().expect("policies have names").to_string_lossy().into_owned()
+}
+
+fn beside(path: &Path) -> impl FnMut(&str) -> io::Result<Vec<u8>> {
+    let folder = path.parent().expect("policies stand in a folder").to_path_buf();
+    move |name| fs::read(folder.join(name))
 }
 
 /// Reads a policy of a corpus.

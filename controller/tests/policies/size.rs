@@ -71,6 +71,41 @@ fn a_policy_of_ten_thousand_rules_is_read_in_seconds() {
     assert_eq!(reading.ruleset.expect("an accepted policy").rules.len(), 10_000);
 }
 
+#[test]
+fn mistakes_by_the_thousand_are_reported_in_seconds() {
+    let mut text = String::from("version: 1\ninterfaces:\n  wan0:\nnetworks:\n");
+    for number in 0..1_000 {
+        let _ = writeln!(text, "  office-{number}: [10.{}.{}.0/24]", number / 250, number % 250);
+    }
+    text.push_str("allow:\n");
+    for number in 0..1_000 {
+        let _ = writeln!(
+            text,
+            "  - {{ id: r-{number}, from: [ofice-{number}], service: htps-{number}, vlan: 1{number} }}"
+        );
+    }
+    let before = Instant::now();
+    let reading = read_with_list(text.as_bytes(), b"");
+    assert!(before.elapsed() < SECONDS, "took {:?}", before.elapsed());
+    assert!(reading.diagnostics.len() >= 2_000, "only {}", reading.diagnostics.len());
+}
+
+#[test]
+fn wide_lists_and_long_chains_are_read_in_seconds() {
+    let mut text = String::from("version: 1\ninterfaces:\n  wan0: { vlans: [");
+    (1..4_000).for_each(|number| text.push_str(&format!("{number}/1, ")));
+    text.push_str("untagged] }\nnetworks:\n  n-0: [192.0.2.0/24]\n");
+    (1..5_000)
+        .for_each(|number| text.push_str(&format!("  n-{number}: {{ include: [n-{}] }}\n", number - 1)));
+    text.push_str("services:\n  s-0: https\n");
+    (1..1_000).for_each(|number| text.push_str(&format!("  s-{number}: [s-{}, udp/{number}]\n", number - 1)));
+    text.push_str("allow:\n  - { id: a, from: n-4999, service: [ssh], vlan: 1/1 }\n");
+    let before = Instant::now();
+    let reading = read_with_list(text.as_bytes(), b"");
+    assert!(before.elapsed() < SECONDS, "took {:?}", before.elapsed());
+    assert!(!reading.diagnostics.is_empty());
+}
+
 /// One edit of a text: what tired hands, broken disks and ill will do.
 #[derive(Clone, Debug)]
 enum Edit {

@@ -48,6 +48,30 @@ impl DropReason {
         DropReason::TcpFlags,
     ];
 
+    /// The reason with this discriminant. Written out, it compiles to the number itself: a lookup in [`Self::ALL`] would
+    /// leave the verifier without its bound.
+    #[inline(always)]
+    pub const fn from_index(index: u32) -> Option<DropReason> {
+        Some(match index {
+            0 => DropReason::NoRule,
+            1 => DropReason::Denied,
+            2 => DropReason::VlanNotAllowed,
+            3 => DropReason::VlanStack,
+            4 => DropReason::VlanSourceMismatch,
+            5 => DropReason::Truncated,
+            6 => DropReason::Malformed,
+            7 => DropReason::Martian,
+            8 => DropReason::Oversize,
+            9 => DropReason::Fragment,
+            10 => DropReason::FragmentTiny,
+            11 => DropReason::FragmentOverlap,
+            12 => DropReason::IpOptions,
+            13 => DropReason::Ipv6Extension,
+            14 => DropReason::TcpFlags,
+            _ => return None,
+        })
+    }
+
     /// The name used in metrics, captures and reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -97,5 +121,19 @@ impl Decision {
             Decision::Pass(rule) | Decision::Denied(rule) => Some(rule),
             Decision::Drop(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_a_discriminant() {
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            assert_eq!(DropReason::from_index(index as u32), Some(reason));
+        }
+        assert_eq!(DropReason::from_index(DropReason::ALL.len() as u32), None);
     }
 }

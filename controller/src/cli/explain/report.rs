@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::cli::text::thousands;
+use crate::counters::grouped;
 use crate::explain::{Condition, Explanation, Nearness, Packet, Question};
 use crate::replay::Words;
 use crate::ruleset::{Action, Ruleset};
@@ -59,18 +59,18 @@ impl Answer<'_> {
             writeln!(out, "  {title:width$}   {}", told(rule))?;
         }
         if near.len() > SHOWN {
-            writeln!(out, "  and {} more", thousands((near.len() - SHOWN) as u64))?;
+            writeln!(out, "  and {} more", grouped((near.len() - SHOWN) as u64))?;
         }
         if self.explanation.decider.is_some() {
             return Ok(());
         }
         let rules = self.explanation.rules;
-        let all = format!("{} {}", thousands(rules as u64), if rules == 1 { "rule" } else { "rules" });
+        let all = format!("{} {}", grouped(rules as u64), if rules == 1 { "rule" } else { "rules" });
         match near.first().map_or(0, Nearness::lacking) {
             0 => writeln!(out, "  none of {all} is about such frames"),
             1 => {
                 let verb = if near.len() == 1 { "comes" } else { "come" };
-                writeln!(out, "  {} of {all} {verb} within one condition", thousands(near.len() as u64))
+                writeln!(out, "  {} of {all} {verb} within one condition", grouped(near.len() as u64))
             }
             lacking => {
                 writeln!(out, "  none of {all} comes within one condition; the nearest lack {lacking}")

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::cli::Env;
-use crate::cli::text::thousands;
+use crate::counters::grouped;
 use crate::describe::describe;
 use crate::replay::{Expectation, Judged, Record, Summary, SummaryRecord, Totals, Words};
 use crate::ruleset::Ruleset;
@@ -145,10 +145,10 @@ impl Report for Human {
         for (frame, expected) in missing {
             self.difference(|| absent(*frame, expected));
         }
-        let [frames, passed, dropped] = [totals.frames, totals.passed, totals.dropped].map(thousands);
+        let [frames, passed, dropped] = [totals.frames, totals.passed, totals.dropped].map(grouped);
         write!(
             env.out,
-            "{file:width$}  {frames:>9} frames  {passed:>9} passed  {dropped:>9} dropped",
+            "{file:width$}  {frames:>6} frames  {passed:>6} passed  {dropped:>6} dropped",
             width = self.width
         )?;
         for remark in remarks(totals, self.expects) {
@@ -159,7 +159,7 @@ impl Report for Human {
             writeln!(env.out, "  {line}")?;
         }
         if self.hidden > 0 {
-            writeln!(env.out, "  and {} more", thousands(self.hidden as u64))?;
+            writeln!(env.out, "  and {} more", grouped(self.hidden as u64))?;
         }
         self.hidden = 0;
         Ok(())
@@ -171,7 +171,7 @@ impl Report for Human {
         write!(
             out,
             "{} frames in {} capture{plural} ({engines} {})",
-            thousands(summary.frames),
+            grouped(summary.frames),
             summary.captures,
             summary.engines.join(", ")
         )?;
@@ -183,7 +183,7 @@ impl Report for Human {
         }
         writeln!(out)?;
         if summary.dropped > 0 {
-            let reason = |(name, count): (&&str, &u64)| format!("{name} {}", thousands(*count));
+            let reason = |(name, count): (&&str, &u64)| format!("{name} {}", grouped(*count));
             let reasons: Vec<String> = summary.reasons.iter().map(reason).collect();
             writeln!(out, "dropped: {}", reasons.join(", "))?;
         }
@@ -201,16 +201,16 @@ fn remarks(totals: &Totals, expects: bool) -> Vec<String> {
         remarks.push("as expected".into());
     }
     if totals.by_model > 0 {
-        remarks.push(format!("{} judged by the model alone", thousands(totals.by_model)));
+        remarks.push(format!("{} judged by the model alone", grouped(totals.by_model)));
     }
     if totals.cut_short > 0 {
-        remarks.push(format!("{} captured short", thousands(totals.cut_short)));
+        remarks.push(format!("{} captured short", grouped(totals.cut_short)));
     }
     remarks
 }
 
 fn differs(count: u64) -> String {
-    if count == 1 { "1 differs".into() } else { format!("{} differ", thousands(count)) }
+    if count == 1 { "1 differs".into() } else { format!("{} differ", grouped(count)) }
 }
 
 fn absent(frame: u64, expected: &Expectation) -> String {

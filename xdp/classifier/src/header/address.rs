@@ -50,8 +50,10 @@ pub const fn is_martian_source_v4(source: u32) -> bool {
 /// Whether a packet from `source` to `destination` is martian.
 #[inline(always)]
 pub const fn is_martian_v4(source: u32, destination: u32) -> bool {
-    let strange = is_outside_v4::<240>(destination) && destination != V4_BROADCAST;
-    strange || (is_martian_source_v4(source) && !(source == 0 && destination >= V4_MULTICAST))
+    if is_martian_source_v4(source) && !(source == 0 && destination >= V4_MULTICAST) {
+        return true;
+    }
+    is_outside_v4::<240>(destination) && destination != V4_BROADCAST
 }
 
 /// Whether the first byte of an address is 0, 127, or `END` and above.
