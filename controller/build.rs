@@ -80,6 +80,17 @@ impl Toolchain {
     }
 }
 
+/// `cargo install` leaves `bpf-linker` in a folder that the shell of a fresh machine does not search.
+fn look_where_cargo_installs() -> Result<()> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|user| user.join(".cargo")));
+    let searched = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(env::split_paths(&searched).chain(home.map(|home| home.join("bin"))))?;
+    // SAFETY: the build script has one thread.
+    unsafe { env::set_var("PATH", path) };
+    Ok(())
+}
+
 /// The toolchain that can build for BPF without a download.
 fn toolchain(target: &str) -> Result<Toolchain> {
     if !Command::new("bpf-linker").arg("--version").output().is_ok_and(|output| output.status.success()) {
