@@ -1,11 +1,11 @@
 //! Writing the constants of a generation into its instructions.
 //!
 //! Promises: the program does what it did before, with fewer instructions. A read of the frozen `INFO` record becomes the
-//! number that stands there, and the bound of the largest table becomes the bound of the table that is there. The
-//! verifier judges the result, so a mistake here is a program that does not load.
+//! number that stands there, a comparison of such a number is decided, and the bound of the largest table becomes the
+//! bound of the table that is there. The verifier judges the result, and the differential tests run it.
 //!
-//! The pass walks the instructions once, in order, and knows for each register whether it points into the record. What
-//! it is not sure of it leaves alone.
+//! The pass walks the instructions once, in order, and knows for each register whether it holds a number or points into
+//! the record. What it is not sure of it leaves alone.
 
 use std::collections::HashMap;
 
@@ -20,6 +20,10 @@ mod code {
     pub(super) const AND64_IMM: u8 = 0x57;
     pub(super) const JUMP: u8 = 0x05;
     pub(super) const JUMP32_LONG: u8 = 0x06;
+    pub(super) const JUMP64_EQUAL: u8 = 0x15;
+    pub(super) const JUMP64_UNEQUAL: u8 = 0x55;
+    pub(super) const JUMP32_EQUAL: u8 = 0x16;
+    pub(super) const JUMP32_UNEQUAL: u8 = 0x56;
     pub(super) const CALL: u8 = 0x85;
     pub(super) const EXIT: u8 = 0x95;
 
@@ -44,19 +48,25 @@ pub(super) struct Constants<'a> {
     pub(super) mask: u32,
 }
 
-/// Where a register points: into the record, at an offset, by a certain load.
+/// What a register is known to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pointer {
-    load: usize,
-    offset: i32,
+enum Value {
+    Number(u32),
+    /// An address in the record, at `offset`, by the load at instruction `load`.
+    Pointer {
+        load: usize,
+        offset: i32,
+    },
 }
 
-type Registers = [Option<Pointer>; 11];
+type Registers = [Option<Value>; 11];
 
 /// Rewrites `instructions` in place; their number does not change.
 pub(super) fn specialise(instructions: &mut [bpf_insn], constants: &Constants<'_>) {
     narrow(instructions, constants);
+    let before = instructions.to_vec();
     let loads = fold(instructions, constants);
+    restore_ways(instructions, &before);
     for (at, is_used) in loads {
         if !is_used {
             // A jump to the next instruction: the kernel takes such out.
@@ -64,6 +74,47 @@ pub(super) fn specialise(instructions: &mut [bpf_insn], constants: &Constants<'_
             instructions[at + 1] = instruction(code::JUMP, 0, 0);
         }
     }
+}
+
+/// Takes decisions back where they would leave instructions that nothing leads to: the kernel refuses such, while of a
+/// comparison that always ends one way it removes the other way itself.
+fn restore_ways(instructions: &mut [bpf_insn], before: &[bpf_insn]) {
+    loop {
+        let reached = reached(instructions);
+        let is_lost = |at: usize| {
+            let decided = instructions[at].code == code::JUMP && before[at].code != code::JUMP;
+            let ways = [Some(at + 1), target(at, &before[at])];
+            decided && ways.into_iter().flatten().any(|way| !reached.get(way).is_some_and(|&is| is))
+        };
+        let lost: Vec<usize> = (0..instructions.len()).filter(|&at| reached[at] && is_lost(at)).collect();
+        if lost.is_empty() {
+            return;
+        }
+        for at in lost {
+            instructions[at] = before[at];
+        }
+    }
+}
+
+/// Which instructions something leads to.
+fn reached(instructions: &[bpf_insn]) -> Vec<bool> {
+    let mut reached = vec![false; instructions.len()];
+    let mut open = backward_targets(instructions);
+    open.push(0);
+    while let Some(at) = open.pop() {
+        if at >= instructions.len() || std::mem::replace(&mut reached[at], true) {
+            continue;
+        }
+        let one = &instructions[at];
+        let is_jump = matches!(one.code & code::CLASS, code::JUMP64_CLASS | code::JUMP32_CLASS);
+        if is_jump && !matches!(one.code, code::CALL | code::EXIT) {
+            open.extend(target(at, one));
+        }
+        if !matches!(one.code, code::JUMP | code::JUMP32_LONG | code::EXIT) {
+            open.push(at + if one.code == code::LOAD_IMM64 { 2 } else { 1 });
+        }
+    }
+    reached
 }
 
 /// Gives masks of the largest table the width of this one.
@@ -93,6 +144,8 @@ fn fold(instructions: &mut [bpf_insn], constants: &Constants<'_>) -> HashMap<usi
     while at < instructions.len() {
         if let Some(other) = arriving.remove(&at) {
             registers = if is_reached { meet(registers, other, &mut loads) } else { other };
+        } else if !is_reached {
+            registers = [None; 11];
         }
         if backward.contains(&at) {
             forget(&mut registers, 0..=10, &mut loads);
@@ -106,18 +159,26 @@ fn fold(instructions: &mut [bpf_insn], constants: &Constants<'_>) -> HashMap<usi
                 let is_record = src == BPF_PSEUDO_MAP_VALUE as usize && one.imm == constants.record_map;
                 registers[dst] = is_record.then(|| {
                     loads.insert(at, false);
-                    Pointer { load: at, offset: instructions[at + 1].imm }
+                    Value::Pointer { load: at, offset: instructions[at + 1].imm }
                 });
             }
             code::LOAD_REGISTER => {
-                match registers[src].and_then(|pointer| read(&one, pointer, constants)) {
-                    Some(value) => instructions[at] = instruction(code::MOVE32_IMM, one.dst_reg(), value),
+                let number = registers[src].and_then(|value| read(&one, value, constants));
+                match number {
+                    Some(number) => instructions[at] = instruction(code::MOVE32_IMM, one.dst_reg(), number),
                     None => used(registers[src], &mut loads),
                 }
-                registers[dst] = None;
+                registers[dst] = number.map(|number| Value::Number(number.cast_unsigned()));
+            }
+            code::ALU32 if one.code == code::MOVE32_IMM => {
+                registers[dst] = Some(Value::Number(one.imm.cast_unsigned()));
             }
             code::JUMP64_CLASS | code::JUMP32_CLASS => {
-                is_reached = jump(at, &one, &mut registers, &mut arriving, &mut loads);
+                if let Some(taken) = decided(&one, registers[dst]) {
+                    instructions[at] = instruction(code::JUMP, 0, 0);
+                    instructions[at].off = if taken { one.off } else { 0 };
+                }
+                is_reached = jump(at, &instructions[at], &mut registers, &mut arriving, &mut loads);
             }
             class => {
                 used(registers[dst], &mut loads);
@@ -133,13 +194,28 @@ fn fold(instructions: &mut [bpf_insn], constants: &Constants<'_>) -> HashMap<usi
 }
 
 /// The number that a load through `pointer` reads, if the load is of a word of the record.
-fn read(one: &bpf_insn, pointer: Pointer, constants: &Constants<'_>) -> Option<i32> {
+fn read(one: &bpf_insn, value: Value, constants: &Constants<'_>) -> Option<i32> {
+    let Value::Pointer { offset, .. } = value else { return None };
     if one.code != code::LOAD_U32 {
         return None;
     }
-    let start = usize::try_from(pointer.offset + i32::from(one.off)).ok()?;
+    let start = usize::try_from(offset + i32::from(one.off)).ok()?;
     let bytes = constants.record.get(start..start + 4)?;
     Some(i32::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+/// Whether a comparison for equality with a constant jumps, where both sides are known.
+fn decided(one: &bpf_insn, value: Option<Value>) -> Option<bool> {
+    let Some(Value::Number(number)) = value else { return None };
+    let equal = number == one.imm.cast_unsigned();
+    match one.code {
+        code::JUMP32_EQUAL => Some(equal),
+        code::JUMP32_UNEQUAL => Some(!equal),
+        // The 64-bit comparison extends the constant's sign, the number has none.
+        code::JUMP64_EQUAL if one.imm >= 0 => Some(equal),
+        code::JUMP64_UNEQUAL if one.imm >= 0 => Some(!equal),
+        _ => None,
+    }
 }
 
 /// A jump, call or exit: what the registers hold where it leads. Whether the next instruction follows it.
@@ -161,6 +237,9 @@ fn jump(
             return false;
         }
         _ => {}
+    }
+    if one.code == code::JUMP && one.off == 0 {
+        return true;
     }
     let is_conditional = !matches!(one.code, code::JUMP | code::JUMP32_LONG);
     if is_conditional {
@@ -224,9 +303,9 @@ fn forget(
 }
 
 /// Marks the load behind a pointer as needed.
-fn used(pointer: Option<Pointer>, loads: &mut HashMap<usize, bool>) {
-    if let Some(pointer) = pointer {
-        loads.insert(pointer.load, true);
+fn used(value: Option<Value>, loads: &mut HashMap<usize, bool>) {
+    if let Some(Value::Pointer { load, .. }) = value {
+        loads.insert(load, true);
     }
 }
 
@@ -290,6 +369,28 @@ mod tests {
         run(&mut program);
         assert_eq!(program[3].code, code::LOAD_U32);
         assert_eq!(program[1].code, code::LOAD_IMM64);
+    }
+
+    #[test]
+    fn a_comparison_of_a_constant_is_decided() {
+        let [first, second] = load_address(1);
+        let mut compare = instruction(code::JUMP32_EQUAL, 2, 42);
+        compare.off = 1;
+        let exit = instruction(code::EXIT, 0, 0);
+        let mut program = [first, second, load_word(2, 1, 4), compare, exit, exit];
+        run(&mut program);
+        assert_eq!(program[3].code, compare.code, "the instruction behind it would be out of reach");
+        // Another way leads behind it.
+        let mut skip = instruction(0x15, 3, 0);
+        skip.off = 4;
+        let mut program = [skip, first, second, load_word(2, 1, 4), compare, exit, exit];
+        run(&mut program);
+        assert_eq!(program[4].code, compare.code);
+        compare.imm = 41;
+        let mut program = [skip, first, second, load_word(2, 1, 4), compare, exit, exit];
+        program[0].off = 5;
+        run(&mut program);
+        assert_eq!((program[4].code, program[4].off), (code::JUMP, 0));
     }
 
     #[test]
