@@ -99,12 +99,11 @@ pub enum BackendError {
     Full(#[from] Full),
     #[error("{interface}: the kernel does not say what was asked of it: {found}")]
     NotAsAsked { interface: String, found: String },
-    #[error("cannot {what}")]
+    #[error("cannot {what}: {cause}")]
     Failed {
         /// What was tried, naming the interface or the path.
         what: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -112,8 +111,8 @@ impl BackendError {
     /// An error of the system below, with what was tried: "attach to wan0".
     pub fn failed(
         what: impl Into<String>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> BackendError {
-        BackendError::Failed { what: what.into(), source: source.into() }
+        BackendError::Failed { what: what.into(), cause: cause.into() }
     }
 }

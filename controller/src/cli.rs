@@ -3,8 +3,22 @@
 //! Promises: results go to standard output, errors to standard error, one line first; exit 0 done, 1 error, 2 a negative
 //! answer. Nothing else in the crate prints, and nothing imports this module but `main`.
 
+mod apply;
 mod check;
+mod choose;
+mod completions;
+mod counters;
+mod detach;
+mod explain;
+#[cfg(test)]
+mod harness;
+mod host;
+mod man;
+mod plan;
 mod policy_file;
+mod replay;
+mod schema;
+mod status;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -70,6 +84,8 @@ The usual way:
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
   perimeter detach                       stop enforcing
+  perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
+  perimeter explain gateway.yaml ...     which rule decides about a packet, and why not the others?
 
 Exit status: 0 done, allowed, in sync; 1 error; 2 a negative answer (differences, denied, drift).";
 
@@ -92,11 +108,32 @@ pub struct Global {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     Check(check::CheckArgs),
+    Schema(schema::Args),
+    Plan(plan::PlanArgs),
+    Apply(apply::ApplyArgs),
+    Status(status::StatusArgs),
+    Counters(counters::CountersArgs),
+    Detach(detach::DetachArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    Replay(replay::ReplayArgs),
+    Explain(explain::ExplainArgs),
 }
 
 /// Carries out one command.
 pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
+    let global = &cli.global;
     match cli.command {
         Command::Check(args) => check::run(&args, env),
+        Command::Schema(args) => schema::run(&args, env),
+        Command::Plan(args) => plan::run(&args, global, env),
+        Command::Apply(args) => apply::run(&args, global, env),
+        Command::Status(args) => status::run(&args, global, env),
+        Command::Counters(args) => counters::run(&args, global, env),
+        Command::Detach(args) => detach::run(&args, global, env),
+        Command::Completions(args) => completions::run(&args, env),
+        Command::Man(args) => man::run(&args, env),
+        Command::Replay(args) => replay::run(&args, env),
+        Command::Explain(args) => explain::run(&args, env),
     }
 }

@@ -12,8 +12,10 @@ use serde::Serialize;
 
 use crate::ruleset::{Action, Ruleset};
 
+mod render;
 mod report;
 
+pub use render::{grouped, human, human_rules};
 pub use report::{InterfaceCounters, ReasonCount, RuleCount, Total, report};
 
 /// What happened to the frames that a slot counts.

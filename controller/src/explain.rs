@@ -10,6 +10,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use perimeter_classifier::verdict::Decision;
 
 use crate::compile::OverBudget;
@@ -25,19 +27,30 @@ pub struct Explanation {
     pub decision: Decision,
     /// What the step before the rules asks for, where one of those decides.
     pub step: Option<String>,
-    /// The rules that would have decided, had one condition less stood in the way, or if there are none of those, had the
-    /// least number; the ones that match and are not credited among them, the one that decides not. In the order in which
-    /// rules are credited.
+    /// The rules that come nearest, without the one that decides, in the order in which rules are credited: where no rule
+    /// decides, those that lack one condition, or if there are none, the least number; beside a rule that decides, those
+    /// that match as well and the `deny` rules that lack one condition.
     pub near: Vec<Nearness>,
+    /// What the deciding rule asked for, and got.
+    pub decider: Option<Nearness>,
     /// How many rules the interface has.
     pub rules: usize,
 }
 
-/// Explains what the interface number `interface` of a ruleset does with a frame.
+/// Says why an address is not in what a condition on addresses names, where there is more to say than that it is not.
+pub type Absence<'a> = dyn FnMut(IpAddr, &str) -> Option<String> + 'a;
+
+/// Explains what the interface number `interface` of a ruleset does with a frame. `absence` is asked about every condition
+/// on addresses that lacks one, with the condition as written.
 ///
 /// # Errors
 /// [`OverBudget`] when the tables would be too large.
-pub fn explain(ruleset: &Ruleset, interface: usize, question: &Question) -> Result<Explanation, OverBudget> {
+pub fn explain(
+    ruleset: &Ruleset,
+    interface: usize,
+    question: &Question,
+    absence: &mut Absence<'_>,
+) -> Result<Explanation, OverBudget> {
     let model = Model::new(ruleset, interface)?;
     let outer_tag = ruleset.interfaces[interface].outer_tag;
     let judge = |question: &Question| model.judge(&frame::build(question, outer_tag));
@@ -51,7 +64,8 @@ pub fn explain(ruleset: &Ruleset, interface: usize, question: &Question) -> Resu
     let rules = (0..ruleset.rules.len()).filter(here).count();
     let near = match step {
         Some(_) => Vec::new(),
-        None => near::nearest(ruleset, interface, question, decision.rule()),
+        None => near::nearest(ruleset, interface, question, decision, absence),
     };
-    Ok(Explanation { decision, step, near, rules })
+    let decider = decision.rule().and_then(|rule| near::of(ruleset, rule as usize, question));
+    Ok(Explanation { decision, step, near, decider, rules })
 }

@@ -17,6 +17,7 @@ pub mod state;
 pub mod backend;
 pub mod plan;
 pub mod reconcile;
+pub mod status;
 
 pub mod capture;
 pub mod describe;

@@ -54,6 +54,7 @@ fn causes(error: &anyhow::Error) -> String {
 
 fn who() -> String {
     let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
-    let id = || format!("uid {}", rustix::process::getuid().as_raw());
+    let user = rustix::process::getuid();
+    let id = || if user.is_root() { "root".to_owned() } else { format!("uid {}", user.as_raw()) };
     name("SUDO_USER").or_else(|| name("LOGNAME")).or_else(|| name("USER")).unwrap_or_else(id)
 }

@@ -14,12 +14,14 @@ mod fields;
 mod files;
 pub mod icmp;
 mod interfaces;
+mod lint;
 mod list_file;
 mod networks;
 mod order;
 mod reach;
 mod rule;
 mod rules;
+mod schema;
 mod services;
 mod source;
 mod text;
@@ -27,6 +29,7 @@ mod traffic;
 mod tree;
 mod vlan_set;
 mod vlans;
+mod vocabulary;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -34,11 +37,14 @@ use jiff::tz::TimeZone;
 pub use builtin::builtin_services;
 pub use diagnostic::{Diagnostic, Severity};
 pub use icmp::icmp_types;
+pub use schema::schema;
+pub use vocabulary::{Exception, Vocabulary, WordError};
 
 use crate::ruleset::Ruleset;
 use fields::Fields;
 use files::Files;
 use interfaces::Interfaces;
+use lint::{Finding, Subject};
 use networks::Networks;
 use reach::Reach;
 use rule::{Draft, Scope};
@@ -66,19 +72,7 @@ pub fn read(
     files: &mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>,
     at: Timestamp,
 ) -> Reading {
-    let decoded = source::decode(text);
-    let lossy = if decoded.is_err() { String::from_utf8_lossy(text) } else { "".into() };
-    let mut files = Files::new(name, files);
-    let mut report = Report::new(Source::new(name, decoded.as_ref().map_or(&lossy, |text| *text)));
-    let ruleset = match &decoded {
-        Ok(_) => read_document(&mut files, at, &mut report),
-        Err((mark, fault)) => {
-            report.fault(*mark, fault);
-            None
-        }
-    };
-    let ruleset = ruleset.filter(|_| report.errors() == 0);
-    Reading { ruleset, diagnostics: in_order(name, report.into_found()), files: files.into_kept() }
+    read_and(name, text, files, at, |_, _| {})
 }
 
 /// Reads a policy as [`read`] does, and adds what is probably not meant as warnings.
@@ -88,12 +82,55 @@ pub fn check(
     files: &mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>,
     at: Timestamp,
 ) -> Reading {
-    read(name, text, files, at)
+    read_and(name, text, files, at, |document, report| {
+        let is_whole = report.errors() == 0;
+        for Finding { subject, message, remedy } in lint::findings(&document.ruleset, is_whole) {
+            let mark = match subject {
+                Subject::Rule(rule) => document.rules[rule],
+                Subject::Interface(interface) => document.interfaces[interface],
+            };
+            report.warning(mark, message, remedy);
+        }
+    })
+}
+
+/// What could be read of a policy: rules with an error are left out, settings with one have their default.
+struct Document {
+    ruleset: Ruleset,
+    /// Where the rules and the interfaces stand in the text.
+    rules: Vec<Mark>,
+    interfaces: Vec<Mark>,
+}
+
+/// Reads a policy, and looks at what was read of it.
+fn read_and(
+    name: &str,
+    text: &[u8],
+    files: &mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>,
+    at: Timestamp,
+    look: impl FnOnce(&Document, &mut Report),
+) -> Reading {
+    let decoded = source::decode(text);
+    let lossy = if decoded.is_err() { String::from_utf8_lossy(text) } else { "".into() };
+    let mut files = Files::new(name, files);
+    let mut report = Report::new(Source::new(name, decoded.as_ref().map_or(&lossy, |text| *text)));
+    let document = match &decoded {
+        Ok(_) => read_document(&mut files, at, &mut report),
+        Err((mark, fault)) => {
+            report.fault(*mark, fault);
+            None
+        }
+    };
+    if let Some(document) = &document {
+        look(document, &mut report);
+    }
+    let ruleset = document.filter(|_| report.errors() == 0).map(|document| document.ruleset);
+    Reading { ruleset, diagnostics: in_order(name, report.into_found()), files: files.into_kept() }
 }
 
 const KEYS: [&str; 7] = ["version", "interfaces", "vlans", "networks", "services", "allow", "deny"];
 
-fn read_document(files: &mut Files, at: Timestamp, report: &mut Report) -> Option<Ruleset> {
+fn read_document(files: &mut Files, at: Timestamp, report: &mut Report) -> Option<Document> {
     let errors = report.errors();
     let Some(root) = tree::read(report) else {
         if report.errors() == errors {
@@ -108,13 +145,12 @@ fn read_document(files: &mut Files, at: Timestamp, report: &mut Report) -> Optio
     let mut vlans = Vlans::read(fields.get("vlans"), &mut networks, report);
     let interfaces =
         Interfaces::read(fields.get("interfaces"), fields.mark, &mut networks, &mut vlans, report);
-    let today = TimeZone::UTC.to_datetime(at).date();
     let mut scope = Scope {
         networks: &mut networks,
         vlans: &mut vlans,
         interfaces: &interfaces,
         services: &mut services,
-        today,
+        today: TimeZone::UTC.to_datetime(at).date(),
     };
     let drafts = rules::read(&fields, &mut scope, report);
     networks.report_idle(report);
@@ -122,8 +158,10 @@ fn read_document(files: &mut Files, at: Timestamp, report: &mut Report) -> Optio
     report_vlans(&vlans, &interfaces, report);
     let vlans = vlans.into_vlans();
     report_rules(&drafts, &interfaces, &Reach::new(&interfaces.list, &vlans), report);
-    let rules = drafts.into_iter().filter(|draft| draft.expired.is_none()).map(|draft| draft.rule).collect();
-    Some(Ruleset { interfaces: interfaces.list, vlans, rules })
+    let in_force = drafts.into_iter().filter(|draft| draft.expired.is_none());
+    let (rules, marks) = in_force.map(|draft| (draft.rule, draft.mark)).unzip();
+    let ruleset = Ruleset { interfaces: interfaces.list, vlans, rules };
+    Some(Document { ruleset, rules: marks, interfaces: interfaces.marks })
 }
 
 fn check_version(fields: &Fields, report: &mut Report) {
@@ -150,21 +188,18 @@ fn report_rules(drafts: &[Draft], interfaces: &Interfaces, reach: &Reach, report
     for draft in drafts {
         if let Some(mark) = draft.expired {
             let day = draft.rule.about.expires.as_deref().unwrap_or_default();
-            let message = format!("rule \"{}\" expired after {day} and matches nothing", draft.rule.id);
-            report.warning(mark, message, "remove the rule, or set a later day");
+            let message = format!("rule \"{}\" expired after {day}: it matches nothing", draft.rule.id);
+            report.warning(mark, message, "remove it, or set a later day");
         } else if interfaces.vlans_are_known {
             reach.report(draft, interfaces, report);
         }
     }
 }
 
-/// Diagnostics of the policy by place, then those of its files in the order in which they were read; each once.
+/// Diagnostics of the policy by place, then those of its files by name and place; each once.
 fn in_order(policy: &str, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let policy = diagnostic::printable(policy);
-    found.sort_by(|a, b| {
-        let rank = |one: &Diagnostic| (one.file != policy, one.file.clone());
-        rank(a).cmp(&rank(b)).then_with(|| (a.line, a.column).cmp(&(b.line, b.column)))
-    });
+    found.sort_by_cached_key(|one| (one.file != policy, one.file.clone(), one.line, one.column));
     found.dedup();
     found
 }

@@ -4,11 +4,11 @@
 //! already switched go back; the journal has the intent before the effect, and what became of it after. Decides nothing:
 //! what to do is the plan's.
 
-use crate::backend::{Backend, BackendError, Engine, Feature, Switched, Target};
+use crate::backend::{Backend, BackendError, Enforcement, Engine, Feature, Switched, Target};
 use crate::digest::Digest;
 use crate::plan::{InterfacePlan, Plan, Step};
 use crate::ruleset::Ruleset;
-use crate::state::{Event, Lock, Namespace, Record, Source, State, StateError, What};
+use crate::state::{Event, Lock, Namespace, Record, Source, State, StateError, What, expected};
 use crate::tables::Image;
 
 /// The policy to put in force, and who asks.
@@ -48,28 +48,23 @@ pub struct NowInForce {
 pub enum ApplyError {
     /// Nothing was changed.
     #[error("{0}; nothing was changed")]
-    Unchanged(#[source] BackendError),
+    Unchanged(BackendError),
     /// Interfaces that had been switched are back where they were.
     #[error("{cause}; what was enforced before is enforced again")]
-    WentBack {
-        #[source]
-        cause: BackendError,
-    },
+    WentBack { cause: BackendError },
     /// The worst case: some interfaces could not be taken back.
     #[error("{cause}; going back failed too ({}): `perimeter status` says what is enforced, and applying again converges", list(.stuck))]
-    Stuck {
-        #[source]
-        cause: BackendError,
-        stuck: Vec<(String, BackendError)>,
-    },
+    Stuck { cause: BackendError, stuck: Vec<(String, BackendError)> },
     /// The new generation is in force; something after it failed.
     #[error(
         "{cause}; what the plan says before that is done: `perimeter status` says what is enforced, and applying again converges"
     )]
-    Unfinished {
-        #[source]
-        cause: BackendError,
-    },
+    Unfinished { cause: BackendError },
+    /// The new generation is in force on every interface.
+    #[error(
+        "generation {generation} is in force, but that could not be noted: {cause}; apply again to note it"
+    )]
+    NotNoted { generation: u64, cause: StateError },
     #[error(transparent)]
     State(#[from] StateError),
 }
@@ -122,6 +117,26 @@ pub fn detach<B: Backend>(
     Ok(report)
 }
 
+/// Notes in the journal that a generation is in force, where the kernel says so and a crash kept the note from being
+/// written. The plan must have no changes.
+pub fn acknowledge(
+    state: &State,
+    lock: &Lock,
+    plan: &Plan,
+    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+) -> Result<(), StateError> {
+    let Some(Enforcement::InForce(record)) = plan.interfaces.first().map(|one| &one.now) else {
+        return Ok(());
+    };
+    let noted = expected(&state.journal()?, namespace);
+    if noted.begun.is_none() && noted.settled.is_some_and(|settled| settled.generation == record.generation) {
+        return Ok(());
+    }
+    let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
+    let what = What::InForce { generation: record.generation, policy: record.policy };
+    state.append(lock, &Event { at, by: by.to_owned(), namespace, interfaces, what })
+}
+
 /// A new generation on every interface of the policy.
 fn replace<B: Backend>(
     backend: &mut B,
@@ -133,8 +148,10 @@ fn replace<B: Backend>(
     let generation = next_generation(state, plan)?;
     let policy = plan.policy;
     let images = std::mem::take(&mut order.images);
-    let mut prepared =
-        prepare(backend, (order.ruleset, images), generation, policy).map_err(ApplyError::Unchanged)?;
+    let mut prepared = prepare(backend, (order.ruleset, images), generation, policy).map_err(|error| {
+        tidy(backend, plan);
+        ApplyError::Unchanged(error)
+    })?;
     let record = record(order, generation, policy);
     state.store(lock, &record, order.ruleset, order.sources)?;
     let event = |what| Event {
@@ -149,19 +166,30 @@ fn replace<B: Backend>(
         Ok(switched) => {
             report.generation = Some(generation);
             report.in_force = switched;
-            Ok(state.append(lock, &event(What::InForce { generation, policy }))?)
+            let noted = state.append(lock, &event(What::InForce { generation, policy }));
+            noted.map_err(|cause| ApplyError::NotNoted { generation, cause })
         }
         Err(error) => {
-            state.append(lock, &event(What::Failed { generation, why: error.to_string() }))?;
+            tidy(backend, plan);
+            // The error that is reported is the one that stopped the apply; the kernel still says what is in force.
+            let _ = state.append(lock, &event(What::Failed { generation, why: error.to_string() }));
             Err(error)
         }
+    }
+}
+
+/// Removes what a failed first apply has left on interfaces that nothing enforces.
+fn tidy<B: Backend>(backend: &mut B, plan: &Plan) {
+    for one in plan.interfaces.iter().filter(|one| one.step == Step::Start) {
+        // The error that is reported is the one that stopped the apply.
+        let _ = backend.detach(&one.interface);
     }
 }
 
 /// A number above every one that was stored or is in force.
 fn next_generation(state: &State, plan: &Plan) -> Result<u64, StateError> {
     let in_force = plan.interfaces.iter().filter_map(|one| match &one.now {
-        crate::backend::Enforcement::InForce(record) => Some(record.generation),
+        Enforcement::InForce(record) => Some(record.generation),
         _ => None,
     });
     Ok(in_force.fold(state.newest()?, u64::max) + 1)

@@ -18,7 +18,7 @@ use sha2::Digest as _;
 use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
 
-pub use journal::{Event, Expected, What, expected};
+pub use journal::{Enforced, Event, Expected, What, expected};
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -53,27 +53,23 @@ pub struct Record {
     pub version: String,
 }
 
-/// A text that a policy was read from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    pub name: String,
-    pub text: String,
-}
+/// A text that a policy was read from: its path as written, and its content.
+pub type Source = (String, Vec<u8>);
 
 /// Why the state directory could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     #[error("another perimeter is at work ({0} is locked); wait for it, or answer its question")]
     Busy(String),
-    #[error("cannot {what} {path}: {source}")]
-    File { what: &'static str, path: String, source: io::Error },
-    #[error("{path} is damaged: {source}; move it away to go on without it")]
-    Damaged { path: String, source: serde_json::Error },
+    #[error("cannot {what} {path}: {cause}")]
+    File { what: &'static str, path: String, cause: io::Error },
+    #[error("{path} is damaged: {cause}; move it away to go on without it")]
+    Damaged { path: String, cause: serde_json::Error },
 }
 
 fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
     let path = path.display().to_string();
-    move |source| StateError::File { what, path, source }
+    move |cause| StateError::File { what, path, cause }
 }
 
 impl State {
@@ -91,7 +87,7 @@ impl State {
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StateError::Busy(path.display().to_string())),
-            Err(TryLockError::Error(source)) => Err(file_error("lock", &path)(source)),
+            Err(TryLockError::Error(cause)) => Err(file_error("lock", &path)(cause)),
         }
     }
 
@@ -144,12 +140,12 @@ impl State {
         let json = serde_json::to_vec_pretty(record).expect("a record has only string keys");
         write_synced(&draft.join("record.json"), &json)?;
         write_synced(&draft.join("ruleset.json"), &canonical(ruleset))?;
-        for (at, source) in sources.iter().enumerate() {
+        for (at, (name, text)) in sources.iter().enumerate() {
             let path = match at {
                 0 => draft.join("policy.yaml"),
-                _ => files.join(format!("{at}-{}", base_name(&source.name))),
+                _ => files.join(format!("{at}-{}", base_name(name))),
             };
-            write_synced(&path, source.text.as_bytes())?;
+            write_synced(&path, text)?;
         }
         sync_folder(&files)?;
         sync_folder(&draft)?;
@@ -179,7 +175,7 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Sta
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(file_error("read", path))?,
     };
-    let damaged = |source| StateError::Damaged { path: path.display().to_string(), source };
+    let damaged = |cause| StateError::Damaged { path: path.display().to_string(), cause };
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 

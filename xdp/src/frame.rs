@@ -61,6 +61,10 @@ impl Frame for Linear {
 /// Bytes of scratch memory: more than all headers of a frame.
 const SCRATCH: usize = 17 << 10;
 
+/// Longest view. One bound serves views of every length: the verifier does not narrow a pointer that it has seen before
+/// when the offset behind it is compared once more.
+const LONGEST: usize = 64;
+
 /// Where headers of a scattered frame are copied to, each at its own offset, so that no view overwrites another.
 #[map]
 static HEADERS: PerCpuArray<[u8; SCRATCH]> = PerCpuArray::with_max_entries(1, 0);
@@ -93,10 +97,11 @@ impl Frame for Scattered {
 
     #[inline(always)]
     fn view<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
-        if offset as usize > SCRATCH - N {
+        const { assert!(N <= LONGEST, "view longer than the scratch memory allows for") };
+        if offset as usize > SCRATCH - LONGEST {
             return None;
         }
-        // SAFETY: `offset + N` lies inside the scratch element, by the comparison above.
+        // SAFETY: `offset + N` lies inside the scratch element, by the comparisons above.
         let copy = unsafe { self.scratch.cast::<u8>().add(offset as usize) };
         // SAFETY: `copy` has room for `N` bytes; the helper fails where the frame has fewer.
         let failed = unsafe { bpf_xdp_load_bytes(self.ctx, offset, copy.cast(), N as u32) };

@@ -8,12 +8,17 @@ use crate::ruleset::Ruleset;
 pub(super) fn interface(ruleset: &Ruleset, name: Option<&str>) -> anyhow::Result<usize> {
     let names: Vec<&str> = ruleset.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     match (name, names.as_slice()) {
-        (Some(name), _) => names.iter().position(|known| *known == name).ok_or_else(|| {
-            anyhow!("the policy has no interface \"{name}\": it has {}", names.join(", "))
-        }),
+        (Some(name), _) => names
+            .iter()
+            .position(|known| *known == name)
+            .ok_or_else(|| anyhow!("the policy has no interface \"{name}\": it has {}", names.join(", "))),
         (None, [_]) => Ok(0),
         (None, _) => {
-            bail!("the policy has {} interfaces: choose one with --interface: {}", names.len(), names.join(", "))
+            bail!(
+                "the policy has {} interfaces: choose one with --interface: {}",
+                names.len(),
+                names.join(", ")
+            )
         }
     }
 }

@@ -115,26 +115,27 @@ pub(super) fn tally(diagnostics: &[Diagnostic]) -> String {
 
 /// Reads an instant: a day begins at midnight UTC, and a time without an offset is UTC.
 pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let is_shaped = text.len() >= 10 && text.is_char_boundary(10) && {
-        let (day, time) = text.split_at(10);
-        let is_day = day.bytes().enumerate().all(|(at, byte)| match at {
-            4 | 7 => byte == b'-',
-            _ => byte.is_ascii_digit(),
-        });
-        is_day && (time.is_empty() || time.starts_with(['T', 't', ' ']) && time.len() >= 6)
-    };
-    let utc = |text: &str| text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
-    let instant = match text.parse::<Timestamp>() {
-        Ok(instant) => Some(instant),
-        // Without an offset. A text with one that is wrong must not be read as if it had none.
-        Err(_) if !text[text.len().min(10)..].contains(['+', '-', '[', 'Z', 'z']) => {
-            utc(text).map(|zoned| zoned.timestamp())
-        }
-        Err(_) => None,
-    };
-    instant.filter(|_| is_shaped).ok_or_else(|| {
+    instant(text).ok_or_else(|| {
         "write YYYY-MM-DD, or an RFC 3339 time such as 2027-06-30T12:00:00Z (UTC without an offset)".into()
     })
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    let (day, time) = text.split_at_checked(10)?;
+    let is_day = day.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    let is_time = time.is_empty() || time.starts_with(['T', 't', ' ']) && time.len() >= "T00:00".len();
+    if !is_day || !is_time {
+        return None;
+    }
+    // A time with an offset that is wrong must not be read as if it had none.
+    if time.contains(['+', '-', '[', 'Z', 'z']) {
+        return text.parse().ok();
+    }
+    let civil: jiff::civil::DateTime = text.parse().ok()?;
+    civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
 #[cfg(test)]

@@ -1,21 +1,26 @@
 //! `perimeter replay`: the verdict on every frame of captures, and whether it is the expected one.
 
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use clap::ValueEnum;
+use anyhow::{anyhow, bail};
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::report::{Human, Json, Report};
-use super::{Env, Exit, choose, policy_file};
+use super::policy_file::PolicyArgs;
+use super::{Env, Exit, choose};
 use crate::backend::xdp::program::Program;
 use crate::capture::Capture;
 use crate::compile::compile;
-use crate::replay::{Engine, Engines, Expectations, Record, ReplayError, Summary, Totals, Words, base_name, replay};
+use crate::replay::{
+    Engine, Engines, Expectations, Record, ReplayError, Summary, Totals, Words, base_name, replay,
+};
 use crate::ruleset::Ruleset;
 use crate::simulate::Model;
 
@@ -23,11 +28,13 @@ use crate::simulate::Model;
 const LONG: u64 = 16 << 20;
 
 /// Judge every frame of captures as if it had just been received
-#[derive(clap::Args, Debug)]
+///
+/// Captured bytes are the frame. The policy's verdicts are given as if `enforce: true`, and nothing is changed.
+#[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]
-pub struct Args {
-    /// The policy to judge by
-    policy: PathBuf,
+pub struct ReplayArgs {
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Captures of Ethernet frames: pcap or pcapng
     #[arg(required = true, value_name = "PCAP")]
     captures: Vec<PathBuf>,
@@ -37,9 +44,6 @@ pub struct Args {
     /// Who judges
     #[arg(long, value_enum, default_value_t = Choice::Model)]
     engine: Choice,
-    /// Judge as of this day or moment: YYYY-MM-DD or RFC 3339, UTC where it has no offset
-    #[arg(long, value_name = "TIME")]
-    at: Option<String>,
     /// One JSON object a frame, then the summary
     #[arg(long)]
     json: bool,
@@ -72,11 +76,13 @@ enum Choice {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, env: &mut Env<'_>) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &ReplayArgs, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     if args.engine == Choice::Nft {
-        bail!("engine nft comes with a later release, together with the nftables fallback: use model, xdp or all");
+        bail!(
+            "engine nft comes with a later release, together with the nftables fallback: use model, xdp or all"
+        );
     }
-    let Some(loaded) = policy_file::load(&args.policy, args.at.as_deref(), env)? else {
+    let Some(loaded) = args.policy.load(env)? else {
         return Ok(Exit::Reported);
     };
     let ruleset = &loaded.ruleset;
@@ -87,13 +93,17 @@ pub fn run(args: &Args, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let mut session = Session {
         ruleset,
         expectations: expectations.as_ref(),
+        names: &names,
         written: args.write_expected.as_deref().map(create).transpose()?,
         totals: Totals::default(),
         failed: 0,
         shows_progress: !(args.json && io::stdout().is_terminal()),
     };
-    let mut report: Box<dyn Report> =
-        if args.json { Box::new(Json::default()) } else { Box::new(Human::new(&names, expectations.is_some())) };
+    let mut report: Box<dyn Report> = if args.json {
+        Box::new(Json::default())
+    } else {
+        Box::new(Human::new(&names, expectations.is_some()))
+    };
     for (path, name) in args.captures.iter().zip(&names) {
         session.capture(path, name, &mut engines, report.as_mut(), env)?;
     }
@@ -103,8 +113,13 @@ pub fn run(args: &Args, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     session.finish()
 }
 
-/// The engines of a replay. Of `all`, those that cannot be had are named on standard error.
-fn engines(ruleset: &Ruleset, interface: usize, choice: Choice, env: &mut Env<'_>) -> anyhow::Result<Engines> {
+/// The engines of a replay. Of `all`, those that cannot be had here are named on standard error.
+fn engines(
+    ruleset: &Ruleset,
+    interface: usize,
+    choice: Choice,
+    env: &mut Env<'_>,
+) -> anyhow::Result<Engines> {
     let image = compile(ruleset, interface)?;
     let mut engines: Vec<Box<dyn Engine>> = Vec::new();
     if choice != Choice::Xdp {
@@ -113,8 +128,13 @@ fn engines(ruleset: &Ruleset, interface: usize, choice: Choice, env: &mut Env<'_
     if choice != Choice::Model {
         match Program::private(&image) {
             Ok(program) => engines.push(Box::new(program)),
-            Err(error) if choice == Choice::All => writeln!(env.err, "perimeter: engine xdp is left out: {error}")?,
-            Err(error) => return Err(error).context("engine xdp"),
+            Err(error) if choice == Choice::All && error.is_unavailable() => {
+                writeln!(env.err, "perimeter: engine xdp is left out: {error}")?
+            }
+            Err(error) => {
+                let line = format!("engine xdp: {error}");
+                return Err(anyhow::Error::new(error).context(line));
+            }
         }
     }
     Ok(Engines::new(Model::from(image), engines))
@@ -122,11 +142,12 @@ fn engines(ruleset: &Ruleset, interface: usize, choice: Choice, env: &mut Env<'_
 
 fn expectations(path: &Path) -> anyhow::Result<Expectations> {
     let read = || Ok(Expectations::read(BufReader::new(File::open(path)?))?);
-    read().map_err(|error: anyhow::Error| error.context(path.display().to_string()))
+    read().map_err(|error: anyhow::Error| anyhow!("{}: {error}", path.display()))
 }
 
 fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
-    File::create(path).map(BufWriter::new).with_context(|| format!("cannot write {}", path.display()))
+    let file = File::create(path).map_err(|error| anyhow!("cannot write {}: {error}", path.display()))?;
+    Ok(BufWriter::new(file))
 }
 
 /// The captures as they are named on the command line.
@@ -138,6 +159,7 @@ fn names(captures: &[PathBuf]) -> Vec<String> {
 struct Session<'a> {
     ruleset: &'a Ruleset,
     expectations: Option<&'a Expectations>,
+    names: &'a [String],
     written: Option<BufWriter<File>>,
     totals: Totals,
     /// Captures with an error.
@@ -156,6 +178,7 @@ impl Session<'_> {
         env: &mut Env<'_>,
     ) -> anyhow::Result<()> {
         let (ruleset, written) = (self.ruleset, &mut self.written);
+        let key = portable(name, self.names);
         let expected = self.expectations.map(|all| all.of(name)).transpose()?;
         let mut totals = Totals::default();
         let progress = self.shows_progress;
@@ -164,7 +187,7 @@ impl Session<'_> {
             let words = Words::new(judged.judgement.decision, ruleset);
             if let Some(written) = written {
                 line.clear();
-                serde_json::to_writer(&mut line, &Record::new(base_name(name), judged.frame.number, words))?;
+                serde_json::to_writer(&mut line, &Record::new(key, judged.frame.number, words))?;
                 line.push(b'\n');
                 written.write_all(&line)?;
             }
@@ -181,7 +204,7 @@ impl Session<'_> {
                 report.capture(name, &totals, &[], env)?;
                 self.fail(name, &error, env)?;
             }
-            Ok(Err(error)) => return Err(error).with_context(|| name.to_owned()),
+            Ok(Err(error)) => return Err(anyhow!("{name}: {error}")),
             Err(error) => self.fail(name, error.as_ref(), env)?,
         }
         Ok(())
@@ -196,7 +219,7 @@ impl Session<'_> {
     /// An error outweighs a difference: where something was not judged, nobody can say that it is as expected.
     fn finish(self) -> anyhow::Result<Exit> {
         if let Some(mut written) = self.written {
-            written.flush().context("cannot write the expectations")?;
+            written.flush().map_err(|error| anyhow!("cannot write the expectations: {error}"))?;
         }
         Ok(match (self.failed, self.totals.contradicted()) {
             (0, false) => Exit::Done,
@@ -204,6 +227,12 @@ impl Session<'_> {
             _ => Exit::Reported,
         })
     }
+}
+
+/// What expectations call a capture: its file name, or where two have the same, what the command line says.
+fn portable<'a>(name: &'a str, names: &[String]) -> &'a str {
+    let alike = names.iter().filter(|other| base_name(other) == base_name(name)).count();
+    if alike == 1 { base_name(name) } else { name }
 }
 
 /// Opens a capture; a long one moves a bar on standard error where that is a terminal.
@@ -214,7 +243,8 @@ fn open(path: &Path, shows_progress: bool) -> io::Result<Box<dyn Read>> {
         return Ok(Box::new(file));
     }
     // No ticking thread: the lines of the results are written under the lock that it would wait for.
-    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()).with_style(style);
     Ok(Box::new(bar.wrap_read(file)))
 }

@@ -33,7 +33,7 @@ impl Scheme {
             Scheme::ThreeBands => |length_v4: u32| [0, 1, 1, 2, 2][five(length_v4)],
             Scheme::FiveBands => |length_v4: u32| five(length_v4) as u8,
         };
-        let mut parts: Vec<(Vec<(u32, u32)>, Vec<(u128, u128)>)> = vec![Default::default(); 5];
+        let mut parts: [(Vec<_>, Vec<_>); 5] = Default::default();
         for &(low, high) in set.v4() {
             for (low, high, length) in prefixes(low.into(), high.into(), 32) {
                 parts[usize::from(band(length))].0.push((low as u32, high as u32));

@@ -132,9 +132,10 @@ fn place_rows(
         let mut free = vec![u64::MAX; contexts.columns.div_ceil(64)];
         for part in parts.members(row) {
             let part = &input.group[part as usize];
-            take(&mut free, &contexts.of_condition[&part.condition], |column| {
-                cells[column] = part.rule + 1;
-            });
+            // A condition that no zone or service class meets, as of a VLAN that this interface does not allow, has no column.
+            if let Some(columns) = contexts.of_condition.get(&part.condition) {
+                take(&mut free, columns, |column| cells[column] = part.rule + 1);
+            }
         }
     }
     let table = words.put_table(&cells, contexts.columns);

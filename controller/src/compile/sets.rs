@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     impl Sets {
-        fn from_members(&mut self, members: &[u32]) -> SetId {
+        fn set_of(&mut self, members: &[u32]) -> SetId {
             members.iter().fold(EMPTY, |set, &member| self.with(set, member))
         }
     }
@@ -166,13 +166,13 @@ mod tests {
     #[test]
     fn equal_sets_have_equal_ids() {
         let mut sets = Sets::new(1000);
-        let a = sets.from_members(&[3, 64, 999]);
-        let b = sets.from_members(&[999, 3, 5, 64]);
+        let a = sets.set_of(&[3, 64, 999]);
+        let b = sets.set_of(&[999, 3, 5, 64]);
         assert_ne!(a, b);
         assert_eq!(sets.without(b, 5), a);
         assert_eq!(sets.members(a), [3, 64, 999]);
-        let c = sets.from_members(&[5, 64]);
-        let both = sets.from_members(&[64]);
+        let c = sets.set_of(&[5, 64]);
+        let both = sets.set_of(&[64]);
         assert_eq!(sets.intersection(a, c), both);
         assert_eq!(sets.union(a, c), b);
         assert_eq!(sets.without(both, 64), EMPTY);

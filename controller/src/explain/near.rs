@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
+use perimeter_classifier::verdict::Decision;
+
 use crate::ruleset::{Action, AddressSet, Family, Icmp, Rule, Ruleset, Service, TcpState, VlanRange};
 
+use super::Absence;
 use super::question::{Content, Packet, Question};
 
 /// One condition of a rule.
@@ -32,28 +35,53 @@ impl Nearness {
     }
 }
 
-/// The rules of an interface that come nearest to a frame, without the one that decides: those that lack at most one
-/// condition, or if there are none, the least that any lacks.
+impl Nearness {
+    /// Says more about the addresses that are missing.
+    fn tell(&mut self, rule: &Rule, question: &Question, absence: &mut Absence<'_>) {
+        let Packet::Ip { addresses, .. } = question.packet else { return };
+        for condition in self.conditions.iter_mut().filter(|condition| condition.lacks.is_some()) {
+            let more = match condition.key {
+                "from" => absence(addresses.from(), &rule.written.from),
+                "to" => absence(addresses.to(), &rule.written.to),
+                _ => None,
+            };
+            if more.is_some() {
+                condition.lacks = more;
+            }
+        }
+    }
+}
+
+/// The rules of an interface that come nearest to a frame, without the one that decides. Where no rule decides: those that
+/// lack at most one condition, or if there are none, the least that any lacks. Beside a rule that decides only those count
+/// that match as well, and `deny` rules that would have come first.
 pub(super) fn nearest(
     ruleset: &Ruleset,
     interface: usize,
     question: &Question,
-    decides: Option<u32>,
+    decision: Decision,
+    absence: &mut Absence<'_>,
 ) -> Vec<Nearness> {
-    let others = ruleset
-        .rules
-        .iter()
-        .enumerate()
-        .filter(|(index, rule)| rule.interfaces.contains(&interface) && decides != Some(*index as u32));
-    let mut near: Vec<Nearness> = others
-        .filter_map(|(index, rule)| {
-            let conditions = conditions(rule, question)?;
-            Some(Nearness { rule: index, action: rule.action, conditions })
-        })
-        .collect();
+    let others = ruleset.rules.iter().enumerate().filter(|(index, rule)| {
+        rule.interfaces.contains(&interface) && decision.rule() != Some(*index as u32)
+    });
+    let mut near: Vec<Nearness> = others.filter_map(|(index, _)| of(ruleset, index, question)).collect();
     let least = near.iter().map(Nearness::lacking).min().unwrap_or(0).max(1);
-    near.retain(|nearness| nearness.lacking() <= least);
+    near.retain(|nearness| match decision {
+        Decision::Drop(_) => nearness.lacking() <= least,
+        Decision::Pass(_) if nearness.action == Action::Deny => nearness.lacking() <= 1,
+        Decision::Pass(_) | Decision::Denied(_) => nearness.lacking() == 0,
+    });
+    for nearness in &mut near {
+        nearness.tell(&ruleset.rules[nearness.rule], question, absence);
+    }
     near
+}
+
+/// How near one rule comes to a frame; `None` where it speaks of another kind of frame altogether.
+pub(super) fn of(ruleset: &Ruleset, rule: usize, question: &Question) -> Option<Nearness> {
+    let conditions = conditions(&ruleset.rules[rule], question)?;
+    Some(Nearness { rule, action: ruleset.rules[rule].action, conditions })
 }
 
 /// What a rule asks of a frame; `None` where it speaks of another kind of frame altogether.
@@ -103,10 +131,9 @@ fn address(key: &'static str, set: &AddressSet, written: &str, address: IpAddr) 
     Some(Condition { key, lacks })
 }
 
-/// The conditions above the addresses. Source port and TCP state are judged beside the alternatives whose service holds,
-/// or else beside those of the same protocol; where there are none, the service says it all.
+/// The conditions above the addresses. Source port and TCP state are judged beside the alternatives whose service holds, or
+/// else beside all of them, where the packet has such a thing.
 fn above_addresses(rule: &Rule, family: Family, content: Content) -> Vec<Condition> {
-    let same_protocol = |service: &&Service| is_of_protocol(service, family, content);
     let matching: Vec<&Service> =
         rule.services.iter().filter(|service| is_service(service, family, content)).collect();
     let mut conditions = Vec::new();
@@ -118,8 +145,7 @@ fn above_addresses(rule: &Rule, family: Family, content: Content) -> Vec<Conditi
         let lacks = matching.is_empty().then(|| format!("{} is not {written}", content.words(family)));
         conditions.push(Condition { key, lacks });
     }
-    let beside: Vec<&Service> =
-        if matching.is_empty() { rule.services.iter().filter(same_protocol).collect() } else { matching };
+    let beside: Vec<&Service> = if matching.is_empty() { rule.services.iter().collect() } else { matching };
     if let (Some(first), Some((source, _))) = (beside.first(), content.ports()) {
         if first.source_ports.is_some() {
             let holds =

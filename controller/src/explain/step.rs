@@ -57,21 +57,34 @@ fn source_mismatch(interface: &Interface, named: Option<&Vlan>, question: &Quest
     format!("{source} is not among the sources of {whose}: {sources}")
 }
 
-/// The first few ranges of a set.
+/// The first few ranges of a set, as prefixes where they are.
 fn ranges(set: &AddressSet) -> String {
     const SHOWN: usize = 4;
-    let range =
-        |low: IpAddr, high: IpAddr| if low == high { low.to_string() } else { format!("{low}-{high}") };
-    let v4 =
-        set.v4().iter().map(|&(low, high)| range(Ipv4Addr::from(low).into(), Ipv4Addr::from(high).into()));
-    let v6 =
-        set.v6().iter().map(|&(low, high)| range(Ipv6Addr::from(low).into(), Ipv6Addr::from(high).into()));
+    let v4 = set.v4().iter().map(|&(low, high)| {
+        let (first, last) = (Ipv4Addr::from(low).to_string(), Ipv4Addr::from(high).to_string());
+        range(low.into(), high.into(), 32, first, &last)
+    });
+    let v6 = set.v6().iter().map(|&(low, high)| {
+        let (first, last) = (Ipv6Addr::from(low).to_string(), Ipv6Addr::from(high).to_string());
+        range(low, high, 128, first, &last)
+    });
     let mut shown: Vec<String> = v4.chain(v6).take(SHOWN).collect();
     let hidden = set.v4().len() + set.v6().len() - shown.len();
     if hidden > 0 {
         shown.push(format!("{hidden} more"));
     }
     shown.join(", ")
+}
+
+/// One range of addresses of `bits` bits: an address, a prefix, or its two ends.
+fn range(low: u128, high: u128, bits: u32, first: String, last: &str) -> String {
+    let host = low ^ high;
+    let is_prefix = host & host.wrapping_add(1) == 0 && low & host == 0;
+    match bits - host.count_ones() {
+        _ if !is_prefix => format!("{first}-{last}"),
+        length if length == bits => first,
+        length => format!("{first}/{length}"),
+    }
 }
 
 /// Which address is to blame: the one without which the frame would come further.

@@ -18,7 +18,7 @@ pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     for one in plan.interfaces.iter().filter(|one| one.step != Step::Keep || !one.switch_off.is_empty()) {
         interface(one, out)?;
     }
-    summary(plan, out)
+    if plan.makes_generation() { summary(plan, out) } else { Ok(()) }
 }
 
 /// What a change that ends enforcement means.

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::diagnostic::quoted;
 use super::source::Fault;
-use super::text::decimal;
+use super::text::Decimal;
 use crate::ruleset::AddressSet;
 
 /// The addresses of a prefix, first and last, as numbers in host order.
@@ -58,11 +58,8 @@ pub(super) fn parse(text: &str) -> Result<Block, Fault> {
         None => (text, None),
     };
     if let Some((bare, zone)) = address.split_once('%') {
-        let fault = Fault::new(
-            format!("an address with a zone: {}", quoted(text)),
-            format!("write {bare} without %{zone}"),
-        );
-        return Err(fault);
+        let message = format!("an address with a zone: {}", quoted(text));
+        return Err(Fault::new(message, format!("write {bare} without %{zone}")));
     }
     if address.contains(':') {
         return v6(text, address, length);
@@ -74,7 +71,7 @@ fn v4(text: &str, address: &str, length: Option<&str>) -> Result<Block, Fault> {
     let Ok(parsed) = address.parse::<Ipv4Addr>() else { return Err(not_v4(text, address, length)) };
     let length = match length {
         Some(mask) if mask.contains('.') => return Err(netmask(text, address, mask)),
-        Some(length) => decimal(length, "prefix length", 0, 32)?,
+        Some(length) => Decimal { what: "prefix length", word: text, low: 0, high: 32 }.read(length)?,
         None => 32,
     };
     let host = u32::MAX.checked_shr(length).unwrap_or(0);
@@ -94,7 +91,10 @@ fn v6(text: &str, address: &str, length: Option<&str>) -> Result<Block, Fault> {
         };
         return Err(Fault::new(format!("not an IPv6 address or prefix: {}", quoted(text)), remedy));
     };
-    let length = length.map_or(Ok(128), |length| decimal(length, "prefix length", 0, 128))?;
+    let length = match length {
+        Some(length) => Decimal { what: "prefix length", word: text, low: 0, high: 128 }.read(length)?,
+        None => 128,
+    };
     let host = u128::MAX.checked_shr(length).unwrap_or(0);
     let first = u128::from(parsed);
     if first & host != 0 {

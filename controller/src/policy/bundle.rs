@@ -23,7 +23,7 @@ pub(super) enum Name {
     Dhcpv6Client,
 }
 
-const NAMES: [(&str, Name); 7] = [
+pub(super) const NAMES: [(&str, Name); 7] = [
     ("arp", Name::Arp),
     ("nd", Name::Nd),
     ("ra", Name::Ra),

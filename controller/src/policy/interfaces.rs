@@ -184,8 +184,7 @@ fn choice<T: Copy>(fields: &Fields, key: &str, choices: &[(&str, T)], report: &m
 }
 
 fn outer_tag(text: &str) -> Result<u16, Fault> {
-    let tag = hex16(text, "outer_tag")?;
-    if OUTER_TAGS.contains(&tag) {
+    if let Some(tag) = hex16(text, "outer_tag").ok().filter(|tag| OUTER_TAGS.contains(tag)) {
         return Ok(tag);
     }
     Err(Fault::new(format!("not the EtherType of a tag: {}", quoted(text)), "write 0x8100, 0x88a8 or 0x9100"))

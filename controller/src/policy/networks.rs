@@ -54,9 +54,10 @@ impl Networks {
         }
         let mut definitions = Vec::new();
         for entry in entries(&section.value, "networks", report).unwrap_or_default() {
-            report.value(entry.key.mark, check_name(&entry.key.text, "network"));
+            // A bad name cannot be used: to say so once is enough.
+            let is_used = report.value(entry.key.mark, check_name(&entry.key.text, "network")).is_none();
             networks.by_name.insert(entry.key.text.clone(), networks.networks.len());
-            networks.networks.push(Network { name: entry.key.clone(), set: None, is_used: false });
+            networks.networks.push(Network { name: entry.key.clone(), set: None, is_used });
             definitions.push(Definition::read(&entry, files, report));
         }
         networks.resolve(definitions, report);
@@ -74,11 +75,8 @@ impl Networks {
         for cycle in &order.cycles {
             let name = &self.networks[cycle.members[0]].name;
             let circle = cycle.show(|member| &self.networks[member].name.text);
-            report.error(
-                name.mark,
-                format!("network {} uses itself: {circle}", quoted(&name.text)),
-                "break the circle",
-            );
+            let message = format!("network {} uses itself: {circle}", quoted(&name.text));
+            report.error(name.mark, message, "break the circle");
         }
         let mut definitions: Vec<Option<Definition>> = definitions.into_iter().map(Some).collect();
         // Members of cycles and their users keep no set, but their other words are still judged.
@@ -86,18 +84,23 @@ impl Networks {
         let rest = (0..definitions.len()).filter(|at| !is_sorted.contains(at));
         for at in order.sorted.iter().copied().chain(rest) {
             if let Some(definition) = definitions[at].take() {
-                self.networks[at].set = self.carry_out(definition, report);
+                self.networks[at].set = self.carry_out(at, definition, report);
             }
         }
     }
 
-    fn carry_out(&mut self, definition: Definition, report: &mut Report) -> Option<AddressSet> {
+    fn carry_out(&mut self, at: usize, definition: Definition, report: &mut Report) -> Option<AddressSet> {
         let included = self.gather(&definition.include, definition.listed, report);
         let excepted = self.gather(&definition.except, Blocks::default(), report);
         let (included, excepted) = (included?, excepted?);
-        definition
-            .is_whole
-            .then(|| if excepted.is_empty() { included } else { included.difference(&excepted) })
+        let set = if excepted.is_empty() { included } else { included.difference(&excepted) };
+        if definition.is_whole && set.is_empty() {
+            // What this makes of a rule or of `sources` is an error, told there.
+            let name = &self.networks[at].name;
+            let message = format!("network {} holds no address", quoted(&name.text));
+            report.warning(name.mark, message, "look at its `except`, and at its file");
+        }
+        definition.is_whole.then_some(set)
     }
 
     /// The union of what `words` name; nothing if any of them is wrong, which is reported. `any` is wrong here.
@@ -158,24 +161,20 @@ impl Networks {
             let remedy = "the word is reserved: define a network under another name";
             return Err(Fault::new(format!("{} is not a network", quoted(word)), remedy));
         }
-        let names = self.networks.iter().map(|network| network.name.text.as_ref()).take(10_000);
+        let names = self.networks.iter().map(|network| network.name.text.as_ref());
         let remedy = suggest(word, names, "define it under `networks`, or write an address or a prefix");
         Err(Fault::new(format!("undefined network {}", quoted(word)), remedy))
     }
 
-    /// Warns of networks that nothing names, and of those that hold nothing.
+    /// Warns of networks that nothing names.
     pub(super) fn report_idle(&self, report: &mut Report) {
-        for Network { name, set, is_used } in &self.networks {
+        for Network { name, is_used, .. } in &self.networks {
             if !is_used {
                 report.warning(
                     name.mark,
                     format!("network {} is not used", quoted(&name.text)),
                     "remove it, or name it",
                 );
-            }
-            if set.as_ref().is_some_and(AddressSet::is_empty) {
-                let message = format!("network {} holds no address", quoted(&name.text));
-                report.warning(name.mark, message, "look at its `except`, and at its file");
             }
         }
     }

@@ -8,6 +8,7 @@ use super::interfaces::Interfaces;
 use super::rule::Draft;
 use super::services::icmp_protocol;
 use super::source::{Fault, Report};
+use super::traffic::Traffic;
 use super::vlan_set::VlanSet;
 use crate::ruleset::{AddressSet, Family, Interface, Rule, Service, Vlan, VlanRange};
 
@@ -44,28 +45,27 @@ pub(super) struct Reach {
 
 /// Refuses a rule whose addresses and services have no family in common.
 pub(super) fn check_words(
+    id: &str,
     from: &AddressSet,
     to: &AddressSet,
-    services: &[Service],
-    ethertypes: &[u16],
+    traffic: &Traffic,
 ) -> Result<(), Fault> {
     let has = |set: &AddressSet, family| match family {
         Family::V4 => !set.v4().is_empty(),
         Family::V6 => !set.v6().is_empty(),
     };
     let meet = |family| has(from, family) && has(to, family);
+    let nothing = format!("rule {} matches nothing", quoted(id));
     if !meet(Family::V4) && !meet(Family::V6) {
         let (source, destination) = if has(from, Family::V4) { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
-        let message =
-            format!("the rule matches nothing: `from` is {source} only and `to` is {destination} only");
+        let message = format!("{nothing}: `from` is {source} only and `to` is {destination} only");
         return Err(Fault::new(message, "name addresses of one family on both sides"));
     }
     let serves = |service: &Service| service.family.is_none_or(meet);
-    if ethertypes.is_empty() && !services.iter().any(serves) {
+    if traffic.ethertypes.is_empty() && !traffic.services.iter().any(serves) {
         let (services, addresses) = if meet(Family::V4) { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
-        let message = format!(
-            "the rule matches nothing: its services are {services} only and its addresses {addresses} only"
-        );
+        let message =
+            format!("{nothing}: its services are {services} only and its addresses {addresses} only");
         return Err(Fault::new(message, "name services and addresses of one family"));
     }
     Ok(())
@@ -97,28 +97,26 @@ impl Reach {
             return;
         }
         let groups = self.speakers(rule);
+        if groups.is_empty() {
+            return; // a policy without interfaces, which has been reported
+        }
+        let nothing = format!("rule {} matches nothing", quoted(&rule.id));
         if rule.ethertypes.is_empty() && !self.standing.any_pair(rule, None) {
-            let message = format!(
-                "rule {} matches nothing: its sources or destinations are all martian",
-                quoted(&rule.id)
-            );
-            report.warning(draft.mark, message, "such packets are dropped before the rules; remove it");
+            let message = format!("{nothing}: its sources or destinations are all martian");
+            report.warning(draft.mark, message, "such packets are dropped before the rules: remove it");
         } else if rule.ethertypes.is_empty()
             && !groups.iter().any(|group| self.standing.any_pair(rule, *group))
         {
-            let message = format!(
-                "rule {} matches nothing: its `from` is outside the `sources` that apply",
-                quoted(&rule.id)
-            );
-            report.warning(draft.mark, message, "widen `sources`, or narrow `from`");
+            let message = format!("{nothing}: its `from` is outside the `sources` that apply");
+            report.warning(draft.mark, message, "widen `sources`, or change `from`");
         }
         let lacks =
             |group: &Option<&AddressSet>| group.is_some_and(|set| !meet_v6(set, &self.standing.link_local));
         if let Some(mark) = draft.dhcpv6_client
-            && !groups.is_empty()
             && groups.iter().all(lacks)
         {
-            let message = "\"dhcpv6-client\" matches nothing: DHCPv6 servers speak from fe80::/10, and `sources` lack it";
+            let message =
+                "\"dhcpv6-client\" matches nothing: servers speak from fe80::/10, which `sources` lack";
             report.warning(mark, message, "add \"fe80::/10\" to `sources`");
         }
     }

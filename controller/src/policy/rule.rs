@@ -69,7 +69,7 @@ pub(super) fn read(
     let to = addresses(fields, "to", scope, report);
     let traffic = traffic::read(fields, scope.services, report);
     if let (Some(from), Some(to), Some(traffic)) = (&from, &to, &traffic) {
-        report.value(fields.mark, reach::check_words(from, to, &traffic.services, &traffic.ethertypes));
+        report.value(fields.mark, reach::check_words(id, from, to, traffic));
     }
     let log = fields.text("log", report).and_then(|word| report.value(word.mark, boolean(&word.text)));
     let expires = fields.text("expires", report);

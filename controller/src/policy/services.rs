@@ -12,7 +12,7 @@ use super::fields::{Entry, Word, entries};
 use super::icmp;
 use super::order;
 use super::source::{Fault, Report};
-use super::text::{alternatives, check_name, decimal, decimal_range, nearest, suggest};
+use super::text::{Decimal, alternatives, check_name, nearest, part_of, suggest};
 use crate::ruleset::{Family, Icmp, Service};
 
 /// Alternatives that all definitions and rules of a policy may come to.
@@ -52,9 +52,10 @@ impl Services {
         }
         let mut definitions: Vec<Option<Vec<Word>>> = Vec::new();
         for entry in entries(&section.value, "services", report).unwrap_or_default() {
-            report.value(entry.key.mark, check_name(&entry.key.text, "service"));
+            // A bad name cannot be used: to say so once is enough.
+            let is_used = report.value(entry.key.mark, check_name(&entry.key.text, "service")).is_none();
             services.by_name.insert(entry.key.text.clone(), services.named.len());
-            services.named.push(Named { name: entry.key.clone(), alternatives: None, is_used: false });
+            services.named.push(Named { name: entry.key.clone(), alternatives: None, is_used });
             definitions.push(entry.words(report));
         }
         services.resolve(&definitions, report);
@@ -145,10 +146,16 @@ impl Services {
         {
             return Fault::new(message, format!("write {protocol}/{port}"));
         }
-        if decimal_range(word, "port", 0, 65_535).is_ok() {
+        if port_range(word, word, "port").is_ok() {
             return Fault::new(message, format!("write tcp/{word} or udp/{word}"));
         }
-        let own = self.named.iter().map(|named| named.name.text.as_ref()).take(10_000);
+        if let Some((head, rest)) = word.split_once('/')
+            && let Some(meant) = nearest(head, HEADS)
+            && parse(&format!("{meant}/{rest}")).is_some_and(|parsed| parsed.is_ok())
+        {
+            return Fault::new(message, format!("did you mean \"{meant}/{rest}\"?"));
+        }
+        let own = self.named.iter().map(|named| named.name.text.as_ref());
         let known = own.chain(builtin::builtin_services().iter().map(|service| service.name)).chain(HEADS);
         let otherwise = "define it under `services`, or write tcp/PORT, udp/PORT, icmp/TYPE or ip/NUMBER";
         Fault::new(message, suggest(word, known, otherwise))
@@ -190,17 +197,17 @@ fn parse(word: &str) -> Option<Result<Alternative, Fault>> {
     };
     Some(match head {
         "any" if rest.is_none() => Ok(of(Service::default(), false)),
-        "tcp" => transport(6, head, rest),
-        "udp" => transport(17, head, rest),
-        "sctp" => transport(132, head, rest),
-        "icmp" => icmp_type(Family::V4, rest),
-        "icmpv6" => icmp_type(Family::V6, rest),
+        "tcp" => transport(6, word, rest),
+        "udp" => transport(17, word, rest),
+        "sctp" => transport(132, word, rest),
+        "icmp" => icmp_type(Family::V4, word, rest),
+        "icmpv6" => icmp_type(Family::V6, word, rest),
         "esp" => plain(50),
         "ah" => plain(51),
         "gre" => plain(47),
         "igmp" => plain(2),
         "ip" => match rest {
-            Some(number) => protocol(number),
+            Some(number) => protocol(word, number),
             None => Err(Fault::new(
                 "`ip` without a protocol number",
                 "write ip/NUMBER, or any for every IP packet",
@@ -214,54 +221,58 @@ fn of(service: Service, is_transport: bool) -> Alternative {
     Alternative { service, is_transport }
 }
 
-fn transport(protocol: u8, head: &str, ports: Option<&str>) -> Result<Alternative, Fault> {
-    let ports = ports.map(|ports| ports_of(ports, head)).transpose()?;
+fn transport(protocol: u8, word: &str, ports: Option<&str>) -> Result<Alternative, Fault> {
+    let ports = ports.map(|ports| ports_of(word, ports)).transpose()?;
     Ok(of(Service { protocol: Some(protocol), destination_ports: ports, ..Service::default() }, true))
 }
 
-fn ports_of(ports: &str, head: &str) -> Result<(u16, u16), Fault> {
+fn ports_of(word: &str, ports: &str) -> Result<(u16, u16), Fault> {
     if let Some(known) = builtin::find(ports) {
-        let message = format!("a name in place of a port: {}", quoted(&format!("{head}/{ports}")));
+        let message = format!("a name in place of a port: {}", quoted(word));
         return Err(Fault::new(message, format!("write {ports}, which is {}", alternatives(known.words))));
     }
-    port_range(ports, "port")
+    port_range(word, ports, "port")
 }
 
-/// A port or a range of ports; `what` names it in the fault.
-pub(super) fn port_range(text: &str, what: &str) -> Result<(u16, u16), Fault> {
+/// A port or a range of ports as a part of `word`; `what` names it in the fault.
+pub(super) fn port_range(word: &str, text: &str, what: &str) -> Result<(u16, u16), Fault> {
     // Both are at most 65,535 by now.
-    decimal_range(text, what, 0, 65_535).map(|(low, high)| (low as u16, high as u16))
+    Decimal { what, word, low: 0, high: 65_535 }.read_range(text).map(|(low, high)| (low as u16, high as u16))
 }
 
-fn protocol(number: &str) -> Result<Alternative, Fault> {
-    let number = decimal(number, "IP protocol", 0, 255)?;
+fn protocol(word: &str, number: &str) -> Result<Alternative, Fault> {
+    let number = octet(word, "IP protocol").read(number)?;
     Ok(of(Service { protocol: Some(number as u8), ..Service::default() }, false))
 }
 
-fn icmp_type(family: Family, rest: Option<&str>) -> Result<Alternative, Fault> {
+fn octet<'t>(word: &'t str, what: &'t str) -> Decimal<'t> {
+    Decimal { what, word, low: 0, high: 255 }
+}
+
+fn icmp_type(family: Family, word: &str, rest: Option<&str>) -> Result<Alternative, Fault> {
     let service =
         Service { family: Some(family), protocol: Some(icmp_protocol(family)), ..Service::default() };
     let Some(rest) = rest else { return Ok(of(service, false)) };
     let (kind, code) = match rest.split_once('/') {
-        Some((kind, code)) => (kind, Some(decimal(code, "ICMP code", 0, 255)? as u8)),
+        Some((kind, code)) => (kind, Some(octet(word, "ICMP code").read(code)? as u8)),
         None => (rest, None),
     };
     let kind = match icmp::find(family, kind) {
         Some(kind) => kind,
         None if kind.starts_with(|first: char| first.is_ascii_alphabetic()) => {
-            return Err(unknown_type(family, kind));
+            return Err(unknown_type(family, word, kind));
         }
-        None => decimal(kind, "ICMP type", 0, 255)? as u8,
+        None => octet(word, "ICMP type").read(kind)? as u8,
     };
     Ok(of(Service { icmp: Some(Icmp { kind, code }), ..service }, false))
 }
 
-fn unknown_type(family: Family, kind: &str) -> Fault {
+fn unknown_type(family: Family, word: &str, kind: &str) -> Fault {
     let (own, other, other_word) = match family {
         Family::V4 => ("ICMP", Family::V6, "icmpv6"),
         Family::V6 => ("ICMPv6", Family::V4, "icmp"),
     };
-    let message = format!("unknown {own} type {}", quoted(kind));
+    let message = format!("unknown {own} type {}", part_of(kind, word));
     if icmp::find(other, kind).is_some() {
         return Fault::new(message, format!("did you mean \"{other_word}/{kind}\"?"));
     }

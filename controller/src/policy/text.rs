@@ -28,49 +28,73 @@ pub(super) const RESERVED: [&str; 20] = [
     "ip",
 ];
 
-/// A decimal number between `low` and `high`: digits only, no leading zero. `what` names it in the fault.
-pub(super) fn decimal(text: &str, what: &str, low: u32, high: u32) -> Result<u32, Fault> {
-    let bounds = format!("write a number from {low} to {high}");
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Fault::new(format!("{what} is not a decimal number: {}", quoted(text)), bounds));
+/// A decimal number that is looked for in a word of the policy.
+#[derive(Clone, Copy)]
+pub(super) struct Decimal<'t> {
+    /// What the number is, for people.
+    pub(super) what: &'t str,
+    /// The whole word, of which the number is a part.
+    pub(super) word: &'t str,
+    pub(super) low: u32,
+    pub(super) high: u32,
+}
+
+impl Decimal<'_> {
+    /// Reads digits only, without a leading zero.
+    pub(super) fn read(self, text: &str) -> Result<u32, Fault> {
+        let Decimal { low, high, .. } = self;
+        let bounds = format!("write a number from {low} to {high}");
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(self.fault("is not a decimal number", text, bounds));
+        }
+        if text.len() > 1 && text.starts_with('0') {
+            let meant = match text.trim_start_matches('0') {
+                "" => "0",
+                digits => digits,
+            };
+            return Err(self.fault(
+                "has a leading zero",
+                text,
+                format!("write {meant}: numbers are decimal"),
+            ));
+        }
+        match text.parse() {
+            Ok(number) if (low..=high).contains(&number) => Ok(number),
+            _ => Err(self.fault("is out of range", text, bounds)),
+        }
     }
-    if text.len() > 1 && text.starts_with('0') {
-        let meant = match text.trim_start_matches('0') {
-            "" => "0",
-            digits => digits,
+
+    /// Reads `LOW-HIGH` or one number, inclusive.
+    pub(super) fn read_range(self, text: &str) -> Result<(u32, u32), Fault> {
+        let Some((first, last)) = text.split_once('-') else {
+            return self.read(text).map(|number| (number, number));
         };
-        return Err(Fault::new(
-            format!("{what} has a leading zero: {}", quoted(text)),
-            format!("write {meant}: numbers are decimal"),
-        ));
+        let (first, last) = (self.read(first)?, self.read(last)?);
+        if first > last {
+            return Err(self.fault("range is upside down", text, format!("write {last}-{first}")));
+        }
+        Ok((first, last))
     }
-    match text.parse() {
-        Ok(number) if (low..=high).contains(&number) => Ok(number),
-        _ => Err(Fault::new(format!("{what} is out of range: {}", quoted(text)), bounds)),
+
+    fn fault(self, wrong: &str, part: &str, remedy: String) -> Fault {
+        let Decimal { what, word, .. } = self;
+        Fault::new(format!("{what} {wrong}: {}", part_of(part, word)), remedy)
     }
 }
 
-/// `LOW-HIGH` or one number, inclusive.
-pub(super) fn decimal_range(text: &str, what: &str, low: u32, high: u32) -> Result<(u32, u32), Fault> {
-    let Some((first, last)) = text.split_once('-') else {
-        return decimal(text, what, low, high).map(|number| (number, number));
-    };
-    let (first, last) = (decimal(first, what, low, high)?, decimal(last, what, low, high)?);
-    if first > last {
-        return Err(Fault::new(
-            format!("{what} range is upside down: {}", quoted(text)),
-            format!("write {last}-{first}"),
-        ));
-    }
-    Ok((first, last))
+/// A part of a word, and the word if there is more to it.
+pub(super) fn part_of(part: &str, word: &str) -> String {
+    if part == word { quoted(word) } else { format!("{} in {}", quoted(part), quoted(word)) }
 }
 
 /// A 16-bit number as `0x` and one to four hex digits.
 pub(super) fn hex16(text: &str, what: &str) -> Result<u16, Fault> {
     let fault = || {
-        let remedy = match text.parse::<u16>() {
-            Ok(number) => format!("write {number:#06x}"),
-            Err(_) => "write 0x and up to four hex digits".into(),
+        let bare = text.trim_start_matches(['0', 'x', 'X']);
+        let remedy = match (text.parse::<u16>(), u16::from_str_radix(bare, 16)) {
+            (Ok(number), _) => format!("write {number:#06x}"),
+            (_, Ok(number)) => format!("write {number:#06x}"),
+            _ => "write 0x and up to four hex digits, 0x0000 to 0xffff".into(),
         };
         Fault::new(format!("{what} is not a hex number: {}", quoted(text)), remedy)
     };
@@ -134,22 +158,36 @@ pub(super) fn check_id(id: &str) -> Result<(), Fault> {
     ))
 }
 
-/// The candidate that `word` most likely was meant to be.
+/// Candidates that are compared with a mistaken word; more would make a file full of mistakes slow to report.
+const MOST_CANDIDATES: usize = 1_000;
+
+/// The candidate that `word` most likely was meant to be: few typing mistakes away, the beginning counting most.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    if word.len() > 100 {
+    if word.is_empty() || word.len() > 100 {
         return None;
     }
     let lower = word.to_lowercase();
-    let close = |candidate: &str| {
-        let distance = strsim::damerau_levenshtein(&lower, candidate);
-        (distance <= 1 + candidate.chars().count() / 4 && distance < candidate.chars().count())
-            .then_some(distance)
-    };
-    candidates
-        .into_iter()
-        .filter_map(|candidate| Some((close(candidate)?, candidate)))
-        .min()
-        .map(|(_, best)| best)
+    let letters = letters(&lower);
+    let mut best: Option<(f64, &str)> = None;
+    for candidate in candidates.into_iter().take(MOST_CANDIDATES) {
+        let length = candidate.chars().count().min(lower.chars().count());
+        let farthest = 1 + length / 4;
+        // One mistake changes the set of letters by two at most: this spares nearly all of the measuring.
+        let is_far = (letters ^ self::letters(candidate)).count_ones() as usize > 2 * farthest;
+        if length < 2 || is_far || strsim::damerau_levenshtein(&lower, candidate) > farthest {
+            continue;
+        }
+        let likeness = strsim::jaro_winkler(&lower, candidate);
+        if best.is_none_or(|(most, _)| likeness > most) {
+            best = Some((likeness, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// The characters of `text` as a set; those beyond ASCII count as one.
+fn letters(text: &str) -> u128 {
+    text.chars().map(|one| if one.is_ascii() { one as u8 } else { 0 }).fold(0, |set, one| set | 1 << one)
 }
 
 /// `did you mean "x"?` if anything is near, else `otherwise`.
@@ -186,9 +224,9 @@ mod tests {
 
     #[test]
     fn numbers_are_strict_decimals() {
-        assert_eq!(decimal("0", "port", 0, 65_535), Ok(0));
-        assert_eq!(decimal("65535", "port", 0, 65_535), Ok(65_535));
-        for bad in [
+        let port = |text: &str| Decimal { what: "port", word: text, low: 0, high: 65_535 }.read(text);
+        assert_eq!((port("0"), port("65535")), (Ok(0), Ok(65_535)));
+        let bad = [
             "",
             "+1",
             "-1",
@@ -202,14 +240,25 @@ mod tests {
             "00",
             "65536",
             "99999999999999999999",
-        ] {
-            assert!(decimal(bad, "port", 0, 65_535).is_err(), "{bad}");
+        ];
+        for text in bad {
+            assert!(port(text).is_err(), "{text}");
         }
-        assert_eq!(decimal("010", "port", 0, 9).unwrap_err().remedy, "write 10: numbers are decimal");
-        assert_eq!(decimal_range("20-29", "VLAN id", 1, 4094), Ok((20, 29)));
-        assert_eq!(decimal_range("29-20", "VLAN id", 1, 4094).unwrap_err().remedy, "write 20-29");
-        for bad in ["-", "1-", "-1", "1-2-3", "1 - 2", "1-02"] {
-            assert!(decimal_range(bad, "VLAN id", 1, 4094).is_err(), "{bad}");
+        assert_eq!(port("010").unwrap_err().remedy, "write 10: numbers are decimal");
+    }
+
+    #[test]
+    fn ranges_go_upwards_and_faults_name_part_and_word() {
+        let port =
+            |word: &str, text: &str| Decimal { what: "port", word, low: 1, high: 4094 }.read_range(text);
+        assert_eq!(port("tcp/20-29", "20-29"), Ok((20, 29)));
+        assert_eq!(port("tcp/29-20", "29-20").unwrap_err().remedy, "write 20-29");
+        assert_eq!(
+            port("tcp/080", "080").unwrap_err().message,
+            "port has a leading zero: \"080\" in \"tcp/080\""
+        );
+        for bad in ["-", "1-", "-1", "1-2-3", "1 - 2", "1-02", "0-1"] {
+            assert!(port(bad, bad).is_err(), "{bad}");
         }
     }
 

@@ -33,23 +33,24 @@ pub(super) fn read(fields: &Fields, services: &mut Services, report: &mut Report
     let words = fields.words("service", report);
     let narrowing = Narrowing::read(fields, report);
     let mut traffic = Traffic::default();
-    if bundles.is_none() && ethertypes.is_none() {
-        traffic.services = match words {
-            Some(words) => {
-                words.and_then(|words| narrowing.services(&words, services, report)).unwrap_or_default()
-            }
-            None => {
-                narrowing.refuse_without_service(report);
-                vec![Service::default()]
-            }
-        };
-    } else if let Some(words) = words.flatten() {
-        // It cannot stand here, but its own mistakes are told all the same.
-        services.list(&words, report);
+    let mut is_whole = true;
+    if bundles.is_some() || ethertypes.is_some() {
+        if let Some(words) = words.flatten() {
+            // It cannot stand here, but its own mistakes are told all the same.
+            services.list(&words, report);
+        }
+    } else if let Some(words) = words {
+        match words.and_then(|words| narrowing.services(&words, services, report)) {
+            Some(list) => traffic.services = list,
+            None => is_whole = false,
+        }
+    } else {
+        narrowing.refuse_without_service(report);
+        traffic.services = vec![Service::default()];
     }
     traffic.add_ethertypes(&ethertypes.flatten().unwrap_or_default(), report);
     traffic.add_bundles(&bundles.flatten().unwrap_or_default(), fields, report);
-    (report.errors() == errors).then_some(traffic)
+    (is_whole && report.errors() == errors).then_some(traffic)
 }
 
 /// Reports keys that cannot stand beside `ethertype` or `bundle`.
@@ -115,28 +116,28 @@ fn refuse_addresses(fields: &Fields, report: &mut Report) {
 /// What `source_port` and `tcp` ask of every service of the rule.
 struct Narrowing {
     source_ports: Option<(Word, Vec<(u16, u16)>)>,
-    tcp: Option<(Word, TcpState)>,
+    tcp: Option<(Word, Option<TcpState>)>,
 }
 
 impl Narrowing {
     fn read(fields: &Fields, report: &mut Report) -> Narrowing {
         let source_ports = fields.words("source_port", report).flatten().map(|words| {
-            let ports: Vec<(u16, u16)> = words
+            let ports = words
                 .iter()
-                .filter_map(|word| report.value(word.mark, port_range(&word.text, "source port")))
+                .filter_map(|word| report.value(word.mark, port_range(&word.text, &word.text, "source port")))
                 .collect();
             (words[0].clone(), ports)
         });
-        let tcp = fields.text("tcp", report).and_then(|word| {
-            let state = report.value(word.mark, one_of(&word.text, "value of `tcp`", &STATES))?;
-            Some((word, state))
+        let tcp = fields.text("tcp", report).map(|word| {
+            let state = report.value(word.mark, one_of(&word.text, "value of `tcp`", &STATES));
+            (word, state)
         });
         Narrowing { source_ports, tcp }
     }
 
     fn refuse_without_service(&self, report: &mut Report) {
         if let Some((word, _)) = &self.source_ports {
-            let remedy = "add services of tcp, udp or sctp, such as `service: udp`";
+            let remedy = "add a service of tcp, udp or sctp, such as `service: udp`";
             report.error(
                 word.mark,
                 format!("`source_port` without `service`: {}", quoted(&word.text)),
@@ -144,12 +145,12 @@ impl Narrowing {
             );
         }
         if let Some((word, _)) = &self.tcp {
-            let remedy = "add services of tcp, such as `service: tcp`";
+            let remedy = "add a service of tcp, such as `service: tcp`";
             report.error(word.mark, format!("`tcp` without `service`: {}", quoted(&word.text)), remedy);
         }
     }
 
-    /// The services that `words` name, each with each source port.
+    /// The services that `words` name, each with each source port; nothing if one is wrong.
     fn services(&self, words: &[Word], services: &mut Services, report: &mut Report) -> Option<Vec<Service>> {
         self.check(words, services, report);
         let list = services.list(words, report)?;
@@ -160,7 +161,7 @@ impl Narrowing {
         if !services.afford(list.len().saturating_mul(ports.len()), &words[0], report) {
             return None;
         }
-        let tcp = self.tcp.as_ref().map(|(_, state)| *state);
+        let tcp = self.tcp.as_ref().and_then(|(_, state)| *state);
         let mut seen = HashSet::new();
         let with = |one: &Alternative, source_ports| Service { source_ports, tcp, ..one.service };
         let all = list.iter().flat_map(|one| ports.iter().map(move |ports| with(one, *ports)));

@@ -68,6 +68,10 @@ fn syntax_fault(error: &granit_parser::ScanError) -> Fault {
             format!("more than {DEEPEST} collections within each other"),
             "a policy needs no more than five",
         ),
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => Fault::new(
+            format!("a control character: U+{:04X}", u32::from(*character)),
+            "remove it; what follows was not read",
+        ),
         _ => Fault::new(
             format!("not YAML: {}", error.info()),
             "mend the syntax here or just above; what follows was not read",
@@ -209,10 +213,15 @@ impl Open {
 }
 
 fn point(marker: &Marker) -> Mark {
-    Mark { line: marker.line(), column: marker.col() + 1, length: 1 }
+    Mark {
+        line: marker.line(),
+        column: marker.col() + 1,
+        length: 1,
+        offset: marker.byte_offset().unwrap_or(0),
+    }
 }
 
-/// The place of an event; of one that spans lines, what it has of the first is not known here and is cut when shown.
+/// The place of an event; of one that spans lines, its first character.
 fn mark(span: &Span) -> Mark {
     let length = span.end.index().saturating_sub(span.start.index());
     let length = if span.end.line() == span.start.line() { length } else { 1 };

@@ -7,7 +7,7 @@ use super::diagnostic::quoted;
 use super::fields::{Entry, Fields, Word, entries};
 use super::networks::Networks;
 use super::source::{Fault, Report};
-use super::text::{check_name, decimal, decimal_range, suggest};
+use super::text::{Decimal, check_name, suggest};
 use crate::ruleset::{Vlan, VlanId, VlanRange};
 
 /// The named VLANs of a policy.
@@ -35,10 +35,11 @@ impl Vlans {
         }
         let mut first: HashMap<VlanId, Word> = HashMap::new();
         for entry in entries(&section.value, "vlans", report).unwrap_or_default() {
-            report.value(entry.key.mark, check_name(&entry.key.text, "VLAN"));
+            // A bad name cannot be used: to say so once is enough.
+            let is_used = report.value(entry.key.mark, check_name(&entry.key.text, "VLAN")).is_none();
             let vlan = read_vlan(&entry, networks, &mut first, report);
             vlans.by_name.insert(entry.key.text.clone(), vlans.named.len());
-            vlans.named.push(Named { name: entry.key, vlan, is_used: false });
+            vlans.named.push(Named { name: entry.key, vlan, is_used });
         }
         vlans
     }
@@ -52,7 +53,7 @@ impl Vlans {
             return stacked(word).map(|id| Some(id.into()));
         }
         if word.starts_with(|first: char| first.is_ascii_digit()) {
-            let (low, high) = decimal_range(word, "VLAN id", 1, 4094)?;
+            let (low, high) = vid_in(word, "VLAN id").read_range(word)?;
             return Ok(Some(VlanRange::Single { low: vid(low), high: vid(high) }));
         }
         if let Some(at) = self.by_name.get(word) {
@@ -66,7 +67,7 @@ impl Vlans {
                 "write untagged, 1-4094 and the pairs that may appear",
             ));
         }
-        let names = self.named.iter().map(|named| named.name.text.as_ref()).chain(["untagged"]).take(10_000);
+        let names = self.named.iter().map(|named| named.name.text.as_ref()).chain(["untagged"]);
         let remedy = suggest(word, names, "define it under `vlans`, or write an id, a range or outer/inner");
         Err(Fault::new(format!("undefined VLAN {}", quoted(word)), remedy))
     }
@@ -149,7 +150,7 @@ pub(super) fn sources(
 /// The `mtu` of a VLAN or an interface, in bytes of layer 3.
 pub(super) fn mtu(fields: &Fields, report: &mut Report) -> Option<u32> {
     let word = fields.text("mtu", report)?;
-    report.value(word.mark, decimal(&word.text, "mtu", 68, 65_535))
+    report.value(word.mark, Decimal { what: "mtu", word: &word.text, low: 68, high: 65_535 }.read(&word.text))
 }
 
 fn parse_id(text: &str) -> Result<VlanId, Fault> {
@@ -160,7 +161,7 @@ fn parse_id(text: &str) -> Result<VlanId, Fault> {
         let remedy = "a name stands for one VLAN (10) or one stacked pair (100/200)";
         return Err(Fault::new(format!("not one VLAN: {}", quoted(text)), remedy));
     }
-    decimal(text, "VLAN id", 1, 4094).map(|id| VlanId::Single(vid(id)))
+    vid_in(text, "VLAN id").read(text).map(|id| VlanId::Single(vid(id)))
 }
 
 fn stacked(text: &str) -> Result<VlanId, Fault> {
@@ -169,9 +170,13 @@ fn stacked(text: &str) -> Result<VlanId, Fault> {
         let remedy = "write one outer and one inner id, such as 100/200";
         return Err(Fault::new(format!("not a stacked pair: {}", quoted(text)), remedy));
     }
-    let outer = decimal(outer, "outer VLAN id", 1, 4094)?;
-    let inner = decimal(inner, "inner VLAN id", 1, 4094)?;
+    let outer = vid_in(text, "outer VLAN id").read(outer)?;
+    let inner = vid_in(text, "inner VLAN id").read(inner)?;
     Ok(VlanId::Stacked { outer: vid(outer), inner: vid(inner) })
+}
+
+fn vid_in<'t>(word: &'t str, what: &'t str) -> Decimal<'t> {
+    Decimal { what, word, low: 1, high: 4094 }
 }
 
 /// A number that has been checked to be at most 4094.

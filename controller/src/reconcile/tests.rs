@@ -5,7 +5,6 @@ use crate::backend::memory::{Memory, Step as Fault};
 use crate::backend::{Feature, Observed};
 use crate::plan::Facts;
 use crate::samples::{rule, ruleset};
-use crate::state::expected;
 
 struct World {
     backend: Memory,
@@ -107,7 +106,7 @@ fn a_first_apply_that_fails_restores_offloads_and_enforces_nothing() {
         }
         world.backend.fail.insert(fault.clone());
         world.apply(&ruleset(&["wan0", "wan1"])).unwrap_err();
-        assert!(world.generations().is_empty(), "{fault:?}");
+        assert!(world.generations().is_empty() && world.backend.slots.is_empty(), "{fault:?}");
         assert!(on(&world, "wan0") && on(&world, "wan1"), "{fault:?}");
         world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
         assert!(!on(&world, "wan0") && !on(&world, "wan1"), "{fault:?}");

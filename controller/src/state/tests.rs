@@ -30,10 +30,8 @@ fn a_stored_generation_is_found_by_its_digest() {
     assert_eq!(state.newest().unwrap(), 0);
     let lock = state.lock().unwrap();
     let ruleset = Ruleset::default();
-    let sources = [
-        Source { name: "gateway.yaml".into(), text: "version: 1\n".into() },
-        Source { name: "lists/partners.txt".into(), text: "192.0.2.1\n".into() },
-    ];
+    let sources =
+        [("gateway.yaml".into(), "version: 1\n".into()), ("lists/partners.txt".into(), "192.0.2.1\n".into())];
     state.store(&lock, &record(3, &ruleset), &ruleset, &sources).unwrap();
     assert_eq!(state.newest().unwrap(), 3);
     assert_eq!(state.find(Digest::of(&ruleset)).unwrap().unwrap(), (record(3, &ruleset), ruleset));

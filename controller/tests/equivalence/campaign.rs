@@ -96,6 +96,17 @@ fn judge_policy<E: Engine>(seed: u64, frames: u64) -> Tally {
     tally
 }
 
+/// Judges each of these frames twice on the policy's only interface; panics at the first difference.
+pub(crate) fn compare<E: Engine>(ruleset: &Ruleset, frames: impl Iterator<Item = Vec<u8>>) {
+    let mut engine = E::new(ruleset, 0).expect("a policy written by hand is within the budget");
+    for frame in frames {
+        let judged = caught(|| engine.judge(&frame));
+        let fine = judged
+            .is_some_and(|judged| judged.is_none_or(|judged| judged == oracle::judge(ruleset, 0, &frame)));
+        assert!(fine, "{}", report::<E>(0, ruleset, 0, &frame));
+    }
+}
+
 /// `None` where the engine panics.
 fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()

@@ -11,6 +11,8 @@ mod generate;
 mod oracle;
 
 mod campaign;
+mod exhaustive;
+mod kernel;
 mod model;
 mod shrink;
 mod tally;

@@ -4,27 +4,54 @@ use super::sets::Universe;
 use super::{Rng, once_in, pick, services};
 use crate::oracle::plain;
 use perimeter::ruleset::{
-    Action, AddressSet, Fragments, Interface, IpOptions, Oversize, Rule, Ruleset, Vlan, VlanEntry, VlanId,
-    VlanRange, ether,
+    Action, AddressSet, Fragments, Interface, IpOptions, Oversize, Rule, Ruleset, Service, Vlan, VlanEntry,
+    VlanId, VlanRange, ether,
 };
+
+/// What the rules of one policy are made of.
+struct Words<'a> {
+    networks: Vec<AddressSet>,
+    services: Vec<Vec<Service>>,
+    new_prefix_once_in: u32,
+    universe: &'a Universe,
+}
+
+impl Words<'_> {
+    /// What a rule says of one end: any, a network, an address or a prefix.
+    fn end(&self, rng: &mut Rng) -> AddressSet {
+        if once_in(rng, self.new_prefix_once_in) {
+            return self.universe.prefix(rng);
+        }
+        if once_in(rng, 3) {
+            AddressSet::any()
+        } else {
+            self.networks[rng.usize(0..self.networks.len())].clone()
+        }
+    }
+}
 
 /// A policy with `rules` rules.
 pub(crate) fn ruleset(rng: &mut Rng, rules: usize) -> Ruleset {
-    let universe = Universe::new(rng, 4 + rules.min(800) / 2);
-    let networks: Vec<AddressSet> = (0..4 + rules.min(400) / 4).map(|_| universe.network(rng)).collect();
+    let universe = Universe::new(rng, 4 + rules.min(600) / 2);
+    let words = Words {
+        networks: (0..4 + rules.min(200) / 5).map(|_| universe.network(rng)).collect(),
+        services: (0..rules.min(40)).map(|_| services::services(rng)).collect(),
+        // Large policies repeat their networks; small ones may say something new in every rule.
+        new_prefix_once_in: if rules > 200 { 12 } else { 3 },
+        universe: &universe,
+    };
     let interfaces: Vec<Interface> =
         (0..pick(rng, &[1, 1, 1, 2, 3])).map(|index| interface(rng, index, &universe)).collect();
     let vlans = named_vlans(rng, &interfaces, &universe);
-    let mut made: Vec<Rule> =
-        (0..rules).map(|index| rule(rng, index, &interfaces, &universe, &networks)).collect();
+    let mut made: Vec<Rule> = (0..rules).map(|index| rule(rng, index, &interfaces, &words)).collect();
     made.sort_by_key(|rule| rule.action);
     Ruleset { interfaces, vlans, rules: made }
 }
 
-/// A number of rules from 1 to 5,000, small ones as likely as large ones.
+/// A number of rules from 1 to 5,000; few policies are large.
 pub(crate) fn size(rng: &mut Rng) -> usize {
-    let scale = pick(rng, &[4, 12, 40, 40, 120, 400, 1200, 5000]);
-    rng.usize(1..=scale)
+    let scale = pick(rng, &[4, 12, 40, 40, 120, 120, 300]);
+    if once_in(rng, 50) { rng.usize(1..=5000) } else { rng.usize(1..=scale) }
 }
 
 fn interface(rng: &mut Rng, index: usize, universe: &Universe) -> Interface {
@@ -95,13 +122,7 @@ fn named_vlans(rng: &mut Rng, interfaces: &[Interface], universe: &Universe) -> 
     ids.into_iter().enumerate().map(vlan).collect()
 }
 
-fn rule(
-    rng: &mut Rng,
-    index: usize,
-    interfaces: &[Interface],
-    universe: &Universe,
-    networks: &[AddressSet],
-) -> Rule {
+fn rule(rng: &mut Rng, index: usize, interfaces: &[Interface], words: &Words<'_>) -> Rule {
     let action = if once_in(rng, 5) { Action::Deny } else { Action::Allow };
     let mut on: Vec<usize> = (0..interfaces.len()).collect();
     if once_in(rng, 3) {
@@ -112,11 +133,12 @@ fn rule(
     if once_in(rng, 12) {
         return Rule { interfaces: on, vlans, services: Vec::new(), ethertypes: ethertypes(rng), ..base };
     }
-    let (mut from, mut to) = (universe.condition(rng, networks), universe.condition(rng, networks));
+    let (mut from, to) = (words.end(rng), words.end(rng));
     if action == Action::Deny && from.is_any() && to.is_any() {
-        (from, to) = (networks[0].clone(), universe.condition(rng, networks));
+        from = words.universe.prefix(rng);
     }
-    Rule { interfaces: on, vlans, from, to, services: services::services(rng), ..base }
+    let services = words.services[rng.usize(0..words.services.len())].clone();
+    Rule { interfaces: on, vlans, from, to, services, ..base }
 }
 
 fn rule_vlans(rng: &mut Rng, interface: &Interface) -> Vec<VlanRange> {

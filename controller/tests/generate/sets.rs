@@ -56,13 +56,9 @@ impl Universe {
         set
     }
 
-    /// What a rule says of one end: any, a network, an address or a prefix.
-    pub(crate) fn condition(&self, rng: &mut Rng, networks: &[AddressSet]) -> AddressSet {
-        match rng.u32(0..10) {
-            0..=2 => AddressSet::any(),
-            3..=6 => networks[rng.usize(0..networks.len())].clone(),
-            _ => self.some(rng, 1),
-        }
+    /// One range, of one family or of each.
+    pub(crate) fn prefix(&self, rng: &mut Rng) -> AddressSet {
+        self.some(rng, 1)
     }
 
     fn some(&self, rng: &mut Rng, count: usize) -> AddressSet {

@@ -39,7 +39,7 @@ pub struct Prepared {
 impl Xdp {
     /// The backend whose pins lie below `bpffs` and whose memory of offloads lies in `state_dir`.
     pub fn new(bpffs: &Path, state_dir: &Path, namespace: Namespace) -> Result<Xdp, BackendError> {
-        namespace::require_bpffs(bpffs)?;
+        namespace::require_readable(bpffs)?;
         Ok(Xdp {
             pins: Pins::new(bpffs, namespace),
             offloads: Memory::new(&state_dir.join(format!("offloads-{}", namespace.cookie))),

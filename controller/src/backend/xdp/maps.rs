@@ -34,7 +34,7 @@ pub enum MapError {
 impl MapError {
     /// Whether the kernel refused for want of a capability.
     pub(super) fn is_denied(&self) -> bool {
-        matches!(self, MapError::Kernel { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+        matches!(self, MapError::Kernel { source, .. } if source.raw_os_error() == Some(libc::EPERM))
     }
 }
 

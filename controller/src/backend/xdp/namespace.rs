@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{major, minor, statfs};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::net::{AddressFamily, SocketType, socket};
 
 use crate::backend::BackendError;
@@ -37,31 +38,68 @@ pub fn current() -> Result<Namespace, BackendError> {
     Ok(Namespace { cookie })
 }
 
-/// Refuses a place for pins that is on no bpf file system.
-pub(super) fn require_bpffs(path: &Path) -> Result<PathBuf, BackendError> {
+/// Where a bpf file system is mounted by custom.
+const CUSTOMARY: &str = "/sys/fs/bpf";
+
+/// Whether a place for pins can hold any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Mounted,
+    /// It lies below the customary mount point, where nothing is mounted: nothing can be pinned there yet.
+    NotMounted,
+}
+
+/// Looks at a place for pins. Refuses one that lies elsewhere on no bpf file system, or whose bpf file system this mount
+/// namespace hides (`ip netns exec` does).
+fn place(path: &Path) -> Result<Place, BackendError> {
     let there = nearest(path);
-    let facts = statfs(&there)
-        .map_err(|error| BackendError::failed(format!("look at {}", there.display()), error))?;
-    match facts.f_type as i64 == BPF_FS_MAGIC {
-        true => Ok(there),
-        false => Err(BackendError::NoBpffs { path: path.display().to_string() }),
+    let facts = statfs(&there).map_err(|error| failed("look at", &there, error.into()))?;
+    if facts.f_type as i64 == BPF_FS_MAGIC {
+        return Ok(Place::Mounted);
+    }
+    if !path.starts_with(CUSTOMARY) {
+        return Err(BackendError::NoBpffs { path: path.display().to_string() });
+    }
+    let mounted = |line: &str| line.split(' ').nth(4) == Some(CUSTOMARY) && line.contains(" - bpf ");
+    match mounts_of_init(&there)?.lines().any(mounted) {
+        true => Err(BackendError::PrivateBpffs { path: path.display().to_string() }),
+        false => Ok(Place::NotMounted),
     }
 }
 
-/// Refuses a bpf file system that only this mount namespace has: pins would end with it, and enforcement with them.
+/// Refuses a place that can hold no pins; one where nothing is mounted yet holds none, which is an answer.
+pub(super) fn require_readable(path: &Path) -> Result<(), BackendError> {
+    place(path).map(drop)
+}
+
+/// Makes a place that holds pins for as long as the machine runs: mounts the customary file system where it is missing,
+/// and refuses one that only this mount namespace has, since pins would end with it, and enforcement with them.
 pub(super) fn require_lasting(path: &Path) -> Result<(), BackendError> {
-    let there = require_bpffs(path)?;
-    let failed = |what: &str| {
-        let what = format!("{what} {}", there.display());
-        move |error: io::Error| BackendError::failed(what, error)
-    };
-    let device = fs::metadata(&there).map_err(failed("look at"))?.dev();
-    let mounts =
-        fs::read_to_string("/proc/1/mountinfo").map_err(failed("compare the mounts of process 1 with"))?;
-    match is_mounted(&mounts, major(device), minor(device)) {
-        true => Ok(()),
-        false => Err(BackendError::PrivateBpffs { path: there.display().to_string() }),
+    let mounted_here = place(path)? == Place::NotMounted;
+    if mounted_here {
+        mount("bpf", CUSTOMARY, "bpf", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
+            .map_err(|error| failed("mount a bpf file system at", Path::new(CUSTOMARY), error.into()))?;
     }
+    let there = nearest(path);
+    let device = fs::metadata(&there).map_err(|error| failed("look at", &there, error))?.dev();
+    if is_mounted(&mounts_of_init(&there)?, major(device), minor(device)) {
+        return Ok(());
+    }
+    if mounted_here {
+        // The refusal is what matters; what was mounted ends with this namespace anyway.
+        let _ = unmount(CUSTOMARY, UnmountFlags::DETACH);
+    }
+    Err(BackendError::PrivateBpffs { path: there.display().to_string() })
+}
+
+/// The mounts of process 1, whose mount namespace is there as long as the machine runs.
+fn mounts_of_init(path: &Path) -> Result<String, BackendError> {
+    fs::read_to_string("/proc/1/mountinfo")
+        .map_err(|error| failed("compare the mounts of process 1 with", path, error))
+}
+
+fn failed(what: &str, path: &Path, error: io::Error) -> BackendError {
+    BackendError::failed(format!("{what} {}", path.display()), error)
 }
 
 /// Whether a mountinfo (proc_pid_mountinfo(5)) has a bpf file system of this device number.
@@ -93,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_place_on_another_file_system_is_refused() {
-        let error = require_bpffs(Path::new("/proc/no/such/folder")).unwrap_err();
+        let error = place(Path::new("/proc/no/such/folder")).unwrap_err();
         assert!(error.to_string().contains("mount -t bpf bpf /sys/fs/bpf"), "{error}");
     }
 

@@ -57,6 +57,13 @@ pub enum LoadError {
     Kernel(io::Error),
 }
 
+impl LoadError {
+    /// Whether no program can be loaded by this user, on this kernel or with this build, whatever the policy.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, LoadError::Denied | LoadError::TooOld | LoadError::Object(ObjectError::Skipped))
+    }
+}
+
 impl From<ObjectError> for LoadError {
     fn from(error: ObjectError) -> Self {
         match error {
@@ -186,7 +193,8 @@ fn verify(linked: &Linked) -> Result<OwnedFd, LoadError> {
     };
     let refusal = match sys::program_load(spec, None) {
         Ok(fd) => return Ok(fd),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(LoadError::Denied),
+        // Not EACCES, by which the verifier refuses a memory access.
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Err(LoadError::Denied),
         Err(error) => error,
     };
     let mut log = vec![0; LOG_SIZE];

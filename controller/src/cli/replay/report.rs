@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::cli::Env;
+use crate::counters::grouped;
 use crate::describe::describe;
 use crate::replay::{Expectation, Judged, Record, Summary, SummaryRecord, Totals, Words};
 use crate::ruleset::Ruleset;
@@ -59,7 +60,8 @@ impl Report for Json {
         ruleset: &Ruleset,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let dissent = judged.judgement.dissent.map(|dissent| (dissent.engine, Words::new(dissent.decision, ruleset)));
+        let dissent =
+            judged.judgement.dissent.map(|dissent| (dissent.engine, Words::new(dissent.decision, ruleset)));
         let record = Record::new(file, judged.frame.number, words);
         self.write(&record.with_mismatch(judged.mismatch).with_dissent(dissent), out)
     }
@@ -126,7 +128,9 @@ impl Report for Human {
         if let Some(dissent) = judged.judgement.dissent {
             let other = Words::new(dissent.decision, ruleset);
             let seen = || describe(judged.frame.bytes);
-            self.difference(|| format!("frame {number}  {}: {other}, otherwise: {words}   {}", dissent.engine, seen()));
+            self.difference(|| {
+                format!("frame {number}  {}: {other}, otherwise: {words}   {}", dissent.engine, seen())
+            });
         }
         Ok(())
     }
@@ -141,8 +145,12 @@ impl Report for Human {
         for (frame, expected) in missing {
             self.difference(|| absent(*frame, expected));
         }
-        let [frames, passed, dropped] = [totals.frames, totals.passed, totals.dropped].map(thousands);
-        write!(env.out, "{file:width$}  {frames:>9} frames  {passed:>9} passed  {dropped:>9} dropped", width = self.width)?;
+        let [frames, passed, dropped] = [totals.frames, totals.passed, totals.dropped].map(grouped);
+        write!(
+            env.out,
+            "{file:width$}  {frames:>6} frames  {passed:>6} passed  {dropped:>6} dropped",
+            width = self.width
+        )?;
         for remark in remarks(totals, self.expects) {
             write!(env.out, "   {remark}")?;
         }
@@ -151,7 +159,7 @@ impl Report for Human {
             writeln!(env.out, "  {line}")?;
         }
         if self.hidden > 0 {
-            writeln!(env.out, "  and {} more", thousands(self.hidden as u64))?;
+            writeln!(env.out, "  and {} more", grouped(self.hidden as u64))?;
         }
         self.hidden = 0;
         Ok(())
@@ -163,7 +171,7 @@ impl Report for Human {
         write!(
             out,
             "{} frames in {} capture{plural} ({engines} {})",
-            thousands(summary.frames),
+            grouped(summary.frames),
             summary.captures,
             summary.engines.join(", ")
         )?;
@@ -175,7 +183,7 @@ impl Report for Human {
         }
         writeln!(out)?;
         if summary.dropped > 0 {
-            let reason = |(name, count): (&&str, &u64)| format!("{name} {}", thousands(*count));
+            let reason = |(name, count): (&&str, &u64)| format!("{name} {}", grouped(*count));
             let reasons: Vec<String> = summary.reasons.iter().map(reason).collect();
             writeln!(out, "dropped: {}", reasons.join(", "))?;
         }
@@ -193,31 +201,18 @@ fn remarks(totals: &Totals, expects: bool) -> Vec<String> {
         remarks.push("as expected".into());
     }
     if totals.by_model > 0 {
-        remarks.push(format!("{} judged by the model alone", thousands(totals.by_model)));
+        remarks.push(format!("{} judged by the model alone", grouped(totals.by_model)));
     }
     if totals.cut_short > 0 {
-        remarks.push(format!("{} captured short", thousands(totals.cut_short)));
+        remarks.push(format!("{} captured short", grouped(totals.cut_short)));
     }
     remarks
 }
 
 fn differs(count: u64) -> String {
-    if count == 1 { "1 differs".into() } else { format!("{} differ", thousands(count)) }
+    if count == 1 { "1 differs".into() } else { format!("{} differ", grouped(count)) }
 }
 
 fn absent(frame: u64, expected: &Expectation) -> String {
     format!("frame {frame}  expected {expected}, but the capture has no such frame")
-}
-
-/// A number with a comma between thousands.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

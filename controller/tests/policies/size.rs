@@ -1,7 +1,5 @@
 //! Large and hostile policies: read in seconds, refused without a panic.
 
-mod corpus;
-
 use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,6 +7,9 @@ use std::time::{Duration, Instant};
 use perimeter::policy;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
+
+use super::corpus;
+use super::mutate::{apply, edit};
 
 /// Ample for an unoptimized build on a busy machine; an algorithm that is not linear takes minutes.
 const SECONDS: Duration = Duration::from_secs(60);
@@ -33,7 +34,8 @@ fn a_list_of_a_million_prefixes_is_read_in_seconds() {
             let _ = writeln!(list, "2001:db8:{:x}:{:x}::/64", number >> 16, number & 0xffff);
         } else {
             let address = (1 << 24) + (number << 9);
-            let _ = writeln!(list, "{}.{}.{}.0/24", address >> 24, (address >> 16) & 0xff, (address >> 8) & 0xff);
+            let _ =
+                writeln!(list, "{}.{}.{}.0/24", address >> 24, (address >> 16) & 0xff, (address >> 8) & 0xff);
         }
     }
     let before = Instant::now();
@@ -59,7 +61,10 @@ fn a_policy_of_ten_thousand_rules_is_read_in_seconds() {
     let mut text = String::from("version: 1\ninterfaces:\n  wan0: { vlans: [1-4094] }\nallow:\n");
     for number in 0..10_000 {
         let (high, low) = (number / 250, number % 250);
-        let _ = writeln!(text, "  - {{ id: r-{number}, from: 10.{high}.{low}.0/24, service: [https, udp/{number}] }}");
+        let _ = writeln!(
+            text,
+            "  - {{ id: r-{number}, from: 10.{high}.{low}.0/24, service: [https, udp/{number}] }}"
+        );
     }
     let before = Instant::now();
     let reading = read_with_list(text.as_bytes(), b"");
@@ -67,56 +72,39 @@ fn a_policy_of_ten_thousand_rules_is_read_in_seconds() {
     assert_eq!(reading.ruleset.expect("an accepted policy").rules.len(), 10_000);
 }
 
-/// One edit of a text: what tired hands, broken disks and ill will do.
-#[derive(Clone, Debug)]
-enum Edit {
-    Cut(usize),
-    Flip(usize, u8),
-    Insert(usize, &'static str),
-    Remove(usize, usize),
-    Repeat(usize, usize),
-}
-
-const INSERTED: &[&str] = &[
-    "\t", "\n", " ", ":", "- ", "[", "]", "{", "}", "\"", "'", "#", "&a ", "*a", "!!int ", "|", ">", "%", "@", "?", "0x",
-    "-", "/", "/128", "::", "99999999999999999999", "any", "\u{feff}", "\u{202e}", "é", "\0", "---\n", "...\n", "<<: ",
-];
-
-fn edit() -> impl Strategy<Value = Edit> {
-    let at = any::<usize>();
-    prop_oneof![
-        1 => at.prop_map(Edit::Cut),
-        4 => (at, any::<u8>()).prop_map(|(at, bits)| Edit::Flip(at, bits)),
-        6 => (at, proptest::sample::select(INSERTED)).prop_map(|(at, text)| Edit::Insert(at, text)),
-        3 => (at, 1..20_usize).prop_map(|(at, length)| Edit::Remove(at, length)),
-        2 => (at, 1..60_usize).prop_map(|(at, length)| Edit::Repeat(at, length)),
-    ]
-}
-
-fn apply(edit: &Edit, text: &mut Vec<u8>) {
-    let place = |at: usize, text: &[u8]| at % (text.len() + 1);
-    match *edit {
-        Edit::Cut(at) => text.truncate(place(at, text)),
-        Edit::Flip(at, bits) => {
-            let at = place(at, text);
-            if let Some(byte) = text.get_mut(at) {
-                *byte ^= bits;
-            }
-        }
-        Edit::Insert(at, inserted) => {
-            let at = place(at, text);
-            text.splice(at..at, inserted.bytes());
-        }
-        Edit::Remove(at, length) => {
-            let at = place(at, text);
-            text.drain(at..(at + length).min(text.len()));
-        }
-        Edit::Repeat(at, length) => {
-            let at = place(at, text);
-            let piece = text[at..(at + length).min(text.len())].to_vec();
-            text.splice(at..at, piece);
-        }
+#[test]
+fn mistakes_by_the_thousand_are_reported_in_seconds() {
+    let mut text = String::from("version: 1\ninterfaces:\n  wan0:\nnetworks:\n");
+    for number in 0..1_000 {
+        let _ = writeln!(text, "  office-{number}: [10.{}.{}.0/24]", number / 250, number % 250);
     }
+    text.push_str("allow:\n");
+    for number in 0..1_000 {
+        let _ = writeln!(
+            text,
+            "  - {{ id: r-{number}, from: [ofice-{number}], service: htps-{number}, vlan: 1{number} }}"
+        );
+    }
+    let before = Instant::now();
+    let reading = read_with_list(text.as_bytes(), b"");
+    assert!(before.elapsed() < SECONDS, "took {:?}", before.elapsed());
+    assert!(reading.diagnostics.len() >= 2_000, "only {}", reading.diagnostics.len());
+}
+
+#[test]
+fn wide_lists_and_long_chains_are_read_in_seconds() {
+    let mut text = String::from("version: 1\ninterfaces:\n  wan0: { vlans: [");
+    (1..4_000).for_each(|number| text.push_str(&format!("{number}/1, ")));
+    text.push_str("untagged] }\nnetworks:\n  n-0: [192.0.2.0/24]\n");
+    (1..5_000)
+        .for_each(|number| text.push_str(&format!("  n-{number}: {{ include: [n-{}] }}\n", number - 1)));
+    text.push_str("services:\n  s-0: https\n");
+    (1..1_000).for_each(|number| text.push_str(&format!("  s-{number}: [s-{}, udp/{number}]\n", number - 1)));
+    text.push_str("allow:\n  - { id: a, from: n-4999, service: [ssh], vlan: 1/1 }\n");
+    let before = Instant::now();
+    let reading = read_with_list(text.as_bytes(), b"");
+    assert!(before.elapsed() < SECONDS, "took {:?}", before.elapsed());
+    assert!(!reading.diagnostics.is_empty());
 }
 
 proptest! {

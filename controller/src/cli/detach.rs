@@ -1,0 +1,57 @@
+//! `perimeter detach`: stop enforcing.
+
+use anyhow::bail;
+
+use super::apply::{Consent, ended};
+use super::host::Host;
+use super::{Env, Exit, Global};
+use crate::backend::Backend;
+use crate::plan::{Plan, human};
+use crate::reconcile;
+
+/// Stop enforcing: detach the programs, remove what is pinned, restore offloads
+///
+/// Everything passes from then on. Counters end with the last interface. Policies and records are kept.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  perimeter detach                                   every interface, after asking
+  perimeter detach --interface wan0
+  perimeter detach --yes --allow-open                from a script")]
+pub struct DetachArgs {
+    /// Only this interface
+    #[arg(long, value_name = "IF")]
+    interface: Option<String>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// Carries out the command.
+pub(super) fn run(args: &DetachArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
+    let mut host = Host::open(global)?;
+    let lock = host.state.lock()?;
+    let enforced = host.backend.enforced()?;
+    let names = match &args.interface {
+        Some(name) if !enforced.contains(name) => {
+            bail!("{name} is not enforced by perimeter in this network namespace; nothing was changed")
+        }
+        Some(name) => vec![name.clone()],
+        None if enforced.is_empty() => {
+            writeln!(env.out, "No interface is enforced in this network namespace: nothing to detach.")?;
+            return Ok(Exit::Done);
+        }
+        None => enforced,
+    };
+    let observed = names.iter().map(|name| host.backend.observe(name)).collect::<Result<Vec<_>, _>>()?;
+    let plan = Plan::detach(&observed, &host.known(&observed)?);
+    human(&plan, env.out)?;
+    env.out.flush()?;
+    if !args.consent.given(&plan, env)? {
+        writeln!(env.err, "perimeter: not detached; nothing was changed")?;
+        return Ok(Exit::Reported);
+    }
+    let who = (env.who.as_str(), env.now, host.namespace);
+    let report = reconcile::detach(&mut host.backend, &host.state, &lock, &plan, who)?;
+    ended(&report, env)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,44 @@
+//! `perimeter status`: what is enforced now?
+
+use super::host::{Host, applied};
+use super::{Env, Exit, Global};
+use crate::backend::Backend;
+use crate::counters::report;
+use crate::state::expected;
+use crate::status::{human, status};
+
+/// Show what the kernel enforces now, and whether that is what was put in force
+///
+/// Exits with 2 where an interface is not as it was left, or where nothing is enforced.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  perimeter status
+  perimeter status --json | jq '.interfaces[] | {interface, generation, drift}'")]
+pub struct StatusArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Carries out the command.
+pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
+    let host = Host::open(global)?;
+    let expected = expected(&host.state.journal()?, host.namespace);
+    let mut names: Vec<String> = Vec::new();
+    for enforced in expected.settled.iter().chain(&expected.begun) {
+        names.extend(
+            enforced.interfaces.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>(),
+        );
+    }
+    let observed = host.observe(&names)?;
+    let who = |policy| host.state.find(policy).ok().flatten().map(|(record, _)| applied(record));
+    let status = status(&observed, &expected, who, &report(&host.backend.counters()?));
+    if args.json {
+        serde_json::to_writer_pretty(&mut *env.out, &status)?;
+        writeln!(env.out)?;
+    } else {
+        human(&status, env.out)?;
+    }
+    Ok(if status.in_sync { Exit::Done } else { Exit::Negative })
+}

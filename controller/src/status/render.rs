@@ -1,0 +1,63 @@
+//! The status for people.
+
+use std::io::{self, Write};
+
+use super::{InterfaceStatus, Status};
+use crate::counters::{InterfaceCounters, Outcome, grouped};
+
+/// A few lines an interface: what is in force, what it has counted, what is wrong.
+pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    if status.interfaces.is_empty() {
+        return writeln!(out, "No interface is enforced in this network namespace.");
+    }
+    let width = status.interfaces.iter().map(|one| one.interface.len()).max().unwrap_or(0) + 3;
+    for one in &status.interfaces {
+        writeln!(out, "{:width$}{}", one.interface, headline(one))?;
+        if let Some(applied) = &one.applied {
+            let when = applied.at.strftime("%Y-%m-%d %H:%M");
+            writeln!(out, "{:width$}applied {when} UTC by {} from {}", "", applied.by, applied.policy_file)?;
+        }
+        for drift in &one.drift {
+            writeln!(out, "{:width$}! {drift}", "")?;
+        }
+        if let Some(counters) = one.counters.as_ref().filter(|_| one.generation.is_some()) {
+            writeln!(out, "{:width$}{}", "", sums(counters))?;
+        }
+    }
+    Ok(())
+}
+
+fn headline(one: &InterfaceStatus) -> String {
+    let word = match (one.generation, one.enforced) {
+        (None, _) => return "not enforcing".to_owned(),
+        (Some(_), true) => "enforcing",
+        (Some(_), false) => "shadow mode, nothing is dropped",
+    };
+    let engine = one.engine.map_or("", |engine| engine.name());
+    let policy = one.policy.map_or(String::new(), |policy| policy.short());
+    let generation = one.generation.unwrap_or(0);
+    let sync = if one.in_sync { "in sync with" } else { "not as it was left:" };
+    format!("{word}   {engine}   generation {generation}   {sync} policy {policy}")
+}
+
+/// "passed 18,204,551   dropped 391,204   (no_rule 388,770, malformed 333)".
+fn sums(counters: &InterfaceCounters) -> String {
+    let mut text = format!(
+        "passed {}   dropped {}",
+        grouped(counters.passed.packets),
+        grouped(counters.dropped.packets)
+    );
+    if counters.would_drop.packets > 0 {
+        text += &format!("   would drop {}", grouped(counters.would_drop.packets));
+    }
+    let reasons: Vec<String> = counters
+        .reasons
+        .iter()
+        .filter(|reason| reason.packets > 0)
+        .map(|reason| {
+            let shadow = if reason.verdict == Outcome::WouldDrop { "would: " } else { "" };
+            format!("{shadow}{} {}", reason.reason, grouped(reason.packets))
+        })
+        .collect();
+    if reasons.is_empty() { text } else { format!("{text}   ({})", reasons.join(", ")) }
+}

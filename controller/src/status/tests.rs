@@ -1,0 +1,95 @@
+use super::*;
+use crate::backend::{Feature, Foreign, InForce, Offload};
+
+const POLICY: Digest = Digest([7; 32]);
+
+fn observed(name: &str, enforcement: Enforcement) -> Observed {
+    Observed {
+        interface: name.into(),
+        device: Device::Ethernet { index: 2 },
+        enforcement,
+        offloads: Vec::new(),
+        findings: Vec::new(),
+    }
+}
+
+fn in_force(generation: u64) -> Enforcement {
+    Enforcement::InForce(InForce {
+        engine: Engine::Native,
+        generation,
+        policy: POLICY,
+        enforce: true,
+        abi: 1,
+        program_id: 5,
+        table_bytes: 4096,
+    })
+}
+
+fn enforced(generation: u64, interfaces: &[&str]) -> Enforced {
+    let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
+    Enforced { generation, policy: POLICY, interfaces }
+}
+
+fn judge(observed: &[Observed], expected: &Expected) -> Status {
+    status(observed, expected, |_| None, &[])
+}
+
+fn text(status: &Status) -> String {
+    let mut out = Vec::new();
+    human(status, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn what_was_put_in_force_and_is_in_force_is_in_sync() {
+    let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
+    let status = judge(&[observed("wan0", in_force(3))], &expected);
+    assert!(status.in_sync);
+    assert!(
+        text(&status).contains("wan0   enforcing   native XDP   generation 3   in sync with policy 07070707")
+    );
+}
+
+#[test]
+fn nothing_enforced_is_not_in_sync() {
+    let status = judge(&[], &Expected::default());
+    assert!(!status.in_sync && text(&status).contains("No interface is enforced"));
+}
+
+#[test]
+fn every_kind_of_drift_is_told() {
+    let expected = Expected { settled: Some(enforced(3, &["wan0", "wan1", "wan2", "wan3"])), begun: None };
+    let mut offload = observed("wan3", in_force(3));
+    offload.offloads = vec![Offload { feature: Feature::RxVlan, on: true, fixed: false }];
+    let facts = [
+        observed("wan0", in_force(2)),
+        observed("wan1", Enforcement::Lost { why: "its program was detached".into() }),
+        observed("wan2", Enforcement::Foreign(Foreign { id: 42, name: "xdp_pass".into() })),
+        offload,
+        observed("wan4", in_force(3)),
+    ];
+    let status = judge(&facts, &expected);
+    let says = text(&status);
+    for words in [
+        "generation 3 was put in force last",
+        "! its program was detached; apply again",
+        "(id 42, \"xdp_pass\")",
+        "offload rxvlan is on again",
+        "the state directory does not know of it",
+    ] {
+        assert!(says.contains(words), "{words:?} is not in\n{says}");
+    }
+    assert!(status.interfaces.iter().all(|one| !one.in_sync));
+}
+
+#[test]
+fn a_crash_half_way_is_drift_and_a_crash_before_the_note_is_not() {
+    let expected = Expected {
+        settled: Some(enforced(3, &["wan0", "wan1"])),
+        begun: Some(enforced(4, &["wan0", "wan1"])),
+    };
+    let facts = |first, second| [observed("wan0", in_force(first)), observed("wan1", in_force(second))];
+    assert!(judge(&facts(3, 3), &expected).in_sync);
+    assert!(!judge(&facts(4, 3), &expected).in_sync);
+    assert!(judge(&facts(4, 4), &expected).in_sync);
+}

@@ -1,0 +1,65 @@
+//! Policies change under traffic, and no frame is judged by half of one: what both policies forbid never passes, what both
+//! allow is never dropped, and every frame is counted.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::world::{World, send, udp};
+
+fn policy(port: u16) -> String {
+    format!(
+        "version: 1\ninterfaces: {{ wan0: }}\nallow:\n  - {{ id: always, service: udp/8000 }}\n  \
+         - {{ id: now-and-then, service: udp/{port} }}\n"
+    )
+}
+
+/// A thousand in CI; fewer on a desk.
+fn applies() -> u64 {
+    if std::env::var("CI").as_deref() == Ok("true") { 1000 } else { 60 }
+}
+
+#[test]
+fn no_frame_meets_half_a_policy() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let policies = [world.policy("a.yaml", &policy(8001)), world.policy("b.yaml", &policy(8002))];
+    world.ok(&["apply", &policies[0], "--yes"]);
+    let (mut sender, _) = world.channel("out", "wan0p");
+    let (_, mut witness) = world.channel("gw", "wan0");
+    let (allowed, forbidden) = (udp([192, 0, 2, 1], 8000), udp([192, 0, 2, 1], 9999));
+    let (done, world) = (AtomicBool::new(false), &world);
+    let sent = std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let mut sent = 0u64;
+            while !done.load(Ordering::Relaxed) {
+                for _ in 0..64 {
+                    send(&mut *sender, &allowed);
+                    send(&mut *sender, &forbidden);
+                }
+                sent += 64;
+                // A pause, so that two cores have time for the applies too.
+                std::thread::sleep(std::time::Duration::from_micros(500));
+            }
+            sent
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                if let Ok(frame) = witness.next() {
+                    assert!(
+                        frame.len() < 38 || frame[36..38] != 9999u16.to_be_bytes(),
+                        "a forbidden frame passed"
+                    );
+                }
+            }
+        });
+        for turn in 1..=applies() {
+            world.ok(&["apply", &policies[(turn % 2) as usize], "--yes"]);
+        }
+        done.store(true, Ordering::Relaxed);
+        sending.join().unwrap()
+    });
+    let counters = world.settled("wan0", 2 * sent);
+    println!("{} applies, {} frames", applies(), 2 * sent);
+    assert_eq!(counters["received"]["packets"], 2 * sent, "{counters:#}");
+    assert_eq!(counters["passed"]["packets"], sent, "an allowed frame was dropped: {counters:#}");
+    assert_eq!(counters["dropped"]["packets"], sent, "a forbidden frame passed: {counters:#}");
+    assert_eq!(world.json(&["status"])["interfaces"][0]["generation"], 1 + applies());
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Runs formatting, lints (the BPF crate included), the documentation and all tests; installs what is missing first.
+#
+# CI runs exactly this. The last line is `N passed, N failed` over every test binary. Tests that need the kernel make
+# network namespaces of their own and need root; as another user they are left out, and CI=true refuses to leave any out.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+
+step() { printf '\n== %s\n' "$*"; }
+
+# Clippy for the BPF target, with the compiler that controller/build.rs takes.
+lint_bpf() {
+    local clippy=(clippy --locked --quiet --package perimeter-xdp --target bpfel-unknown-none --target-dir target/bpf-lint)
+    if nightly_has_source; then
+        cargo +nightly "${clippy[@]}" -Z build-std=core -- -D warnings
+    else
+        PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=aya_ebpf cargo "${clippy[@]}" -- -D warnings
+    fi
+}
+
+# Sums the closing lines of the test binaries; fails where one failed, or none ran.
+closing_line() {
+    awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
+         END { if (ignored) printf "%d ignored\n", ignored
+               printf "%d passed, %d failed\n", passed, failed
+               exit failed > 0 || passed == 0 }' "$1"
+}
+
+scripts/setup.sh
+
+step "formatting"
+cargo fmt --all --check
+
+step "lints: host"
+cargo clippy --locked --quiet --all-targets -- -D warnings
+
+step "lints: BPF"
+lint_bpf
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items
+
+step "tests"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0
+cargo test --locked --no-fail-fast 2>&1 | tee "$log" || failed=1
+closing_line "$log" || failed=1
+exit "$failed"
