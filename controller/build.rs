@@ -38,6 +38,7 @@ fn main() -> Result<()> {
     if env::var_os("AYA_BUILD_SKIP").is_some_and(|skip| skip == "1" || skip == "true") {
         return fs::write(&object, []).with_context(|| format!("writing {}", object.display()));
     }
+    look_where_cargo_installs()?;
     let endian = env::var("CARGO_CFG_TARGET_ENDIAN").context("CARGO_CFG_TARGET_ENDIAN is not set")?;
     let target = if endian == "big" { "bpfeb-unknown-none" } else { "bpfel-unknown-none" };
     let built = build(&toolchain(target)?, target, &out.join("bpf"))?;
