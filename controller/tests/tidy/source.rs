@@ -46,9 +46,10 @@ fn collect(folder: &Path, found: &mut Vec<Source>) {
 }
 
 impl Source {
-    /// A file of tests only; tests at the end of a file do not make it one.
+    /// A file of tests only, fuzz targets too; tests at the end of a file do not make it one.
     pub fn is_test(&self) -> bool {
         self.path.contains("/tests/")
+            || self.path.contains("/fuzz/")
             || self.path.ends_with("/tests.rs")
             || self.path.ends_with("/samples.rs")
     }
