@@ -14,6 +14,7 @@ use aya_obj::{EbpfSectionKind, Map, Object, ParseError};
 use perimeter_classifier::abi::{Info, name};
 use thiserror::Error;
 
+use super::fold::{Record, specialise};
 use super::info;
 use super::maps::{self, Counters, MapError};
 
@@ -66,11 +67,11 @@ pub(super) fn link(info: &Info, tables: BorrowedFd<'_>, counters: &Counters) -> 
 
     let program = object.programs.get(name::PROGRAM).ok_or(ObjectError::NoProgram)?;
     let function = object.functions.get(&program.function_key()).ok_or(ObjectError::NoProgram)?;
-    Ok(Linked {
-        instructions: function.instructions.clone(),
-        license: program.license.clone(),
-        _maps: made.into_values().collect(),
-    })
+    let mut instructions = function.instructions.clone();
+    if let Some(map) = made.get(INFO_SECTION) {
+        instructions = specialise(instructions, Record { map: map.as_raw_fd(), bytes: &record });
+    }
+    Ok(Linked { instructions, license: program.license.clone(), _maps: made.into_values().collect() })
 }
 
 /// The maps that a program has for itself: constants, frozen, and scratch memory. Counters and tables are given.
