@@ -155,11 +155,6 @@ impl<R: Read> Capture<R> {
             }
         }
     }
-
-    /// Bytes of the file that have been read.
-    pub fn position(&self) -> u64 {
-        self.window.position()
-    }
 }
 
 /// Tells the formats apart and reads the file header.

@@ -84,6 +84,8 @@ The usual way:
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
   perimeter detach                       stop enforcing
+  perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
+  perimeter explain gateway.yaml ...     which rule decides about a packet, and why not the others?
 
 Exit status: 0 done, allowed, in sync; 1 error; 2 a negative answer (differences, denied, drift).";
 

@@ -18,13 +18,11 @@ pub(super) struct Window<R> {
     /// The part of `buffer` that was read and not consumed.
     start: usize,
     end: usize,
-    /// Bytes consumed since the beginning of the file.
-    consumed: u64,
 }
 
 impl<R: Read> Window<R> {
     pub(super) fn new(reader: R) -> Self {
-        Window { reader, buffer: vec![0; START], start: 0, end: 0, consumed: 0 }
+        Window { reader, buffer: vec![0; START], start: 0, end: 0 }
     }
 
     /// The bytes in sight.
@@ -32,16 +30,9 @@ impl<R: Read> Window<R> {
         &self.buffer[self.start..self.end]
     }
 
-    /// Bytes of the file before the ones in sight.
-    pub(super) fn position(&self) -> u64 {
-        self.consumed
-    }
-
     /// Lets go of the first `count` bytes in sight.
     pub(super) fn consume(&mut self, count: usize) {
-        let count = count.min(self.end - self.start);
-        self.start += count;
-        self.consumed += count as u64;
+        self.start = self.end.min(self.start + count);
     }
 
     /// Shows `parse` ever more of the file until that is enough for it; `None` at the end of the file.

@@ -102,11 +102,11 @@ fn vocabulary(loaded: &Loaded) -> anyhow::Result<Vocabulary> {
 
 /// The frames that the words describe: one, or one for each alternative of a service such as dns.
 fn questions(args: &ExplainArgs, words: &mut Vocabulary) -> anyhow::Result<Vec<Question>> {
-    let vlan = words.vlan(&args.vlan).context("--vlan")?;
+    let vlan = words.vlan(&args.vlan).map_err(|error| anyhow!("--vlan: {error}"))?;
     let Some(service_word) = &args.service else {
         let word =
             args.ethertype.as_deref().context("give --service, or --ethertype for a frame that is not IP")?;
-        let key = words.ethertype(word).context("--ethertype")?;
+        let key = words.ethertype(word).map_err(|error| anyhow!("--ethertype: {error}"))?;
         return Ok(vec![Question { vlan, packet: not_ip(args, key)? }]);
     };
     let (Some(from), Some(to)) = (args.from, args.to) else { bail!("give --from and --to") };
@@ -115,7 +115,7 @@ fn questions(args: &ExplainArgs, words: &mut Vocabulary) -> anyhow::Result<Vec<Q
         State::New => TcpState::New,
         State::Established => TcpState::Established,
     });
-    let alternatives = words.service(service_word).context("--service")?;
+    let alternatives = words.service(service_word).map_err(|error| anyhow!("--service: {error}"))?;
     let mut packets = Vec::new();
     let mut other_family = None;
     for service in &alternatives {
@@ -123,11 +123,11 @@ fn questions(args: &ExplainArgs, words: &mut Vocabulary) -> anyhow::Result<Vec<Q
             Ok(packet) => packets.push(packet),
             // A name may stand for packets of both families: those of this one are asked about.
             Err(error @ QuestionError::Family(_)) => other_family = Some(error),
-            Err(error) => return Err(error).with_context(|| format!("--service {service_word}")),
+            Err(error) => bail!("--service {service_word}: {error}"),
         }
     }
     if let (Some(error), []) = (other_family, packets.as_slice()) {
-        return Err(error).with_context(|| format!("--service {service_word}"));
+        bail!("--service {service_word}: {error}");
     }
     Ok(packets.into_iter().map(|packet| Question { vlan, packet }).collect())
 }

@@ -39,7 +39,7 @@ pub(super) fn perimeter(arguments: &[&str]) -> Ran {
         Ok(Exit::Negative) => 2,
         Ok(Exit::Reported) => 1,
         Err(error) => {
-            err += &format!("perimeter: {error:#}\n");
+            err += &format!("perimeter: {error}\n");
             1
         }
     };

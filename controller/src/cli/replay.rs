@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -131,7 +131,10 @@ fn engines(
             Err(error) if choice == Choice::All && error.is_unavailable() => {
                 writeln!(env.err, "perimeter: engine xdp is left out: {error}")?
             }
-            Err(error) => return Err(error).context("engine xdp"),
+            Err(error) => {
+                let line = format!("engine xdp: {error}");
+                return Err(anyhow::Error::new(error).context(line));
+            }
         }
     }
     Ok(Engines::new(Model::from(image), engines))
@@ -139,11 +142,12 @@ fn engines(
 
 fn expectations(path: &Path) -> anyhow::Result<Expectations> {
     let read = || Ok(Expectations::read(BufReader::new(File::open(path)?))?);
-    read().map_err(|error: anyhow::Error| error.context(path.display().to_string()))
+    read().map_err(|error: anyhow::Error| anyhow!("{}: {error}", path.display()))
 }
 
 fn create(path: &Path) -> anyhow::Result<BufWriter<File>> {
-    File::create(path).map(BufWriter::new).with_context(|| format!("cannot write {}", path.display()))
+    let file = File::create(path).map_err(|error| anyhow!("cannot write {}: {error}", path.display()))?;
+    Ok(BufWriter::new(file))
 }
 
 /// The captures as they are named on the command line.
@@ -200,7 +204,7 @@ impl Session<'_> {
                 report.capture(name, &totals, &[], env)?;
                 self.fail(name, &error, env)?;
             }
-            Ok(Err(error)) => return Err(error).with_context(|| name.to_owned()),
+            Ok(Err(error)) => return Err(anyhow!("{name}: {error}")),
             Err(error) => self.fail(name, error.as_ref(), env)?,
         }
         Ok(())
@@ -215,7 +219,7 @@ impl Session<'_> {
     /// An error outweighs a difference: where something was not judged, nobody can say that it is as expected.
     fn finish(self) -> anyhow::Result<Exit> {
         if let Some(mut written) = self.written {
-            written.flush().context("cannot write the expectations")?;
+            written.flush().map_err(|error| anyhow!("cannot write the expectations: {error}"))?;
         }
         Ok(match (self.failed, self.totals.contradicted()) {
             (0, false) => Exit::Done,

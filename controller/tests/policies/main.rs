@@ -4,6 +4,7 @@
 mod corpus;
 mod diagnostics;
 mod meaning;
+mod mutate;
 mod reference;
 mod schema;
 mod size;
