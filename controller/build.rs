@@ -38,6 +38,7 @@ fn main() -> Result<()> {
     if env::var_os("AYA_BUILD_SKIP").is_some_and(|skip| skip == "1" || skip == "true") {
         return fs::write(&object, []).with_context(|| format!("writing {}", object.display()));
     }
+    look_where_cargo_installs()?;
     let endian = env::var("CARGO_CFG_TARGET_ENDIAN").context("CARGO_CFG_TARGET_ENDIAN is not set")?;
     let target = if endian == "big" { "bpfeb-unknown-none" } else { "bpfel-unknown-none" };
     let built = build(&toolchain(target)?, target, &out.join("bpf"))?;
@@ -78,6 +79,17 @@ impl Toolchain {
         };
         cargo
     }
+}
+
+/// `cargo install` leaves `bpf-linker` in a folder that the shell of a fresh machine does not search.
+fn look_where_cargo_installs() -> Result<()> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|user| user.join(".cargo")));
+    let searched = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(env::split_paths(&searched).chain(home.map(|home| home.join("bin"))))?;
+    // SAFETY: the build script has one thread.
+    unsafe { env::set_var("PATH", path) };
+    Ok(())
 }
 
 /// The toolchain that can build for BPF without a download.

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
+# scripts/demo.sh [CAPTURE]
+#
 # Shows perimeter at work: a gateway and a client in network namespaces of their own, a real policy, a capture sent over
 # the wire, and what arrived behind the filter. Every claim on the way is checked; one that does not hold ends the demo
 # with status 1. Needs root; touches no interface of this machine; cleans up, after ^C too.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-readonly POLICY=rules/gateway.yaml CAPTURE=pcaps/gateway.pcap
+readonly POLICY=rules/gateway.yaml CAPTURE=${1:-pcaps/gateway.pcap}
 readonly GATEWAY=perimeter-demo-gw CLIENT=perimeter-demo-client
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
@@ -22,14 +24,13 @@ holds() {
 
 # --- the stage --------------------------------------------------------------------------------------------------------
 
-work=''
 clean_up() {
     trap '' INT TERM
-    [ -z "$work" ] || printf '\n%s== clean up: the namespaces, the kernel objects and the files of this demo%s\n' "$bold" "$plain"
+    [ -n "${work:-}" ] || return 0
+    step "clean up: the namespaces, the kernel objects and the files of this demo"
     [ -z "${sniffer:-}" ] || kill "$sniffer" 2>/dev/null || true
     ip netns del "$CLIENT" 2>/dev/null || true
     ip netns del "$GATEWAY" 2>/dev/null || true
-    [ -n "$work" ] || return 0
     ! mountpoint -q "$work/bpf" || umount "$work/bpf"
     rm -rf "$work"
 }
@@ -47,15 +48,18 @@ perimeter() {
 # and nothing else. The client's end hands over whole frames with their tags: what would be merged, split or stripped
 # on the way is off. Room for the capture's oversized frames.
 make_stage() {
+    [ ! -e "/run/netns/$GATEWAY" ] && [ ! -e "/run/netns/$CLIENT" ] \
+        || fail "another demo seems to run; if not: ip netns del $GATEWAY; ip netns del $CLIENT"
     work=$(mktemp -d)
     mkdir "$work/bpf" "$work/state"
     mount -t bpf bpf "$work/bpf"
     export PERIMETER_STATE_DIR=$work/state PERIMETER_BPFFS=$work/bpf/perimeter
     ip netns add "$GATEWAY"
     ip netns add "$CLIENT"
-    local name
-    for name in "$GATEWAY" "$CLIENT"; do
-        nsenter --net="/run/netns/$name" sysctl -qw net.ipv6.conf.{all,default}.disable_ipv6=1 2>/dev/null || true
+    local namespace
+    for namespace in "$GATEWAY" "$CLIENT"; do
+        nsenter --net="/run/netns/$namespace" sh -c \
+            'for conf in all default; do echo 1 >/proc/sys/net/ipv6/conf/$conf/disable_ipv6; done' 2>/dev/null || true
     done
     ip -n "$GATEWAY" link add wan0 mtu 3000 type veth peer name lan0 netns "$CLIENT" mtu 3000
     in_client ethtool -K lan0 tx off tso off gso off txvlan off >/dev/null 2>&1 || true

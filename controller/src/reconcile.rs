@@ -51,28 +51,20 @@ pub enum ApplyError {
     Unchanged(BackendError),
     /// Interfaces that had been switched are back where they were.
     #[error("{cause}; what was enforced before is enforced again")]
-    WentBack {
-        cause: BackendError,
-    },
+    WentBack { cause: BackendError },
     /// The worst case: some interfaces could not be taken back.
     #[error("{cause}; going back failed too ({}): `perimeter status` says what is enforced, and applying again converges", list(.stuck))]
-    Stuck {
-        cause: BackendError,
-        stuck: Vec<(String, BackendError)>,
-    },
+    Stuck { cause: BackendError, stuck: Vec<(String, BackendError)> },
     /// The new generation is in force; something after it failed.
     #[error(
         "{cause}; what the plan says before that is done: `perimeter status` says what is enforced, and applying again converges"
     )]
-    Unfinished {
-        cause: BackendError,
-    },
+    Unfinished { cause: BackendError },
     /// The new generation is in force on every interface.
-    #[error("generation {generation} is in force, but that could not be noted: {cause}; apply again to note it")]
-    NotNoted {
-        generation: u64,
-        cause: StateError,
-    },
+    #[error(
+        "generation {generation} is in force, but that could not be noted: {cause}; apply again to note it"
+    )]
+    NotNoted { generation: u64, cause: StateError },
     #[error(transparent)]
     State(#[from] StateError),
 }

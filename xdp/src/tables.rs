@@ -84,9 +84,10 @@ impl Tables for Generation {
 
     #[inline(always)]
     fn word(&self, index: u32) -> u32 {
-        let index = (index & info!(mask)) as usize;
-        // SAFETY: the map holds `mask + 1` words (the verifier checks this against the map that is there), and nobody
-        // writes to them.
+        // The controller narrows this mask to the map that is there.
+        let index = (index & (MOST_WORDS as u32 - 1)) as usize;
+        // SAFETY: the index stays below the words of the map (the verifier checks this against the map that is there),
+        // and nobody writes to them.
         unsafe { TABLES.0.get().cast::<u32>().add(index).read() }
     }
 }

@@ -16,6 +16,7 @@ mod observe;
 mod offload;
 mod pins;
 pub mod program;
+mod specialise;
 pub mod sys;
 
 pub use enforcer::{Prepared, Xdp};

@@ -7,7 +7,7 @@
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
-use unicode_width::UnicodeWidthChar;
+use unicode_width::UnicodeWidthStr;
 
 /// Whether a problem keeps the policy from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -51,31 +51,28 @@ const BEFORE: usize = 60;
 const AFTER: usize = 100;
 
 impl Snippet {
-    /// The part of `line` around `column` (in characters, from 1), of which `length` characters are at fault.
-    pub(super) fn new(line: &str, column: usize, length: usize) -> Self {
-        let at = column.saturating_sub(1);
-        let first = at.saturating_sub(BEFORE);
-        let mut snippet = Snippet::default();
-        if first > 0 {
-            snippet.text.push('…');
-            snippet.indent = 1;
+    /// The part of the line around byte `at` of `text`, of which `length` characters are at fault. Looks no further than
+    /// it shows, however long the line.
+    pub(super) fn new(text: &str, at: usize, length: usize) -> Self {
+        let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
+        let ends_line = |c: &char| matches!(c, '\n' | '\r');
+        let mut leading: Vec<char> =
+            before.chars().rev().take_while(|c| !ends_line(c)).take(BEFORE + 1).collect();
+        let mut trailing: Vec<char> = after.chars().take_while(|c| !ends_line(c)).take(AFTER + 1).collect();
+        if leading.len() > BEFORE {
+            leading[BEFORE] = '…';
         }
-        let mut rest = line.chars().skip(first);
-        for (index, character) in rest.by_ref().take(at - first + AFTER).enumerate() {
-            let shown = visible(character);
-            let width = shown.width().unwrap_or(0);
-            if index < at - first {
-                snippet.indent += width;
-            } else if index < at - first + length.max(1) {
-                snippet.carets += width;
-            }
-            snippet.text.push(shown);
+        if trailing.len() > AFTER {
+            trailing[AFTER] = '…';
         }
-        if rest.next().is_some() {
-            snippet.text.push('…');
+        leading.reverse();
+        let shown = |characters: &[char]| characters.iter().copied().map(visible).collect::<String>();
+        let fault = shown(&trailing[..trailing.len().min(length)]);
+        Snippet {
+            indent: shown(&leading).width(),
+            carets: fault.width().max(1),
+            text: shown(&leading) + &shown(&trailing),
         }
-        snippet.carets = snippet.carets.max(1);
-        snippet
     }
 }
 
@@ -151,26 +148,26 @@ fn visible(character: char) -> char {
 mod tests {
     use super::*;
 
-    fn diagnostic(line: &str, column: usize, length: usize) -> Diagnostic {
+    fn diagnostic(line: &str, at: usize, length: usize) -> Diagnostic {
         Diagnostic {
             file: "a.yaml".into(),
             line: 14,
-            column,
+            column: 7,
             severity: Severity::Error,
             message: "wrong".into(),
             remedy: "mend it".into(),
-            snippet: Snippet::new(line, column, length),
+            snippet: Snippet::new(line, at, length),
         }
     }
 
     #[test]
     fn one_line_names_place_fault_and_remedy() {
-        assert_eq!(diagnostic("from: x", 7, 1).to_string(), "a.yaml:14:7: error: wrong; mend it");
+        assert_eq!(diagnostic("from: x", 6, 1).to_string(), "a.yaml:14:7: error: wrong; mend it");
     }
 
     #[test]
     fn carets_stand_under_the_fault_even_after_wide_characters() {
-        let shown = diagnostic("漢字: [abc]", 6, 3).illustrated();
+        let shown = diagnostic("before\r\n漢字: [abc]\nafter", 17, 3).illustrated();
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[2], "   14 | 漢字: [abc]");
         assert!(lines[3].starts_with("      |        \x1b[1;31m^^^\x1b[0m mend it"), "{:?}", lines[3]);
@@ -179,11 +176,11 @@ mod tests {
     #[test]
     fn hostile_and_endless_lines_are_tamed() {
         let line = format!("{}\x1b[2J\u{202e}evil{}", "x".repeat(5_000), "y".repeat(5_000));
-        let shown = Snippet::new(&line, 5_001, 4).text;
+        let shown = Snippet::new(&line, 5_000, 4).text;
         assert!(shown.chars().count() < 200);
         assert!(!shown.contains(['\x1b', '\u{202e}']));
         assert_eq!(quoted("a\x1bb"), "\"a\u{fffd}b\"");
-        assert_eq!(Snippet::new("", 1, 0).carets, 1);
-        assert_eq!(Snippet::new("short", 90, 5).text, "short".get(5..).map_or("", |_| "…"));
+        assert_eq!(Snippet::new("", 0, 0).carets, 1);
+        assert_eq!(Snippet::new("short", 90, 5).text, "short");
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Listing {
             Err(fault) => {
                 bad += 1;
                 if bad <= MOST_PROBLEMS {
-                    report.fault(place(index, content, word), &fault);
+                    report.fault(place(text, index, content, word), &fault);
                 }
             }
         }
@@ -69,9 +69,15 @@ fn entry(word: &str) -> Result<address::Block, Fault> {
     address::parse(word)
 }
 
-fn place(index: usize, content: &str, word: &str) -> Mark {
+/// The place of `word`, a part of `content`, a part of `text`.
+fn place(text: &str, index: usize, content: &str, word: &str) -> Mark {
     let before = content.len() - content.trim_start().len();
-    Mark { line: index + 1, column: content[..before].chars().count() + 1, length: word.chars().count() }
+    Mark {
+        line: index + 1,
+        column: content[..before].chars().count() + 1,
+        length: word.chars().count(),
+        offset: word.as_ptr().addr() - text.as_ptr().addr(),
+    }
 }
 
 #[cfg(test)]

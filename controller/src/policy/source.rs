@@ -2,8 +2,6 @@
 //!
 //! Promises: every problem is kept, none ends the reading. Refuses what is not UTF-8.
 
-use std::cell::OnceCell;
-
 use super::diagnostic::{Diagnostic, Severity, Snippet, printable};
 
 /// A place in a text: what a problem points at.
@@ -13,13 +11,15 @@ pub(super) struct Mark {
     pub(super) line: usize,
     /// In characters, from 1.
     pub(super) column: usize,
-    /// In characters of the first line.
+    /// In characters.
     pub(super) length: usize,
+    /// In bytes, from the start of the text.
+    pub(super) offset: usize,
 }
 
 impl Mark {
     /// The beginning of a file.
-    pub(super) const START: Mark = Mark { line: 1, column: 1, length: 1 };
+    pub(super) const START: Mark = Mark { line: 1, column: 1, length: 1, offset: 0 };
 }
 
 /// What is wrong with a piece of text, with the text, and how to mend it; whoever knows the place reports it.
@@ -39,27 +39,16 @@ impl Fault {
 pub(super) struct Source<'a> {
     name: &'a str,
     text: &'a str,
-    line_starts: OnceCell<Vec<usize>>,
 }
 
 impl<'a> Source<'a> {
     /// A text without its byte order mark.
     pub(super) fn new(name: &'a str, text: &'a str) -> Self {
-        Source { name, text, line_starts: OnceCell::new() }
+        Source { name, text }
     }
 
     pub(super) fn text(&self) -> &'a str {
         self.text
-    }
-
-    /// The line with this number, from 1, without its end; empty past the end of the text.
-    fn line(&self, number: usize) -> &'a str {
-        let starts = self.line_starts.get_or_init(|| {
-            let after = self.text.match_indices('\n').map(|(at, _)| at + 1);
-            std::iter::once(0).chain(after).collect()
-        });
-        let start = starts.get(number.saturating_sub(1)).copied().unwrap_or(self.text.len());
-        self.text[start..].lines().next().unwrap_or("")
     }
 
     /// A diagnostic at a place of this file.
@@ -71,7 +60,7 @@ impl<'a> Source<'a> {
             severity,
             message: printable(&fault.message),
             remedy: printable(&fault.remedy),
-            snippet: Snippet::new(self.line(at.line), at.column, at.length),
+            snippet: Snippet::new(self.text, at.offset, at.length),
         }
     }
 }
@@ -134,7 +123,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, (Mark, Fault)> {
             let (line, column) = end_of(good.strip_prefix('\u{feff}').unwrap_or(&good));
             let byte = bytes[error.valid_up_to()];
             let fault = Fault::new(format!("the file is not UTF-8: byte 0x{byte:02x}"), "save it as UTF-8");
-            Err((Mark { line, column, length: 1 }, fault))
+            Err((Mark { line, column, length: 1, offset: error.valid_up_to() }, fault))
         }
     }
 }
@@ -148,13 +137,6 @@ fn end_of(text: &str) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_end_with_either_ending_and_may_be_missing() {
-        let source = Source::new("a", "one\r\ntwo\n\nfour");
-        let lines: Vec<&str> = (0..6).map(|number| source.line(number)).collect();
-        assert_eq!(lines, ["one", "one", "two", "", "four", ""]);
-    }
 
     #[test]
     fn bytes_that_are_not_text_are_located() {

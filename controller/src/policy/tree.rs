@@ -213,10 +213,15 @@ impl Open {
 }
 
 fn point(marker: &Marker) -> Mark {
-    Mark { line: marker.line(), column: marker.col() + 1, length: 1 }
+    Mark {
+        line: marker.line(),
+        column: marker.col() + 1,
+        length: 1,
+        offset: marker.byte_offset().unwrap_or(0),
+    }
 }
 
-/// The place of an event; of one that spans lines, what it has of the first is not known here and is cut when shown.
+/// The place of an event; of one that spans lines, its first character.
 fn mark(span: &Span) -> Mark {
     let length = span.end.index().saturating_sub(span.start.index());
     let length = if span.end.line() == span.start.line() { length } else { 1 };
@@ -310,5 +315,49 @@ mod tests {
         let (node, problems) = parse("a: [1, 2\nb: 3\n");
         assert!(node.is_none());
         assert!(problems[0].starts_with("p:2:2: error: not YAML: "), "{problems:?}");
+    }
+
+    /// What YAML is made of, to be strung together.
+    const PIECES: [&str; 24] = [
+        "a",
+        "b: ",
+        ": ",
+        "- ",
+        "? ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        "&x ",
+        "*x",
+        "*y",
+        "!!str ",
+        "'",
+        "\"",
+        "|\n",
+        ">-\n",
+        "\n",
+        "\n  ",
+        "\t",
+        "# ",
+        "---\n",
+        "\u{feff}é",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_with_a_reason(picks in proptest::collection::vec(0..PIECES.len(), 0..60)) {
+            let text: String = picks.into_iter().map(|pick| PIECES[pick]).collect();
+            let (node, problems) = parse(&text);
+            let is_blank = node.is_none() && problems.is_empty();
+            let has_content = text.starts_with(['a', 'b', '[', '{']);
+            proptest::prop_assert!(!(is_blank && has_content), "{text}");
+        }
+
+        #[test]
+        fn any_bytes_of_text_are_survived(text in ".{0,200}") {
+            parse(&text);
+        }
     }
 }

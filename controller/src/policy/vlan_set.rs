@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::ruleset::{Interface, VlanId, VlanRange};
 
+/// The lower 32 bits.
+const HALF: u64 = 0xffff_ffff;
+
 /// Any set of untagged frames, single tags and stacked pairs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VlanSet {
@@ -61,6 +64,14 @@ impl VlanSet {
 
     pub(super) fn is_empty(&self) -> bool {
         !self.untagged && self.single.iter().all(|word| *word == 0) && self.stacked.is_empty()
+    }
+
+    /// A few bits of the set: a subset has a subset of them, and only the empty set has none.
+    pub(super) fn signature(&self) -> u64 {
+        let folded = self.single.iter().fold(0, |bits, word| bits | (word & HALF) | word >> 32);
+        let pairs =
+            self.stacked.iter().fold(0, |bits, (outer, inner)| bits | 1 << (32 + (outer ^ inner) % 31));
+        u64::from(self.untagged) << 63 | folded | pairs
     }
 
     pub(super) fn is_subset(&self, other: &VlanSet) -> bool {

@@ -1,5 +1,6 @@
-//! Both corpora through the reader: every valid policy is accepted with exactly the warnings expected of it, every
-//! invalid one is refused with exactly the diagnostics expected of it, in one pass.
+//! The corpora through the reader: every valid policy is accepted with exactly the warnings expected of it, every
+//! invalid one is refused with exactly the diagnostics expected of it, in one pass; those of `lint` are accepted, with
+//! what `perimeter check` adds.
 //!
 //! Beside `NAME.yaml`, `NAME.expected` has one line a diagnostic, in any order:
 //! `[FILE:]LINE:COLUMN: SEVERITY: PART ... PART`. FILE is left out for the policy itself; the parts (the offending text,
@@ -9,7 +10,7 @@
 use std::fs;
 use std::path::Path;
 
-use perimeter::policy::Severity;
+use perimeter::policy::{Reading, Severity};
 
 use super::corpus;
 
@@ -42,14 +43,13 @@ impl Expected {
 }
 
 /// The diagnostics of a policy as lines, its own name left out.
-fn diagnosed(path: &Path) -> (Vec<String>, bool) {
-    let reading = corpus::read(path);
+fn diagnosed(path: &Path, reading: &Reading) -> Vec<String> {
     let own = format!("{}:", path.file_name().expect("corpus files have names").to_string_lossy());
     let shown = reading.diagnostics.iter().map(|diagnostic| {
         let line = diagnostic.to_string();
         line.strip_prefix(&own).map_or(line.clone(), str::to_owned)
     });
-    (shown.collect(), reading.ruleset.is_some())
+    shown.collect()
 }
 
 /// Pairs expectations with diagnostics one to one; what is left over on either side.
@@ -87,10 +87,10 @@ fn bless(file: &Path, expected: &str, missing: &[Expected], surplus: &[String]) 
 }
 
 /// Everything wrong with one case, as text; empty if it is as expected.
-fn judge(path: &Path, accepted: bool) -> String {
+fn judge(path: &Path, reading: &Reading, accepted: bool) -> String {
     let file = path.with_extension("expected");
     let expected = fs::read_to_string(&file).unwrap_or_default();
-    let (found, usable) = diagnosed(path);
+    let (found, usable) = (diagnosed(path, reading), reading.ruleset.is_some());
     let (missing, surplus) = unpaired(expected.lines().map(Expected::parse).collect(), found);
     if blessing() && !(missing.is_empty() && surplus.is_empty()) {
         bless(&file, &expected, &missing, &surplus);
@@ -104,21 +104,26 @@ fn judge(path: &Path, accepted: bool) -> String {
     if wrong.is_empty() { wrong } else { format!("{}\n{wrong}", corpus::case(path)) }
 }
 
-fn judge_corpus(name: &str, accepted: bool, at_least: usize) {
+fn judge_corpus(name: &str, read: fn(&Path) -> Reading, accepted: bool, at_least: usize) {
     let policies = corpus::policies(name);
     assert!(policies.len() >= at_least, "the corpus {name} shrank to {}", policies.len());
-    let wrong: String = policies.iter().map(|path| judge(path, accepted)).collect();
+    let wrong: String = policies.iter().map(|path| judge(path, &read(path), accepted)).collect();
     assert!(wrong.is_empty() || blessing(), "not as expected:\n{wrong}");
 }
 
 #[test]
 fn every_valid_policy_is_accepted_with_the_expected_warnings() {
-    judge_corpus("valid", true, 46);
+    judge_corpus("valid", corpus::read, true, 46);
 }
 
 #[test]
 fn every_invalid_policy_is_refused_with_the_expected_diagnostics() {
-    judge_corpus("invalid", false, 80);
+    judge_corpus("invalid", corpus::read, false, 80);
+}
+
+#[test]
+fn check_says_what_is_probably_not_meant() {
+    judge_corpus("lint", corpus::check, true, 10);
 }
 
 #[test]
@@ -131,7 +136,7 @@ fn every_invalid_policy_has_expectations_with_an_error_among_them() {
 
 #[test]
 fn expectations_belong_to_a_policy() {
-    for name in ["valid", "invalid"] {
+    for name in ["valid", "invalid", "lint"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policies").join(name);
         for entry in fs::read_dir(folder).expect("the corpus is part of the repository") {
             let path = entry.expect("a readable folder").path();

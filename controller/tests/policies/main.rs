@@ -1,8 +1,10 @@
-//! The policy language against its corpora: `valid/` and `invalid/` beside this file, the schema, the language
+//! The policy language against its corpora: `valid/`, `invalid/` and `lint/` beside this file, the schema, the language
 //! reference and the policies of `rules/`.
 
 mod corpus;
 mod diagnostics;
+mod meaning;
+mod mutate;
 mod reference;
 mod schema;
 mod size;

@@ -5,10 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use jsonschema::Validator;
+use proptest::prelude::*;
+use proptest::test_runner::Config;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
 use super::corpus;
+use super::mutate::{apply, edit};
 
 /// Invalid policies that no YAML parser gives an editor as one document.
 const NOT_YAML: &[&str] = &[
@@ -57,12 +60,33 @@ fn validator() -> Validator {
     jsonschema::draft202012::new(&schema).expect("the schema is a schema")
 }
 
-/// A policy as an editor sees it: one document of YAML 1.2 core types.
+/// A policy as an editor sees it: one document of YAML 1.2 core types. Nothing if the second reader takes it for
+/// something else.
+fn typed_text(text: &str) -> Option<Value> {
+    let documents = Yaml::load_from_str(text.trim_start_matches('\u{feff}')).ok()?;
+    let [document] = documents.as_slice() else { return None };
+    Some(json_of(document))
+}
+
 fn typed(path: &Path) -> Value {
-    let text = fs::read_to_string(path).expect("UTF-8");
-    let documents = Yaml::load_from_str(text.trim_start_matches('\u{feff}')).expect("YAML");
-    assert_eq!(documents.len(), 1, "{}", path.display());
-    json_of(&documents[0])
+    typed_text(&fs::read_to_string(path).expect("UTF-8")).expect("one document of YAML")
+}
+
+/// Whether a `null` stands where the schema takes it for a key left empty.
+fn has_null(policy: &Value) -> bool {
+    fn within(value: &Value, is_device: bool) -> bool {
+        match value {
+            Value::Null => !is_device,
+            Value::Array(items) => items.iter().any(|item| within(item, false)),
+            Value::Object(entries) => entries.values().any(|value| within(value, false)),
+            _ => false,
+        }
+    }
+    let sections = policy.as_object().into_iter().flatten();
+    sections.into_iter().any(|(section, value)| match value.as_object() {
+        Some(devices) if section == "interfaces" => devices.values().any(|device| within(device, true)),
+        _ => within(value, false),
+    })
 }
 
 fn json_of(node: &Yaml) -> Value {
@@ -135,6 +159,17 @@ fn the_lists_of_exceptions_name_policies_that_exist() {
     assert!(!validator.is_valid(&typed(&null.expect("the case exists"))));
 }
 
+/// `PERIMETER_BLESS=1` writes it anew.
+#[test]
+fn the_schema_beside_the_policies_is_the_programs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/policy.schema.json");
+    if std::env::var_os("PERIMETER_BLESS").is_some() {
+        fs::write(&path, perimeter::policy::schema()).expect("a writable folder");
+    }
+    let kept = fs::read_to_string(&path).expect("the schema beside the policies");
+    assert!(kept == perimeter::policy::schema(), "run this test with PERIMETER_BLESS=1");
+}
+
 /// One fault a policy, so that no other hides that the schema would let it through.
 #[test]
 fn single_faults_are_refused() {
@@ -189,3 +224,34 @@ fn the_schema_offers_every_name_for_completion() {
         assert!(schema.contains(&format!("\"{name}\"")), "{name}");
     }
 }
+
+proptest! {
+    #![proptest_config(Config { cases: 2_000, failure_persistence: None, ..Config::default() })]
+
+    /// An editor never underlines what the reader takes (but for `null`, which it takes for a key left empty).
+    #[test]
+    fn whatever_the_reader_accepts_the_schema_accepts(
+        which in any::<usize>(),
+        edits in prop::collection::vec(edit(), 1..4),
+    ) {
+        let policies = corpus::policies("valid");
+        let path = &policies[which % policies.len()];
+        let mut text = fs::read(path).expect("a readable corpus");
+        edits.iter().for_each(|edit| apply(edit, &mut text));
+        if corpus::read_text(path, &text).ruleset.is_none() {
+            return Ok(());
+        }
+        let text = String::from_utf8(text).expect("the reader took it");
+        if text.contains('&') {
+            return Ok(()); // the second reader takes `key: &anchor` for an empty text
+        }
+        let Some(policy) = typed_text(&text) else { return Ok(()) };
+        let refused: Vec<String> = VALIDATOR
+            .iter_errors(&policy)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        prop_assert!(refused.is_empty() || has_null(&policy), "{refused:#?} in\n{text}");
+    }
+}
+
+static VALIDATOR: std::sync::LazyLock<Validator> = std::sync::LazyLock::new(validator);

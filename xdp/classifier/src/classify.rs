@@ -10,7 +10,7 @@ use crate::header::arp::Arp;
 use crate::header::ethernet::Ethernet;
 use crate::header::fragment::{Fragment, Part};
 use crate::header::ipv4::Ipv4;
-use crate::header::ipv6::Ipv6;
+use crate::header::ipv6::{Ipv6, Payload};
 use crate::header::transport::Transport;
 use crate::header::{ethertype, llc, neighbour, protocol};
 use crate::tables::{self, AddressClass, Family, Layer4, ServiceClass, Tables, Zone};
@@ -84,24 +84,26 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
 
     #[inline(always)]
     fn ipv6(&self, at: u32) -> Result<Decision, DropReason> {
-        let ip = Ipv6::read(self.frame, at, self.is_set(setting::IP_OPTIONS_PASS))?;
+        let ip = Ipv6::read(self.frame, at)?;
+        // Before the walk: every way through it would take the verifier through the lookups once more.
+        let source = tables::source_v6(self.tables, ip.source.high, ip.source.low);
+        let destination = tables::destination_v6(self.tables, ip.destination.high, ip.destination.low);
+        let payload = ip.payload(self.frame, self.is_set(setting::IP_OPTIONS_PASS))?;
         if is_martian_v6(ip.source, ip.destination) {
             return Err(DropReason::Martian);
         }
-        let source = tables::source_v6(self.tables, ip.source.high, ip.source.low);
-        let destination = tables::destination_v6(self.tables, ip.destination.high, ip.destination.low);
-        let from_this_link = ip.source.is_link_local() && ip.protocol == protocol::ICMPV6;
+        let (family, protocol) = (Family::V6, payload.protocol);
+        let from_this_link = ip.source.is_link_local() && protocol == protocol::ICMPV6;
         if self.is_set(setting::HAS_SOURCES) && !ip.source.is_unspecified() && !from_this_link {
             self.speaks(source)?;
         }
         self.size(ip.total_length)?;
-        let part = self.part(ip.fragment, Family::V6, ip.protocol, ip.length)?;
-        let (family, protocol) = (Family::V6, ip.protocol);
-        let at = merged::<F, MAX_OFFSET>(self.frame, ip.payload);
-        let transport = Transport { family, protocol, part, at, length: ip.length };
+        let part = self.part(payload.fragment, family, protocol, payload.length)?;
+        let payload = Payload { at: merged::<F, MAX_OFFSET>(self.frame, payload.at), ..payload };
+        let transport = Transport { family, protocol, part, at: payload.at, length: payload.length };
         let service = self.service(transport)?;
         if protocol == protocol::ICMPV6 && part != Part::Later {
-            self.neighbour(&ip, at)?;
+            self.neighbour(ip.hop_limit, payload)?;
         }
         Ok(tables::decide_ip(self.tables, self.zone, source, destination, service))
     }
@@ -189,10 +191,10 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
         tables::service(self.tables, transport.family, transport.protocol, layer4)
     }
 
-    /// The end of step 6, for an ICMPv6 message at `at`.
+    /// The end of step 6, for an ICMPv6 message.
     #[inline(always)]
-    fn neighbour(&self, ip: &Ipv6, at: u32) -> Result<(), DropReason> {
-        match neighbour::judge(self.frame, ip, at)? {
+    fn neighbour(&self, hop_limit: u8, payload: Payload) -> Result<(), DropReason> {
+        match neighbour::judge(self.frame, hop_limit, payload)? {
             Some(target) if self.is_set(setting::HAS_SOURCES) && !target.is_link_local() => {
                 self.speaks(tables::source_v6(self.tables, target.high, target.low))
             }

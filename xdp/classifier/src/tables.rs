@@ -331,8 +331,14 @@ fn trie_v4<T: Tables>(tables: &T, root: u32, address: u32) -> u32 {
         return 0;
     }
     let entry = tables.word(root + (address >> 16));
-    let entry = child(tables, entry, address >> 8 & 255);
-    child(tables, entry, address & 255)
+    if tables.setting(setting::COMPRESSED) == 0 {
+        return child::<T, false>(
+            tables,
+            child::<T, false>(tables, entry, address >> 8 & 255),
+            address & 255,
+        );
+    }
+    child::<T, true>(tables, child::<T, true>(tables, entry, address >> 8 & 255), address & 255)
 }
 
 #[inline(always)]
@@ -340,25 +346,34 @@ fn trie_v6<T: Tables>(tables: &T, root: u32, high: u64, low: u64) -> u32 {
     if root == 0 {
         return 0;
     }
-    let mut entry = tables.word(root + (high >> 48) as u32);
-    macro_rules! descend {
-        ($half:expr, $($shift:literal)*) => {$(
-            entry = child(tables, entry, ($half >> $shift & 255) as u32);
+    let entry = tables.word(root + (high >> 48) as u32);
+    if tables.setting(setting::COMPRESSED) == 0 {
+        return descend::<T, false>(tables, entry, high, low);
+    }
+    descend::<T, true>(tables, entry, high, low)
+}
+
+/// The fourteen steps of an IPv6 address below the root.
+#[inline(always)]
+fn descend<T: Tables, const COMPRESSED: bool>(tables: &T, mut entry: u32, high: u64, low: u64) -> u32 {
+    macro_rules! steps {
+        ($half:ident: $($shift:literal)*) => {$(
+            entry = child::<T, COMPRESSED>(tables, entry, ($half >> $shift & 255) as u32);
         )*};
     }
-    descend!(high, 40 32 24 16 8 0);
-    descend!(low, 56 48 40 32 24 16 8 0);
+    steps!(high: 40 32 24 16 8 0);
+    steps!(low: 56 48 40 32 24 16 8 0);
     entry
 }
 
-/// One step down a trie; a class stays what it is.
+/// One step down a trie; a class stays what it is. `COMPRESSED`: some nodes of the tries may be.
 #[inline(always)]
-fn child<T: Tables>(tables: &T, entry: u32, byte: u32) -> u32 {
+fn child<T: Tables, const COMPRESSED: bool>(tables: &T, entry: u32, byte: u32) -> u32 {
     if entry & abi::TRIE_POINTER == 0 {
         return entry;
     }
     let node = entry & abi::TRIE_POSITION;
-    if tables.setting(setting::COMPRESSED) == 0 || entry & abi::TRIE_COMPRESSED == 0 {
+    if !COMPRESSED || entry & abi::TRIE_COMPRESSED == 0 {
         return tables.word(node + byte);
     }
     let chunk = node + (byte >> 5) * 2;

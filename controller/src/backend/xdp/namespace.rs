@@ -94,7 +94,8 @@ pub(super) fn require_lasting(path: &Path) -> Result<(), BackendError> {
 
 /// The mounts of process 1, whose mount namespace is there as long as the machine runs.
 fn mounts_of_init(path: &Path) -> Result<String, BackendError> {
-    fs::read_to_string("/proc/1/mountinfo").map_err(|error| failed("compare the mounts of process 1 with", path, error))
+    fs::read_to_string("/proc/1/mountinfo")
+        .map_err(|error| failed("compare the mounts of process 1 with", path, error))
 }
 
 fn failed(what: &str, path: &Path, error: io::Error) -> BackendError {

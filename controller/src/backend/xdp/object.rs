@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::info;
 use super::maps::{self, Counters, MapError};
+use super::specialise::{Constants, specialise};
 
 /// The object that `build.rs` built; empty under `AYA_BUILD_SKIP`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/perimeter-xdp"));
@@ -66,11 +67,15 @@ pub(super) fn link(info: &Info, tables: BorrowedFd<'_>, counters: &Counters) -> 
 
     let program = object.programs.get(name::PROGRAM).ok_or(ObjectError::NoProgram)?;
     let function = object.functions.get(&program.function_key()).ok_or(ObjectError::NoProgram)?;
-    Ok(Linked {
-        instructions: function.instructions.clone(),
-        license: program.license.clone(),
-        _maps: made.into_values().collect(),
-    })
+    let mut instructions = function.instructions.clone();
+    let constants = Constants {
+        record_map: made.get(INFO_SECTION).map_or(-1, |map| map.as_raw_fd()),
+        record: &record,
+        largest_mask: maps::MOST_WORDS as u32 - 1,
+        mask: info.mask,
+    };
+    specialise(&mut instructions, &constants);
+    Ok(Linked { instructions, license: program.license.clone(), _maps: made.into_values().collect() })
 }
 
 /// The maps that a program has for itself: constants, frozen, and scratch memory. Counters and tables are given.

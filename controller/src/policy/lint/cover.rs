@@ -7,7 +7,7 @@
 use super::space::{self, Space};
 use super::{Finding, Subject};
 use crate::policy::vlan_set::VlanSet;
-use crate::ruleset::{Action, Family, Fragments, Rule, Ruleset, VlanRange};
+use crate::ruleset::{Action, Family, Fragments, Rule, Ruleset};
 
 /// One family of a rule's packets.
 struct Half {
@@ -23,6 +23,8 @@ struct Shape<'r> {
     rule: &'r Rule,
     /// One bit an interface; several share a bit beyond 64.
     interfaces: u64,
+    /// [`VlanSet::signature`] of the VLANs on all interfaces together.
+    vlans: u64,
     /// IPv4 and IPv6; `None` where the rule matches none of the family.
     halves: [Option<Half>; 2],
     /// The rule has no interface, or none of them allows its VLANs.
@@ -77,16 +79,17 @@ impl<'r> Shape<'r> {
         let has_fragments =
             rule.interfaces.iter().any(|at| ruleset.interfaces[*at].fragments != Fragments::Drop);
         let interfaces = rule.interfaces.iter().fold(0, |bits, at| bits | 1 << (at % 64));
-        let is_nowhere = rule.interfaces.iter().all(|at| {
-            rule.vlans.as_ref().is_some_and(|ranges| effective(&allowed[*at], Some(ranges)).is_empty())
-        });
+        let wanted = rule.vlans.as_ref().map(|ranges| VlanSet::new(ranges.iter().copied()));
+        let vlans =
+            rule.interfaces.iter().fold(0, |bits, at| bits | effective(&allowed[*at], &wanted).signature());
         let halves = FAMILIES.map(|family| Half::new(rule, family, has_fragments));
-        Shape { rule, interfaces, halves, is_nowhere }
+        Shape { rule, interfaces, vlans, halves, is_nowhere: vlans == 0 }
     }
 
     /// Whether the hulls allow that this rule covers `inner`: quick, and never wrongly no.
     fn may_cover(&self, inner: &Shape) -> bool {
         inner.interfaces & !self.interfaces == 0
+            && inner.vlans & !self.vlans == 0
             && self.halves.iter().zip(&inner.halves).all(|halves| match halves {
                 (_, None) => true,
                 (None, Some(_)) => false,
@@ -98,12 +101,12 @@ impl<'r> Shape<'r> {
     fn covers(&self, inner: &Shape, allowed: &[VlanSet]) -> bool {
         inner.rule.ethertypes.iter().all(|ethertype| self.rule.ethertypes.contains(ethertype))
             && inner.rule.interfaces.iter().all(|at| self.rule.interfaces.binary_search(at).is_ok())
+            && self.covers_vlans(inner, allowed)
             && self.covers_addresses(inner)
             && self.halves.iter().zip(&inner.halves).all(|halves| match halves {
                 (Some(outer), Some(inner)) => space::covers(&outer.spaces, &inner.spaces),
                 (_, inner) => inner.is_none(),
             })
-            && self.covers_vlans(inner, allowed)
     }
 
     fn covers_addresses(&self, inner: &Shape) -> bool {
@@ -119,10 +122,10 @@ impl<'r> Shape<'r> {
         if self.rule.vlans.is_none() || self.rule.vlans == inner.rule.vlans {
             return true;
         }
-        inner.rule.interfaces.iter().all(|at| {
-            let own = effective(&allowed[*at], self.rule.vlans.as_deref());
-            effective(&allowed[*at], inner.rule.vlans.as_deref()).is_subset(&own)
-        })
+        let wanted = |rule: &Rule| rule.vlans.as_ref().map(|ranges| VlanSet::new(ranges.iter().copied()));
+        let (own, other) = (wanted(self.rule), wanted(inner.rule));
+        let covers = |at: &usize| effective(&allowed[*at], &other).is_subset(&effective(&allowed[*at], &own));
+        inner.rule.interfaces.iter().all(covers)
     }
 }
 
@@ -160,20 +163,22 @@ impl Half {
 }
 
 /// The VLANs that an interface allows and a rule asks for.
-fn effective(allowed: &VlanSet, wanted: Option<&[VlanRange]>) -> VlanSet {
+fn effective(allowed: &VlanSet, wanted: &Option<VlanSet>) -> VlanSet {
     let mut set = allowed.clone();
     if let Some(wanted) = wanted {
-        set.intersect(&VlanSet::new(wanted.iter().copied()));
+        set.intersect(wanted);
     }
     set
 }
 
 /// Whether every range of `inner` lies in one of `outer`; both are canonical.
 fn is_subset<T: Ord + Copy>(inner: &[(T, T)], outer: &[(T, T)]) -> bool {
-    inner.iter().all(|&(low, high)| {
-        let after = outer.partition_point(|range| range.0 <= low);
-        after > 0 && high <= outer[after - 1].1
-    })
+    // Rules that name one large network share its ranges.
+    std::ptr::eq(inner, outer)
+        || inner.iter().all(|&(low, high)| {
+            let after = outer.partition_point(|range| range.0 <= low);
+            after > 0 && high <= outer[after - 1].1
+        })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! are not read.
 
 use super::address::Ipv6Address;
-use super::ipv6::Ipv6;
+use super::ipv6::Payload;
 use crate::frame::{Frame, View};
 use crate::verdict::DropReason;
 
@@ -20,20 +20,25 @@ const TARGET: usize = 8;
 /// What a router would have lowered.
 const HOP_LIMIT: u8 = 255;
 
-/// Judges the ICMPv6 message of `ip` that begins at `at`; the target, where it advertises one.
+/// Judges the ICMPv6 message that is the payload of a packet with this hop limit; the target, where it advertises one.
 #[inline(always)]
-pub fn judge<F: Frame>(frame: &F, ip: &Ipv6, at: u32) -> Result<Option<Ipv6Address>, DropReason> {
-    let [kind, code] = frame.view::<2>(at).ok_or(DropReason::Truncated)?.be16::<0>().to_be_bytes();
+pub fn judge<F: Frame>(
+    frame: &F,
+    hop_limit: u8,
+    payload: Payload,
+) -> Result<Option<Ipv6Address>, DropReason> {
+    let first = frame.view::<2>(payload.at).ok_or(DropReason::Truncated)?;
+    let [kind, code] = first.be16::<0>().to_be_bytes();
     let Some(shortest) = shortest(kind) else {
         return Ok(None);
     };
-    if ip.hop_limit != HOP_LIMIT || code != 0 || ip.fragment.is_some() || ip.length < shortest {
+    if hop_limit != HOP_LIMIT || code != 0 || payload.fragment.is_some() || payload.length < shortest {
         return Err(DropReason::Malformed);
     }
     if kind != NEIGHBOUR_ADVERTISEMENT {
         return Ok(None);
     }
-    let message = frame.view::<LENGTH>(at).ok_or(DropReason::Truncated)?;
+    let message = frame.view::<LENGTH>(payload.at).ok_or(DropReason::Truncated)?;
     Ok(Some(Ipv6Address { high: message.be64::<TARGET>(), low: message.be64::<{ TARGET + 8 }>() }))
 }
 
@@ -56,54 +61,53 @@ mod tests {
     use crate::frame::Slice;
     use DropReason::Malformed;
 
-    const ANYBODY: Ipv6Address = Ipv6Address { high: 0x2001_0db8_0000_0000, low: 1 };
     const ATOMIC: Fragment = Fragment { offset: 0, more: false, length: 24, headers: 0 };
 
-    fn packet(length: u32) -> Ipv6 {
-        Ipv6 {
-            source: ANYBODY,
-            destination: ANYBODY,
-            hop_limit: 255,
-            total_length: 40 + length,
-            protocol: 58,
-            payload: 0,
-            length,
-            fragment: None,
-        }
+    fn payload(length: u32) -> Payload {
+        Payload { protocol: 58, at: 0, length, fragment: None }
     }
 
-    fn seen(ip: Ipv6, kind: u8, code: u8) -> Result<Option<Ipv6Address>, DropReason> {
+    fn seen(payload: Payload, kind: u8, code: u8) -> Result<Option<Ipv6Address>, DropReason> {
+        from_afar(255, payload, kind, code)
+    }
+
+    fn from_afar(
+        hop_limit: u8,
+        payload: Payload,
+        kind: u8,
+        code: u8,
+    ) -> Result<Option<Ipv6Address>, DropReason> {
         let mut message = [0; 40];
         message[..2].copy_from_slice(&[kind, code]);
         message[8..12].copy_from_slice(&[0xfe, 0x80, 0, 0]);
         message[23] = 9;
-        judge(&Slice(&message), &ip, 0)
+        judge(&Slice(&message), hop_limit, payload)
     }
 
     #[test]
     fn each_type_has_its_length() {
         for (kind, length) in [(133, 8), (134, 16), (135, 24), (136, 24), (137, 40)] {
-            assert!(seen(packet(length), kind, 0).is_ok(), "{kind}");
-            assert_eq!(seen(packet(length - 1), kind, 0), Err(Malformed), "{kind}");
+            assert!(seen(payload(length), kind, 0).is_ok(), "{kind}");
+            assert_eq!(seen(payload(length - 1), kind, 0), Err(Malformed), "{kind}");
         }
-        assert_eq!(seen(packet(4), 132, 9), Ok(None));
-        assert_eq!(seen(packet(4), 138, 9), Ok(None));
+        assert_eq!(seen(payload(4), 132, 9), Ok(None));
+        assert_eq!(seen(payload(4), 138, 9), Ok(None));
     }
 
     #[test]
     fn only_from_this_link_and_in_one_piece() {
         for kind in 133..=137 {
-            assert_eq!(seen(Ipv6 { hop_limit: 254, ..packet(40) }, kind, 0), Err(Malformed));
-            assert_eq!(seen(Ipv6 { fragment: Some(ATOMIC), ..packet(40) }, kind, 0), Err(Malformed));
-            assert_eq!(seen(packet(40), kind, 1), Err(Malformed));
+            assert_eq!(from_afar(254, payload(40), kind, 0), Err(Malformed));
+            assert_eq!(seen(Payload { fragment: Some(ATOMIC), ..payload(40) }, kind, 0), Err(Malformed));
+            assert_eq!(seen(payload(40), kind, 1), Err(Malformed));
         }
-        assert_eq!(seen(Ipv6 { hop_limit: 1, ..packet(40) }, 128, 0), Ok(None));
+        assert_eq!(from_afar(1, payload(40), 128, 0), Ok(None));
     }
 
     #[test]
     fn an_advertisement_names_its_target() {
         let target = Ipv6Address { high: 0xfe80_0000_0000_0000, low: 9 };
-        assert_eq!(seen(packet(24), 136, 0), Ok(Some(target)));
-        assert_eq!(seen(packet(24), 135, 0), Ok(None));
+        assert_eq!(seen(payload(24), 136, 0), Ok(Some(target)));
+        assert_eq!(seen(payload(24), 135, 0), Ok(None));
     }
 }
