@@ -1,10 +1,11 @@
 //! perimeter: a YAML allow-list, compiled, planned, applied and enforced by the kernel.
 //!
-//! Data flows one way: YAML text -> policy -> ruleset -> tables image -> plan -> apply -> observe. Modules are listed in
-//! that order; none imports one below it.
+//! Data flows one way: YAML text -> policy -> ruleset -> tables image -> plan -> apply -> observe. The rule set is the waist
+//! that the policy ends in and everything else begins at. No module imports one that is listed below it.
+
+pub mod ruleset;
 
 pub mod policy;
-pub mod ruleset;
 pub mod tables;
 
 pub mod compile;

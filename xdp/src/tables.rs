@@ -7,14 +7,15 @@ use core::cell::UnsafeCell;
 
 use perimeter_classifier::abi::{Info, SETTINGS};
 use perimeter_classifier::tables::Tables;
+use perimeter_classifier::verdict::DropReason;
 
 /// Most words of an image: 256 MiB.
 const MOST_WORDS: usize = 1 << 26;
 
-/// Written by the controller into the object before it is loaded.
+/// Written by the controller into the object before it is loaded, and frozen.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".rodata.info")]
-static INFO: Info = Info {
+static INFO: Given<Info> = Given(UnsafeCell::new(Info {
     magic: 0,
     abi: 0,
     generation: 0,
@@ -24,35 +25,29 @@ static INFO: Info = Info {
     mask: 0,
     reason_slots: [0; 15],
     settings: [0; SETTINGS],
-};
+}));
 
 /// The words of the image. The controller puts a frozen map of `INFO.mask + 1` words in the place of this section.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.tables")]
-static TABLES: Words = Words(UnsafeCell::new([0; MOST_WORDS]));
+static TABLES: Given<[u32; MOST_WORDS]> = Given(UnsafeCell::new([0; MOST_WORDS]));
 
-/// Words that another party fills in: the cell keeps the compiler from taking them for the zeros above.
+/// What the controller gives: the cell keeps the compiler from taking it for the zeros in this file. Not read as
+/// volatile, which would keep apart reads that can be one, and reads that nobody needs.
 #[repr(transparent)]
-struct Words(UnsafeCell<[u32; MOST_WORDS]>);
+struct Given<T>(UnsafeCell<T>);
 
-// SAFETY: the program only reads them, and the map is frozen while it does.
-unsafe impl Sync for Words {}
+// SAFETY: the program only reads it, and the map is frozen while it does.
+unsafe impl<T> Sync for Given<T> {}
 
 /// The generation that this program was loaded for.
 pub(crate) struct Generation;
 
-/// A constant of the generation, which the compiler must not take for the zero of the object file.
+/// A constant of the generation.
 macro_rules! info {
-    ($field:ident) => {
-        // SAFETY: reads an initialised static of this type.
-        unsafe { (&raw const INFO.$field).read_volatile() }
-    };
-    ($field:ident[$index:expr]) => {
-        match INFO.$field.get($index) {
-            // SAFETY: reads an element of an initialised static of this type.
-            Some(word) => unsafe { (&raw const *word).read_volatile() },
-            None => 0,
-        }
+    ($($field:tt)+) => {
+        // SAFETY: reads an initialised static of this type to which nobody writes.
+        unsafe { (*INFO.0.get()).$($field)+ }
     };
 }
 
@@ -72,22 +67,21 @@ impl Generation {
     /// Counter slot of a drop reason, by its discriminant.
     #[inline(always)]
     pub(crate) fn reason_slot(&self, reason: usize) -> u32 {
-        info!(reason_slots[reason])
+        if reason < DropReason::ALL.len() { info!(reason_slots[reason]) } else { 0 }
     }
 }
 
 impl Tables for Generation {
     #[inline(always)]
     fn setting(&self, index: usize) -> u32 {
-        info!(settings[index])
+        if index < SETTINGS { info!(settings[index]) } else { 0 }
     }
 
     #[inline(always)]
     fn word(&self, index: u32) -> u32 {
-        // The controller narrows this mask to the map that is there.
-        let index = (index & (MOST_WORDS as u32 - 1)) as usize;
-        // SAFETY: the index stays below the words of the map (the verifier checks this against the map that is there),
-        // and nobody writes to them.
+        let index = (index & info!(mask)) as usize;
+        // SAFETY: the map holds `mask + 1` words (the verifier checks this against the map that is there), and nobody
+        // writes to them.
         unsafe { TABLES.0.get().cast::<u32>().add(index).read() }
     }
 }

@@ -4,10 +4,12 @@
 //! program reads is frozen before it is loaded. Needs Linux 5.18 and the rights of root (CAP_BPF, CAP_NET_ADMIN,
 //! CAP_PERFMON).
 
+mod bytecode;
 mod counters;
 mod device;
 mod enforcer;
 mod ethtool;
+mod fold;
 pub mod info;
 pub mod maps;
 mod namespace;
@@ -16,7 +18,7 @@ mod observe;
 mod offload;
 mod pins;
 pub mod program;
-mod specialise;
+mod prune;
 pub mod sys;
 
 pub use enforcer::{Prepared, Xdp};

@@ -12,6 +12,11 @@ use crate::policy::{self, Diagnostic, Severity};
 /// Every problem is reported in one pass, with its place and how to mend it. Warnings (unused names, expired, shadowed,
 /// duplicate and over-broad rules, missing ARP, neighbour discovery and path MTU messages) leave the exit status at 0.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  perimeter check gateway.yaml
+  perimeter check gateway.yaml --at 2027-07-01       as of then: which rules will have expired?
+  perimeter check gateway.yaml --json | jq -r '.diagnostics[].message'")]
 pub struct CheckArgs {
     #[command(flatten)]
     policy: PolicyArgs,

@@ -21,6 +21,11 @@ use crate::ruleset::{TcpState, ether};
 /// The frame is built from the words and judged by the very classifier that enforces. Exit status: 0 allowed, 2 dropped,
 /// 1 error.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  perimeter explain gateway.yaml --from 198.51.100.7 --to 203.0.113.2 --service https
+  perimeter explain gateway.yaml --vlan mgmt --from 10.0.10.5 --to 10.0.10.1 --service tcp/22 --tcp established
+  perimeter explain gateway.yaml --interface wan0 --ethertype lldp")]
 pub struct ExplainArgs {
     #[command(flatten)]
     policy: PolicyArgs,

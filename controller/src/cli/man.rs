@@ -22,7 +22,8 @@ pub struct ManArgs {
 
 /// Carries out the command.
 pub(super) fn run(args: &ManArgs, env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    let command = Cli::command();
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
     match &args.folder {
         None => Man::new(command).render(env.out)?,
         Some(folder) => {

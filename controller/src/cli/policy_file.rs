@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -65,7 +64,7 @@ pub(super) fn load(path: &Path, at: Timestamp, env: &mut Env<'_>) -> anyhow::Res
 /// The content of a policy.
 pub(super) fn text(path: &Path) -> anyhow::Result<Vec<u8>> {
     let read = File::open(path).and_then(|file| limited(file, POLICY_LIMIT));
-    read.with_context(|| format!("cannot read the policy {}", path.display()))
+    read.map_err(|error| anyhow::anyhow!("cannot read the policy {}: {error}", path.display()))
 }
 
 /// Gives the files that the policy at `path` names.

@@ -56,6 +56,12 @@ pub struct ReplayArgs {
 }
 
 const AFTER_HELP: &str = "\
+Examples:
+  perimeter replay gateway.yaml gateway.pcap
+  perimeter replay gateway.yaml gateway.pcap --json | jq -c 'select(.verdict == \"drop\")'
+  perimeter replay gateway.yaml *.pcap --write-expected expected.jsonl
+  perimeter replay gateway.yaml *.pcap --engine all --expect expected.jsonl
+
 Expectations are one JSON object a line, as --write-expected and --json write them; \"rule\" and \"reason\" may be left \
 out and are then not compared. They go by the capture's file name, whatever its folder. Every frame of the captures \
 given must be expected, and every expected frame must be there.

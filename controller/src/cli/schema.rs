@@ -8,6 +8,9 @@ use crate::policy;
 /// Keep it beside your policies, and name it in the first line of each:
 /// `perimeter schema > policy.schema.json`, then `# yaml-language-server: $schema=policy.schema.json`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  perimeter schema > policy.schema.json")]
 pub struct Args {
     /// Print it on one line
     #[arg(long)]

@@ -230,3 +230,71 @@ fn meet<T: Ord + Copy>(a: &[(T, T)], b: &[(T, T)]) -> bool {
         long.get(first).is_some_and(|range| range.0 <= high)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+
+    /// The places and messages of a policy with this interface and these rules, the first of them on line 6.
+    fn problems(interface: &str, rules: &str) -> Vec<String> {
+        let text = format!(
+            "version: 1\ninterfaces:\n  wan0: {{{interface}}}\nallow:\n  - {{id: ok, service: ssh}}\n{rules}"
+        );
+        let at = "2026-11-21T00:00:00Z".parse().unwrap();
+        let reading = read("p", text.as_bytes(), &mut |_| Ok(Vec::new()), at);
+        reading
+            .diagnostics
+            .iter()
+            .map(|found| format!("{}: {}: {}", found.line, found.severity, found.message))
+            .collect()
+    }
+
+    #[test]
+    fn families_that_never_meet_are_an_error() {
+        let found = problems(
+            "",
+            "  - {id: a, from: 10.0.0.1, to: \"2001:db8::1\"}\n  - {id: b, from: 10.0.0.1, service: icmpv6}\n",
+        );
+        assert_eq!(
+            found[0],
+            "6: error: rule \"a\" matches nothing: `from` is IPv4 only and `to` is IPv6 only"
+        );
+        assert_eq!(
+            found[1],
+            "7: error: rule \"b\" matches nothing: its services are IPv6 only and its addresses IPv4 only"
+        );
+    }
+
+    #[test]
+    fn what_other_settings_leave_empty_is_a_warning() {
+        let rules = "  - {id: a, from: 127.0.0.0/8}\n  - {id: b, from: 192.0.2.1}\n  - {id: c, vlan: 10}\n  - {id: d, bundle: dhcpv6-client}\n";
+        let found = problems("sources: [10.0.0.0/8, \"2001:db8::/32\"]", rules);
+        let expected = [
+            "all martian",
+            "outside the `sources`",
+            "VLAN 10 is allowed on none of wan0",
+            "which `sources` lack",
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        assert!(found.iter().zip(expected).all(|(found, part)| found.contains(part)), "{found:?}");
+    }
+
+    #[test]
+    fn the_excepted_sources_can_match() {
+        let rules = "  - {id: a, from: 0.0.0.0, to: 255.255.255.255}\n  - {id: b, from: \"::\", to: \"ff00::/8\"}\n  - {id: c, from: \"fe80::/10\", service: icmpv6}\n";
+        assert_eq!(problems("sources: 10.0.0.0/8", rules), Vec::<String>::new());
+        assert_eq!(problems("sources: 10.0.0.0/8", "  - {id: a, from: 0.0.0.0, to: 10.0.0.1}\n").len(), 1);
+        assert_eq!(
+            problems("sources: 10.0.0.0/8", "  - {id: a, from: \"fe80::/10\", service: udp}\n").len(),
+            1
+        );
+    }
+
+    #[test]
+    fn ranges_meet_where_they_share_an_address() {
+        assert!(meet(&[(1, 3), (9, 9)], &[(4, 8), (9, 12), (20, 30)]));
+        assert!(!meet(&[(1, 3), (10, 11)], &[(4, 9), (12, 12)]));
+        assert!(!meet::<u32>(&[], &[(0, 1)]));
+    }
+}

@@ -101,8 +101,13 @@ impl Services {
                 return None;
             }
         }
-        self.made += list.len();
+        self.charge(list.len());
         is_whole.then_some(list)
+    }
+
+    /// Counts alternatives that were made.
+    pub(super) fn charge(&mut self, made: usize) {
+        self.made += made;
     }
 
     /// Whether `more` alternatives still fit; reports the first time they do not.
@@ -282,4 +287,61 @@ fn unknown_type(family: Family, word: &str, kind: &str) -> Fault {
         |meant| format!("did you mean \"{meant}\"?"),
     );
     Fault::new(message, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(word: &str) -> Service {
+        parse(word).unwrap().unwrap().service
+    }
+
+    #[test]
+    fn every_word_of_the_grammar_means_its_protocol() {
+        let protocols = [
+            ("tcp", 6),
+            ("udp", 17),
+            ("sctp", 132),
+            ("icmp", 1),
+            ("icmpv6", 58),
+            ("esp", 50),
+            ("ah", 51),
+            ("gre", 47),
+            ("igmp", 2),
+        ];
+        for (word, protocol) in protocols {
+            assert_eq!(service(word).protocol, Some(protocol), "{word}");
+        }
+        assert_eq!(service("any"), Service::default());
+        assert_eq!(service("ip/89").protocol, Some(89));
+        assert_eq!(service("tcp/0-65535").destination_ports, Some((0, 65_535)));
+        assert_eq!(service("icmp").family, Some(Family::V4));
+        assert_eq!(service("icmpv6/packet-too-big").icmp, Some(Icmp { kind: 2, code: None }));
+        assert_eq!(service("icmp/destination-unreachable/4").icmp, Some(Icmp { kind: 3, code: Some(4) }));
+        // A number is a protocol of either family, and has no ports to narrow.
+        assert_eq!(service("ip/1").family, None);
+        assert!(!parse("ip/6").unwrap().unwrap().is_transport && parse("tcp").unwrap().unwrap().is_transport);
+    }
+
+    #[test]
+    fn mistaken_words_are_answered_with_what_was_meant() {
+        let remedy = |word: &str| Services::default().word(word).unwrap_err().remedy;
+        assert_eq!(remedy("htps"), "did you mean \"https\"?");
+        assert_eq!(remedy("TCP/80"), "did you mean \"tcp/80\"?");
+        assert_eq!(remedy("80/tcp"), "write tcp/80");
+        assert_eq!(remedy("443"), "write tcp/443 or udp/443");
+        assert_eq!(remedy("tcp/http"), "write http, which is tcp/80");
+        assert_eq!(remedy("icmp/packet-too-big"), "did you mean \"icmpv6/packet-too-big\"?");
+        assert_eq!(remedy("esp/50"), "write esp");
+    }
+
+    #[test]
+    fn every_built_in_service_is_of_the_grammar() {
+        for known in builtin::builtin_services() {
+            for word in known.words {
+                assert!(parse(word).is_some_and(|parsed| parsed.is_ok()), "{word}");
+            }
+        }
+    }
 }

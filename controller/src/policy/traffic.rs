@@ -165,7 +165,9 @@ impl Narrowing {
         let mut seen = HashSet::new();
         let with = |one: &Alternative, source_ports| Service { source_ports, tcp, ..one.service };
         let all = list.iter().flat_map(|one| ports.iter().map(move |ports| with(one, *ports)));
-        Some(all.filter(|service| seen.insert(*service)).collect())
+        let all: Vec<Service> = all.filter(|service| seen.insert(*service)).collect();
+        services.charge(all.len());
+        Some(all)
     }
 
     /// Reports every word that stands for something that has no source port or no TCP flags.
@@ -184,5 +186,57 @@ impl Narrowing {
                 report.error(word.mark, message, "give this service a rule without `tcp`");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use crate::ruleset::{Family, Rule};
+
+    fn rule(conditions: &str) -> Result<Rule, String> {
+        let text = format!("version: 1\ninterfaces:\n  wan0:\nallow:\n  - {{id: a, {conditions}}}\n");
+        let at = "2026-11-21T00:00:00Z".parse().unwrap();
+        let reading = read("p", text.as_bytes(), &mut |_| Ok(Vec::new()), at);
+        match reading.ruleset {
+            Some(mut ruleset) => Ok(ruleset.rules.remove(0)),
+            None => Err(reading.diagnostics[0].message.clone()),
+        }
+    }
+
+    #[test]
+    fn services_and_source_ports_are_multiplied_once_each() {
+        let rule = rule("service: [dns, tcp/53, udp/53], source_port: [53, 1024-65535]").unwrap();
+        let ports: Vec<_> =
+            rule.services.iter().map(|one| (one.protocol.unwrap(), one.source_ports.unwrap())).collect();
+        assert_eq!(ports, [(6, (53, 53)), (6, (1024, 65_535)), (17, (53, 53)), (17, (1024, 65_535))]);
+        assert_eq!(
+            (rule.written.service.as_str(), rule.written.source_port.as_str()),
+            ("dns, tcp/53, udp/53", "53, 1024-65535")
+        );
+    }
+
+    #[test]
+    fn bundles_are_written_out() {
+        let rule = rule("bundle: [arp, nd, dhcp-client]").unwrap();
+        assert_eq!(rule.ethertypes, [0x0806]);
+        let kinds: Vec<_> = rule.services.iter().filter_map(|one| one.icmp).map(|icmp| icmp.kind).collect();
+        assert_eq!(kinds, [133, 135, 136]);
+        let dhcp = rule.services.last().unwrap();
+        assert_eq!(
+            (dhcp.family, dhcp.source_ports, dhcp.destination_ports),
+            (Some(Family::V4), Some((67, 67)), Some((68, 68)))
+        );
+    }
+
+    #[test]
+    fn what_has_no_ports_or_flags_is_named() {
+        let message = rule("service: [tcp, icmp], source_port: 53").unwrap_err();
+        assert_eq!(message, "`source_port` beside \"icmp\", which is not tcp, udp or sctp");
+        assert_eq!(
+            rule("service: ip/6, tcp: new").unwrap_err(),
+            "`tcp` beside \"ip/6\", which is not tcp alone"
+        );
+        assert_eq!(rule("tcp: new").unwrap_err(), "`tcp` without `service`: \"new\"");
     }
 }

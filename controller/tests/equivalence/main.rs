@@ -12,7 +12,9 @@ mod oracle;
 
 mod campaign;
 mod exhaustive;
+mod foreign;
 mod kernel;
 mod model;
+mod regressions;
 mod shrink;
 mod tally;

@@ -68,7 +68,7 @@ fn imports_go_one_way() {
             if Some(at) > place(own) {
                 violations.push(format!("{}:{line}: {own} imports {used}, which stands below it", file.path));
             }
-            if used == "policy" && !["policy", "cli"].contains(&own) {
+            if used == "policy" && !file.is_test() && !["policy", "cli"].contains(&own) {
                 violations
                     .push(format!("{}:{line}: {own} sees the policy; it starts at the rule set", file.path));
             }
@@ -87,7 +87,7 @@ fn declared_module(line: &str) -> Option<&str> {
 fn pure_stages_have_no_effects() {
     let pure = ["ruleset", "tables", "compile", "simulate", "plan", "explain", "describe"];
     let effects =
-        ["std::fs", "std::env", "std::net", "std::time", "std::process", "std::io::stdin", "Timestamp::now"];
+        ["std::fs", "std::env", "Socket", "std::time", "std::process", "std::io::stdin", "Timestamp::now"];
     let is_pure = |file: &Source| !file.is_test() && file.module().is_some_and(|own| pure.contains(&own));
     report(occurrences(is_pure, &effects));
 }

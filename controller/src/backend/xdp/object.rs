@@ -14,9 +14,9 @@ use aya_obj::{EbpfSectionKind, Map, Object, ParseError};
 use perimeter_classifier::abi::{Info, name};
 use thiserror::Error;
 
+use super::fold::{Record, specialise};
 use super::info;
 use super::maps::{self, Counters, MapError};
-use super::specialise::{Constants, specialise};
 
 /// The object that `build.rs` built; empty under `AYA_BUILD_SKIP`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/perimeter-xdp"));
@@ -68,13 +68,9 @@ pub(super) fn link(info: &Info, tables: BorrowedFd<'_>, counters: &Counters) -> 
     let program = object.programs.get(name::PROGRAM).ok_or(ObjectError::NoProgram)?;
     let function = object.functions.get(&program.function_key()).ok_or(ObjectError::NoProgram)?;
     let mut instructions = function.instructions.clone();
-    let constants = Constants {
-        record_map: made.get(INFO_SECTION).map_or(-1, |map| map.as_raw_fd()),
-        record: &record,
-        largest_mask: maps::MOST_WORDS as u32 - 1,
-        mask: info.mask,
-    };
-    specialise(&mut instructions, &constants);
+    if let Some(map) = made.get(INFO_SECTION) {
+        instructions = specialise(instructions, Record { map: map.as_raw_fd(), bytes: &record });
+    }
     Ok(Linked { instructions, license: program.license.clone(), _maps: made.into_values().collect() })
 }
 

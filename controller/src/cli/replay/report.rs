@@ -146,9 +146,10 @@ impl Report for Human {
             self.difference(|| absent(*frame, expected));
         }
         let [frames, passed, dropped] = [totals.frames, totals.passed, totals.dropped].map(grouped);
+        let noun = noun(totals.frames, "frame");
         write!(
             env.out,
-            "{file:width$}  {frames:>6} frames  {passed:>6} passed  {dropped:>6} dropped",
+            "{file:width$}  {frames:>6} {noun:<6}  {passed:>6} passed  {dropped:>6} dropped",
             width = self.width
         )?;
         for remark in remarks(totals, self.expects) {
@@ -166,13 +167,14 @@ impl Report for Human {
     }
 
     fn summary(&mut self, summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let plural = if summary.captures == 1 { "" } else { "s" };
-        let engines = if summary.engines.len() == 1 { "engine" } else { "engines" };
         write!(
             out,
-            "{} frames in {} capture{plural} ({engines} {})",
+            "{} {} in {} {} ({} {})",
             grouped(summary.frames),
+            noun(summary.frames, "frame"),
             summary.captures,
+            noun(summary.captures as u64, "capture"),
+            noun(summary.engines.len() as u64, "engine"),
             summary.engines.join(", ")
         )?;
         let differ = summary.differences + summary.unexpected + summary.missing;
@@ -180,6 +182,8 @@ impl Report for Human {
             write!(out, ": {}", differs(differ))?;
         } else if self.expects && summary.failed == 0 {
             write!(out, ": as expected")?;
+        } else if summary.engines.len() > 1 {
+            write!(out, ": they agree")?;
         }
         writeln!(out)?;
         if summary.dropped > 0 {
@@ -207,6 +211,11 @@ fn remarks(totals: &Totals, expects: bool) -> Vec<String> {
         remarks.push(format!("{} captured short", grouped(totals.cut_short)));
     }
     remarks
+}
+
+/// `frame`, or `frames` where there are not one.
+fn noun(count: u64, one: &str) -> String {
+    if count == 1 { one.into() } else { format!("{one}s") }
 }
 
 fn differs(count: u64) -> String {

@@ -1,0 +1,316 @@
+//! Turns reads of the info record into constants, before the kernel sees the program.
+//!
+//! Promises: the same decisions, and no instruction moves (`prune` takes out what becomes idle); what is not understood
+//! stays as it is. The verifier knows the record too and removes what can never run, but it leaves the reads themselves:
+//! some thirty loads and as many addresses for every frame.
+
+use aya_obj::generated::bpf_insn;
+
+use super::bytecode::{self, Alu, Flow, Kind, REGISTERS};
+use super::prune::prune;
+
+/// What is known of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    Unknown,
+    Number(u64),
+    /// An address so many bytes into the record.
+    Record(i64),
+}
+
+type Registers = [Value; REGISTERS];
+
+const NOTHING_KNOWN: Registers = [Value::Unknown; REGISTERS];
+
+/// The record, and the descriptor by which instructions refer to its map.
+#[derive(Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub(super) map: i32,
+    pub(super) bytes: &'a [u8],
+}
+
+/// The program with constants in the place of reads of `record`, without what they make idle.
+pub(super) fn specialise(mut program: Vec<bpf_insn>, record: Record<'_>) -> Vec<bpf_insn> {
+    if !program.iter().all(bytecode::leads_where_known) {
+        return program;
+    }
+    fold(&mut program, record);
+    prune(program)
+}
+
+fn fold(program: &mut [bpf_insn], record: Record<'_>) {
+    let known = analyse(program, record);
+    for at in 0..program.len() {
+        // The second half of a wide instruction, and what can never run, have no state.
+        if let Some(before) = &known[at] {
+            rewrite(program, at, before, record);
+        }
+    }
+}
+
+/// What is known before each instruction, on every way that leads there; `None` where none does.
+fn analyse(program: &[bpf_insn], record: Record<'_>) -> Vec<Option<Registers>> {
+    let mut known: Vec<Option<Registers>> = vec![None; program.len()];
+    let mut open = Vec::new();
+    arrive(&mut known, &mut open, 0, &NOTHING_KNOWN);
+    while let Some(at) = open.pop() {
+        let Some(before) = known[at] else { continue };
+        let after = step(program, at, &before, record);
+        let flow = match outcome(&program[at], &before) {
+            Some(taken) => bytecode::flow(program, at).decided(taken),
+            None => bytecode::flow(program, at),
+        };
+        let Flow { next, jump, call } = flow;
+        for target in [next, jump].into_iter().flatten() {
+            arrive(&mut known, &mut open, target, &after);
+        }
+        if let Some(function) = call {
+            arrive(&mut known, &mut open, function, &NOTHING_KNOWN);
+        }
+    }
+    known
+}
+
+/// Notes that `at` is reached with `registers`; what differs from an earlier way is not known.
+fn arrive(known: &mut [Option<Registers>], open: &mut Vec<usize>, at: usize, registers: &Registers) {
+    let Some(slot) = known.get_mut(at) else { return };
+    let joined = match slot {
+        None => *registers,
+        Some(old) => {
+            std::array::from_fn(|at| if old[at] == registers[at] { old[at] } else { Value::Unknown })
+        }
+    };
+    if *slot != Some(joined) {
+        *slot = Some(joined);
+        open.push(at);
+    }
+}
+
+/// What is known after the instruction.
+fn step(program: &[bpf_insn], at: usize, before: &Registers, record: Record<'_>) -> Registers {
+    let instruction = &program[at];
+    let mut after = *before;
+    let destination = usize::from(instruction.dst_reg());
+    match bytecode::kind(instruction) {
+        Kind::Wide => after[destination] = wide(program, at, record),
+        Kind::Alu(_) | Kind::Load => after[destination] = result(instruction, before, record),
+        Kind::Opaque => after[destination] = Value::Unknown,
+        Kind::Call => after[..6].fill(Value::Unknown),
+        Kind::Store | Kind::Jump | Kind::Exit => {}
+        Kind::Other => after = NOTHING_KNOWN,
+    }
+    after
+}
+
+/// The value of an instruction of two halves.
+fn wide(program: &[bpf_insn], at: usize, record: Record<'_>) -> Value {
+    let high = program.get(at + 1).map_or(0, |half| half.imm);
+    match program[at].src_reg() {
+        0 => {
+            Value::Number(u64::from(program[at].imm.cast_unsigned()) | u64::from(high.cast_unsigned()) << 32)
+        }
+        bytecode::MAP_VALUE if program[at].imm == record.map => Value::Record(high.into()),
+        _ => Value::Unknown,
+    }
+}
+
+/// What an arithmetic instruction or a load leaves in its destination.
+fn result(instruction: &bpf_insn, before: &Registers, record: Record<'_>) -> Value {
+    let source = before[usize::from(instruction.src_reg())];
+    let Kind::Alu(alu) = bytecode::kind(instruction) else {
+        let Value::Record(offset) = source else { return Value::Unknown };
+        let start = offset + i64::from(instruction.off);
+        return load(record.bytes, start, bytecode::load_size(instruction))
+            .map_or(Value::Unknown, Value::Number);
+    };
+    let left = before[usize::from(instruction.dst_reg())];
+    let right = if alu.from_register { source } else { Value::Number(bytecode::immediate(instruction)) };
+    match (left, right) {
+        (_, Value::Number(_) | Value::Record(_)) if alu.is_move() && alu.wide => right,
+        (_, Value::Number(right)) if alu.is_move() => Value::Number(right & u64::from(u32::MAX)),
+        (Value::Number(left), Value::Number(right)) => {
+            alu.apply(left, right).map_or(Value::Unknown, Value::Number)
+        }
+        (Value::Record(offset), Value::Number(right)) if alu.is_add() && alu.wide => {
+            Value::Record(offset.wrapping_add(right.cast_signed()))
+        }
+        _ => Value::Unknown,
+    }
+}
+
+/// `size` bytes of the record, in the byte order of the machine.
+fn load(record: &[u8], start: i64, size: usize) -> Option<u64> {
+    let start = usize::try_from(start).ok()?;
+    let bytes = record.get(start..start.checked_add(size)?)?;
+    Some(match *bytes {
+        [a] => a.into(),
+        [a, b] => u16::from_ne_bytes([a, b]).into(),
+        [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]).into(),
+        _ => u64::from_ne_bytes(bytes.try_into().ok()?),
+    })
+}
+
+/// Whether a conditional jump is taken, where that is certain.
+fn outcome(instruction: &bpf_insn, before: &Registers) -> Option<bool> {
+    let comparison = bytecode::comparison(instruction)?;
+    let Value::Number(left) = before[usize::from(instruction.dst_reg())] else { return None };
+    let right = match before[usize::from(instruction.src_reg())] {
+        _ if !comparison.from_register => bytecode::immediate(instruction),
+        Value::Number(right) => right,
+        _ => return None,
+    };
+    comparison.holds(left, right)
+}
+
+/// Puts what is known into one instruction.
+fn rewrite(program: &mut [bpf_insn], at: usize, before: &Registers, record: Record<'_>) {
+    let instruction = &mut program[at];
+    if let Some(taken) = outcome(instruction, before) {
+        let offset = if taken { instruction.off } else { 0 };
+        return bytecode::jump(instruction, offset);
+    }
+    let source = before[usize::from(instruction.src_reg())];
+    match bytecode::kind(instruction) {
+        Kind::Load | Kind::Alu(_) => {
+            if let Value::Number(number) = result(instruction, before, record)
+                && let Ok(number) = u32::try_from(number)
+            {
+                bytecode::constant(instruction, number);
+            } else if let (Kind::Alu(Alu { from_register: true, .. }), Value::Number(number)) =
+                (bytecode::kind(instruction), source)
+            {
+                bytecode::use_immediate(instruction, number);
+            }
+        }
+        Kind::Jump if bytecode::comparison(instruction).is_some_and(|it| it.from_register) => {
+            if let Value::Number(number) = source {
+                bytecode::use_immediate(instruction, number);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAP: i32 = 77;
+    const RECORD: Record<'_> =
+        Record { map: MAP, bytes: &[5, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 9, 0, 0, 0, 0, 0, 0, 1] };
+
+    fn instruction(code: u8, destination: u8, source: u8, off: i16, imm: i32) -> bpf_insn {
+        let mut instruction =
+            bpf_insn { code, _bitfield_align_1: [], _bitfield_1: Default::default(), off, imm };
+        instruction.set_dst_reg(destination);
+        instruction.set_src_reg(source);
+        instruction
+    }
+
+    /// `r1` is an address in the record; then `rest`, then exit.
+    fn with_record(rest: &[bpf_insn]) -> Vec<bpf_insn> {
+        let address = [instruction(0x18, 1, bytecode::MAP_VALUE, 0, MAP), instruction(0, 0, 0, 0, 0)];
+        [&address, rest, &[instruction(0x95, 0, 0, 0, 0)]].concat()
+    }
+
+    /// Code, registers, offset and number of what is left.
+    fn specialised(program: Vec<bpf_insn>) -> Vec<(u8, u8, u8, i16, i32)> {
+        let left = specialise(program, RECORD);
+        left.iter().map(|it| (it.code, it.dst_reg(), it.src_reg(), it.off, it.imm)).collect()
+    }
+
+    #[test]
+    fn a_read_becomes_a_constant_and_its_address_goes() {
+        let read = with_record(&[instruction(0x61, 0, 1, 4, 0)]);
+        assert_eq!(specialised(read), [(0xb4, 0, 0, 0, -1), (0x95, 0, 0, 0, 0)]);
+        // A byte, through a copy of the address that was moved on.
+        let moved = with_record(&[
+            instruction(0xbf, 2, 1, 0, 0),
+            instruction(0x07, 2, 0, 0, 8),
+            instruction(0x71, 0, 2, 7, 0),
+        ]);
+        assert_eq!(specialised(moved), [(0xb4, 0, 0, 0, 1), (0x95, 0, 0, 0, 0)]);
+    }
+
+    #[test]
+    fn what_is_not_a_small_number_stays() {
+        for (code, off) in [(0x79, 8), (0x61, 13), (0x61, -1)] {
+            assert_eq!(
+                specialised(with_record(&[instruction(code, 0, 1, off, 0)])).len(),
+                4,
+                "{code:#x} {off}"
+            );
+        }
+        let foreign = [instruction(0x18, 1, bytecode::MAP_VALUE, 0, MAP + 1), instruction(0, 0, 0, 0, 0)];
+        let program =
+            [&foreign[..], &[instruction(0x61, 0, 1, 0, 0), instruction(0x95, 0, 0, 0, 0)]].concat();
+        assert_eq!(specialised(program).len(), 4);
+        // A jump of a later instruction set: nothing is touched.
+        let far = with_record(&[instruction(0x61, 0, 1, 4, 0), instruction(0x06, 0, 0, 0, 0)]);
+        assert_eq!(specialised(far).len(), 5);
+    }
+
+    #[test]
+    fn an_operand_becomes_a_number() {
+        // r0 = *(u32 *)(r10 - 4); r2 = record[0]; w0 &= w2
+        let mask = with_record(&[
+            instruction(0x61, 0, 10, -4, 0),
+            instruction(0x61, 2, 1, 0, 0),
+            instruction(0x5c, 0, 2, 0, 0),
+        ]);
+        assert_eq!(specialised(mask), [(0x61, 0, 10, -4, 0), (0x54, 0, 0, 0, 5), (0x95, 0, 0, 0, 0)]);
+        // 64 bits: 0xffff_ffff is no 32-bit number with a sign.
+        let wide = with_record(&[
+            instruction(0x79, 0, 10, -8, 0),
+            instruction(0x61, 2, 1, 4, 0),
+            instruction(0x5f, 0, 2, 0, 0),
+        ]);
+        assert_eq!(specialised(wide)[1..3], [(0xb4, 2, 0, 0, -1), (0x5f, 0, 2, 0, 0)]);
+    }
+
+    #[test]
+    fn a_decided_jump_takes_the_other_way_out_and_jumps_still_meet() {
+        // if record[0] == 5 skip { r0 = 1; exit }; r0 = *(u8 *)(r10 - 1); if r0 > 3 goto the end; r0 = 7; exit
+        let program = with_record(&[
+            instruction(0x61, 2, 1, 0, 0),
+            instruction(0x15, 2, 0, 2, 5),
+            instruction(0xb7, 0, 0, 0, 1),
+            instruction(0x95, 0, 0, 0, 0),
+            instruction(0x71, 0, 10, -1, 0),
+            instruction(0x25, 0, 0, 1, 3),
+            instruction(0xb7, 0, 0, 0, 7),
+        ]);
+        let left = [(0x71, 0, 10, -1, 0), (0x25, 0, 0, 1, 3), (0xb4, 0, 0, 0, 7), (0x95, 0, 0, 0, 0)];
+        // The jump over the first exit is one to the next instruction, and goes.
+        assert_eq!(specialised(program), left);
+    }
+
+    #[test]
+    fn ways_that_differ_leave_a_number_unknown() {
+        // r2 = record[0]; if r10 == 0 goto +1; r2 = record[8]; r0 = r2
+        let program = with_record(&[
+            instruction(0x61, 2, 1, 0, 0),
+            instruction(0x15, 10, 0, 1, 0),
+            instruction(0x61, 2, 1, 8, 0),
+            instruction(0xbf, 0, 2, 0, 0),
+        ]);
+        assert_eq!(specialised(program)[3], (0xbf, 0, 2, 0, 0));
+    }
+
+    #[test]
+    fn a_call_forgets_and_a_function_starts_anew() {
+        // r6 = record[0]; r2 = r6; call f; r0 = r6; exit; f: r0 = r2; exit
+        let program = with_record(&[
+            instruction(0x61, 6, 1, 0, 0),
+            instruction(0xbf, 2, 6, 0, 0),
+            instruction(0x85, 0, 1, 0, 2),
+            instruction(0xbf, 0, 6, 0, 0),
+            instruction(0x95, 0, 0, 0, 0),
+            instruction(0xbf, 0, 2, 0, 0),
+        ]);
+        let left = specialised(program);
+        let end = [(0x85, 0, 1, 0, 2), (0xb4, 0, 0, 0, 5), (0x95, 0, 0, 0, 0), (0xbf, 0, 2, 0, 0)];
+        assert_eq!(left[left.len() - 5..left.len() - 1], end);
+        assert!(left.contains(&(0xb4, 2, 0, 0, 5)));
+    }
+}

@@ -1,0 +1,148 @@
+//! Takes out instructions that do nothing: what is left over once reads of the record are constants.
+//!
+//! Promises: what is taken out can never run, or has no effect but on a register that no way from there reads. Jumps and
+//! calls lead where they led.
+
+use aya_obj::generated::bpf_insn;
+
+use super::bytecode::{self, Alu, Flow, Kind};
+
+/// One bit a register.
+type Set = u16;
+
+/// r0 to r5, which a call may change; and r1 to r5, which it may read.
+const CHANGED_BY_CALL: Set = 0x3f;
+const READ_BY_CALL: Set = 0x3e;
+const RESULT: Set = 1;
+const EVERY: Set = 0x7ff;
+
+/// The program without what is not needed.
+pub(super) fn prune(mut program: Vec<bpf_insn>) -> Vec<bpf_insn> {
+    loop {
+        empty_dead(&mut program);
+        let length = program.len();
+        program = compact(&program);
+        if program.len() == length {
+            return program;
+        }
+    }
+}
+
+/// Empties instructions whose result nobody reads, until no more are found.
+fn empty_dead(program: &mut [bpf_insn]) {
+    loop {
+        let live = live_after(program);
+        let mut found = false;
+        let mut at = 0;
+        while at < program.len() {
+            let length = bytecode::length(&program[at]);
+            if is_pure(&program[at]) && live[at] & bit(program[at].dst_reg()) == 0 {
+                program[at..].iter_mut().take(length).for_each(|half| bytecode::jump(half, 0));
+                found = true;
+            }
+            at += length;
+        }
+        if !found {
+            return;
+        }
+    }
+}
+
+/// The same program without empty instructions and without those that cannot be reached, which the verifier refuses.
+fn compact(program: &[bpf_insn]) -> Vec<bpf_insn> {
+    let reachable = reachable(program);
+    let mut kept = Vec::with_capacity(program.len());
+    // Where each instruction, or the first behind it that is kept, comes to stand.
+    let mut place = Vec::with_capacity(program.len() + 1);
+    let mut at = 0;
+    while at < program.len() {
+        let length = bytecode::length(&program[at]);
+        let keep = reachable[at] && !bytecode::is_empty(&program[at]);
+        for half in at..(at + length).min(program.len()) {
+            place.push(kept.len() + if keep { half - at } else { 0 });
+        }
+        if keep {
+            kept.push(at);
+            kept.extend(at + 1..at + length);
+        }
+        at += length;
+    }
+    place.push(kept.len());
+    kept.iter().map(|&at| bytecode::moved(program, at, &place)).collect()
+}
+
+/// Whether control can come to each instruction.
+fn reachable(program: &[bpf_insn]) -> Vec<bool> {
+    let mut seen = vec![false; program.len()];
+    let mut open = vec![0];
+    while let Some(at) = open.pop() {
+        if at < program.len() && !std::mem::replace(&mut seen[at], true) {
+            let Flow { next, jump, call } = bytecode::flow(program, at);
+            open.extend([next, jump, call].into_iter().flatten());
+        }
+    }
+    seen
+}
+
+/// Whether nothing but the destination register changes.
+fn is_pure(instruction: &bpf_insn) -> bool {
+    matches!(bytecode::kind(instruction), Kind::Wide | Kind::Alu(_) | Kind::Opaque | Kind::Load)
+}
+
+/// The registers that may be read after each instruction before they are written.
+fn live_after(program: &[bpf_insn]) -> Vec<Set> {
+    let mut before: Vec<Set> = vec![0; program.len()];
+    let mut after: Vec<Set> = vec![0; program.len()];
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for at in (0..program.len()).rev() {
+            let Flow { next, jump, .. } = bytecode::flow(program, at);
+            let ahead = [next, jump].into_iter().flatten();
+            after[at] = ahead.fold(0, |set, target| set | before.get(target).copied().unwrap_or(EVERY));
+            let needed = needed(&program[at], after[at]);
+            changed |= needed != before[at];
+            before[at] = needed;
+        }
+    }
+    after
+}
+
+/// What must be right before an instruction so that `after` is right behind it.
+fn needed(instruction: &bpf_insn, after: Set) -> Set {
+    let (destination, source) = (bit(instruction.dst_reg()), bit(instruction.src_reg()));
+    match bytecode::kind(instruction) {
+        Kind::Wide => after & !destination,
+        Kind::Load => after & !destination | source,
+        Kind::Store => after | destination | source,
+        Kind::Call => after & !CHANGED_BY_CALL | READ_BY_CALL,
+        Kind::Exit => RESULT,
+        Kind::Alu(Alu { from_register, .. }) if is_move(instruction) => {
+            after & !destination | if from_register { source } else { 0 }
+        }
+        Kind::Alu(Alu { from_register, .. }) => after | destination | if from_register { source } else { 0 },
+        // A byte swap has no source register; to take it for one that has only keeps more.
+        Kind::Opaque => after | destination | source,
+        Kind::Jump => after | read_by_jump(instruction),
+        // Nothing is known of it, so that everything may matter.
+        Kind::Other => EVERY,
+    }
+}
+
+fn is_move(instruction: &bpf_insn) -> bool {
+    matches!(bytecode::kind(instruction), Kind::Alu(alu) if alu.is_move())
+}
+
+fn read_by_jump(instruction: &bpf_insn) -> Set {
+    match bytecode::comparison(instruction) {
+        Some(comparison) if comparison.from_register => {
+            bit(instruction.dst_reg()) | bit(instruction.src_reg())
+        }
+        Some(_) => bit(instruction.dst_reg()),
+        None => 0,
+    }
+}
+
+fn bit(register: u8) -> Set {
+    1 << register
+}
