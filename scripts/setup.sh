@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing perimeter needs; what is there stays as it is.
 #
-#   scripts/setup.sh         to build and to test
+#   scripts/setup.sh         to build
+#   scripts/setup.sh test    and the tools of scripts/test.sh
 #   scripts/setup.sh demo    and the tools of scripts/demo.sh
 #
 # Rust comes from rustup where that is there, else from Debian (rustc-web). The compiler for the BPF target is rustup's
@@ -138,10 +139,12 @@ tool cc gcc
 tool ip iproute2
 tool ethtool ethtool
 tool nsenter util-linux
-if [ "${1:-}" = demo ]; then
-    tool tcpdump tcpdump
-    tool tcpreplay tcpreplay
-fi
+case "${1:-}" in
+'') ;;
+test) tool bpftool bpftool ;;
+demo) tool tcpdump tcpdump && tool tcpreplay tcpreplay ;;
+*) die "unknown word: $1; the words are test and demo" ;;
+esac
 host_rust
 rust_tool fmt rustfmt-web rustfmt
 rust_tool clippy rust-web-clippy clippy

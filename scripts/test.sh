@@ -27,7 +27,7 @@ closing_line() {
                exit failed > 0 || passed == 0 }' "$1"
 }
 
-scripts/setup.sh
+scripts/setup.sh test
 
 step "formatting"
 for manifest in Cargo.toml */fuzz/Cargo.toml */*/fuzz/Cargo.toml; do
