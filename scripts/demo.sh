@@ -71,7 +71,8 @@ make_stage() {
 
 # Sends the capture from the client while a sniffer in the gateway writes down what the network stack is handed.
 send_capture() {
-    in_gateway tcpdump -i wan0 -Q in --immediate-mode -U -w "$work/arrived.pcap" 2>"$work/tcpdump.log" &
+    : >"$work/tcpdump.log"
+    nsenter --net="/run/netns/$GATEWAY" tcpdump -i wan0 -Q in --immediate-mode -U -w "$work/arrived.pcap" 2>"$work/tcpdump.log" &
     sniffer=$!
     timeout 10 sh -c "until grep -q listening '$work/tcpdump.log'; do sleep 0.1; done" || fail "tcpdump does not start"
     show "tcpreplay --intf1=lan0 --pps=2000 $CAPTURE      (in the client)"
@@ -82,7 +83,7 @@ send_capture() {
     kill "$sniffer"
     wait "$sniffer" || true
     sniffer=''
-    arrived=$(tcpdump -nr "$work/arrived.pcap" 2>/dev/null | wc -l)
+    arrived=$(awk '/packets? captured/ { print $1 }' "$work/tcpdump.log")
 }
 
 # summary FIELD: of the last line of `replay --json`
@@ -118,8 +119,10 @@ status=0
 in_gateway "$program" plan --detailed-exitcode "$POLICY" >/dev/null || status=$?
 holds "plan --detailed-exitcode says that something would" "$status" 2
 
-step "apply: make it so (--yes, since nobody is asked here)"
-perimeter apply --yes "$POLICY"
+step "apply: make it so (--yes, since nobody is asked here; it shows the same plan, then what it did)"
+show "perimeter apply --yes $POLICY"
+in_gateway "$program" apply --yes "$POLICY" >"$work/applied.txt" || fail "apply failed"
+sed -n '$p' "$work/applied.txt"
 
 step "send the capture over the wire; a sniffer behind the filter writes down what arrives"
 send_capture

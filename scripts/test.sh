@@ -30,7 +30,9 @@ closing_line() {
 scripts/setup.sh
 
 step "formatting"
-cargo fmt --all --check
+for manifest in Cargo.toml */fuzz/Cargo.toml */*/fuzz/Cargo.toml; do
+    cargo fmt --all --check --manifest-path "$manifest"
+done
 
 step "lints: host"
 cargo clippy --locked --quiet --all-targets -- -D warnings

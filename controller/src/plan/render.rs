@@ -68,8 +68,13 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
     for group in &one.groups {
         rules(group, out)?;
     }
-    if one.step == Step::Replace && one.groups.is_empty() && one.settings.is_empty() && !one.unknown {
-        writeln!(out, "  = same rules, under the number of the new generation")?;
+    match (one.step, one.same_rules) {
+        (Step::Replace, 0) => {}
+        (Step::Replace, same) if one.groups.is_empty() && one.settings.is_empty() => {
+            writeln!(out, "  = the same rules ({same}), under the number of the new generation")?;
+        }
+        (Step::Replace, same) => writeln!(out, "\n  = everything else (rules: {same})")?,
+        _ => {}
     }
     for finding in &one.findings {
         writeln!(out, "\n  ! {finding}")?;

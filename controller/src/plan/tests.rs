@@ -134,7 +134,7 @@ fn half_an_apply_gets_one_new_number_for_all() {
     let facts = [observed("wan0", in_force(&new, 4)), observed("wan1", in_force(&old, 3))];
     let plan = plan(&new, &facts, &[known(&old), known(&new)].into_iter().flatten().collect());
     assert!(plan.interfaces.iter().all(|one| one.step == Step::Replace));
-    assert!(text(&plan).contains("same rules"), "{}", text(&plan));
+    assert!(text(&plan).contains("the same rules (1), under the number"), "{}", text(&plan));
 }
 
 #[test]

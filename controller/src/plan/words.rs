@@ -1,6 +1,6 @@
 //! The values of a ruleset in the words of the policy language.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::ruleset::{
     Accounting, AddressSet, Family, Fragments, IpOptions, Mode, Oversize, Rule, Service, TcpState, VlanEntry,

@@ -16,6 +16,7 @@ fn each(folder: &str, least: usize, judge: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let listed = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<_> = listed.map(|entry| entry.expect("a corpus can be listed").path()).collect();
+    files.retain(|file| file.is_file());
     files.sort();
     assert!(files.len() >= least, "{} has {} files", folder.display(), files.len());
     for file in files {

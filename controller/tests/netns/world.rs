@@ -218,7 +218,7 @@ fn run(words: &[&str]) -> Said {
         Ok(Exit::Negative) => 2,
         Ok(Exit::Reported) => 1,
         Err(error) => {
-            err.extend(format!("perimeter: {error:#}\n").bytes());
+            err.extend(format!("perimeter: {error}\n").bytes());
             1
         }
     };

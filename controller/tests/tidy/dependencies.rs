@@ -80,7 +80,8 @@ fn each_crate_stays_in_its_homes() {
         let foreign =
             |file: &&Source| !file.is_test() && !homes.iter().any(|home| is_below(&file.path, home));
         for file in files.iter().filter(foreign) {
-            let uses = file.lines_of_code().filter(|(_, line)| names(line, &path));
+            let program = file.lines_of_code().take(file.tests_begin());
+            let uses = program.filter(|(_, line)| names(line, &path));
             violations
                 .extend(uses.map(|(line, _)| format!("{}:{line}: {name} is not at home here", file.path)));
         }

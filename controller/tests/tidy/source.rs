@@ -4,26 +4,26 @@ use std::fs;
 use std::path::Path;
 
 /// A Rust file: its path from the project's root, and its text.
-pub struct Source {
-    pub path: String,
-    pub text: String,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// A function as rustfmt lays it out.
-pub struct Function {
+pub(crate) struct Function {
     /// Line of its `fn`, from 1.
-    pub line: usize,
-    pub lines: usize,
-    pub is_test: bool,
+    pub(crate) line: usize,
+    pub(crate) lines: usize,
+    pub(crate) is_test: bool,
 }
 
 /// The project's root: the folder above this package.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the project")
 }
 
 /// Every Rust file of the project, in order of path.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     for folder in ["benches", "controller", "xdp"] {
         collect(&root().join(folder), &mut found);
@@ -46,29 +46,36 @@ fn collect(folder: &Path, found: &mut Vec<Source>) {
 }
 
 impl Source {
-    /// A file of tests only; tests at the end of a file do not make it one.
-    pub fn is_test(&self) -> bool {
+    /// A file of tests only, fuzz targets too; tests at the end of a file do not make it one.
+    pub(crate) fn is_test(&self) -> bool {
         self.path.contains("/tests/")
+            || self.path.contains("/fuzz/")
             || self.path.ends_with("/tests.rs")
             || self.path.ends_with("/samples.rs")
     }
 
     /// The top module of the `perimeter` library that this file belongs to.
-    pub fn module(&self) -> Option<&str> {
+    pub(crate) fn module(&self) -> Option<&str> {
         let inner = self.path.strip_prefix("controller/src/")?;
         inner.split('/').next().map(|first| first.strip_suffix(".rs").unwrap_or(first))
     }
 
     /// The lines with their numbers, comments taken away.
-    pub fn lines_of_code(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn lines_of_code(&self) -> impl Iterator<Item = (usize, &str)> {
         let code = |line: &'_ str| line.find("//").unwrap_or(line.len());
         (1..).zip(self.text.lines()).map(move |(number, line)| (number, line[..code(line)].trim_end()))
     }
 
+    /// The line of the tests at the file's end; past its last line where it has none.
+    pub(crate) fn tests_begin(&self) -> usize {
+        let whole = self.text.lines().count();
+        self.text.lines().position(|line| line == "mod tests {").unwrap_or(whole) + 1
+    }
+
     /// Every function with a body on lines of its own.
-    pub fn functions(&self) -> Vec<Function> {
+    pub(crate) fn functions(&self) -> Vec<Function> {
         let lines: Vec<&str> = self.text.lines().collect();
-        let tests_begin = lines.iter().position(|line| *line == "mod tests {").unwrap_or(lines.len());
+        let tests_begin = self.tests_begin();
         let starts = (0..lines.len()).filter(|&at| starts_function(lines[at]));
         let whole = |at: usize| {
             let indent = lines[at].len() - lines[at].trim_start().len();
@@ -83,7 +90,7 @@ impl Source {
     }
 
     /// The first name after each `crate::`, with its line; of `crate::{a, b}` each.
-    pub fn crate_paths(&self) -> Vec<(usize, String)> {
+    pub(crate) fn crate_paths(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
         for (number, line) in self.lines_of_code() {
             for path in line.split("crate::").skip(1) {
@@ -102,6 +109,6 @@ fn starts_function(line: &str) -> bool {
 }
 
 /// The identifier that a text begins with.
-pub fn identifier(text: &str) -> String {
+pub(crate) fn identifier(text: &str) -> String {
     text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
 }

@@ -89,18 +89,37 @@ impl Xdp {
         let before = sys::program_by_id(running)
             .map_err(|error| BackendError::failed(format!("open program {running} of {interface}"), error))?;
         self.pins.pin(&interface, Object::Next, prepared.program.as_fd())?;
+        match self.update(prepared, link, &before) {
+            Ok(engine) => {
+                prepared.before = Some(before);
+                Ok(Switched { engine, native_refused: None })
+            }
+            Err(error) => {
+                // The error that is reported is the one that stopped the update.
+                let _ = self.pins.unpin(&interface, Object::Next);
+                Err(error)
+            }
+        }
+    }
+
+    /// Updates the link, asks the kernel what it runs, and gives the pins their new names; what was before runs again
+    /// where any of that fails.
+    fn update(&self, prepared: &Prepared, link: &OwnedFd, before: &OwnedFd) -> Result<Engine, BackendError> {
+        let interface = &prepared.interface;
         sys::link_update(link.as_fd(), prepared.program.as_fd(), before.as_fd())
             .map_err(|error| BackendError::failed(format!("replace the program of {interface}"), error))?;
-        let engine = self.engine(&interface)?;
-        if let Err(error) = self.verify(prepared, link, engine) {
-            // The error that is reported is what the kernel said; going back is best effort here.
+        let settle = || {
+            let engine = self.engine(interface)?;
+            self.verify(prepared, link, engine)?;
+            self.pins.rename(interface, Object::Program, Object::Previous)?;
+            self.pins.rename(interface, Object::Next, Object::Program)?;
+            Ok(engine)
+        };
+        settle().inspect_err(|_| {
+            // The error that is reported is the first; going back is all that is left to do.
             let _ = sys::link_update(link.as_fd(), before.as_fd(), prepared.program.as_fd());
-            return Err(error);
-        }
-        prepared.before = Some(before);
-        self.pins.rename(&interface, Object::Program, Object::Previous)?;
-        self.pins.rename(&interface, Object::Next, Object::Program)?;
-        Ok(Switched { engine, native_refused: None })
+            let _ = self.pins.pin(interface, Object::Program, before.as_fd());
+        })
     }
 
     fn engine(&self, interface: &str) -> Result<Engine, BackendError> {
