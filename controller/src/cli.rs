@@ -108,16 +108,16 @@ pub struct Global {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     Check(check::CheckArgs),
-    Schema(schema::Args),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
     Detach(detach::DetachArgs),
-    Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
     Replay(replay::ReplayArgs),
     Explain(explain::ExplainArgs),
+    Schema(schema::Args),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Carries out one command.
@@ -125,15 +125,15 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match cli.command {
         Command::Check(args) => check::run(&args, env),
-        Command::Schema(args) => schema::run(&args, env),
         Command::Plan(args) => plan::run(&args, global, env),
         Command::Apply(args) => apply::run(&args, global, env),
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
-        Command::Completions(args) => completions::run(&args, env),
-        Command::Man(args) => man::run(&args, env),
         Command::Replay(args) => replay::run(&args, env),
         Command::Explain(args) => explain::run(&args, env),
+        Command::Schema(args) => schema::run(&args, env),
+        Command::Completions(args) => completions::run(&args, env),
+        Command::Man(args) => man::run(&args, env),
     }
 }
