@@ -21,7 +21,7 @@ pub enum Seed {
 pub struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -30,7 +30,7 @@ impl Random {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.draw() % bound
     }
 
     pub fn of<T: Copy>(&mut self, values: &[T]) -> T {
@@ -42,7 +42,7 @@ impl Random {
 pub fn ruleset(seed: Seed, count: usize) -> Ruleset {
     let mut random = Random(count as u64);
     // Addresses cluster: a few networks hold most prefixes, and longer prefixes lie in shorter ones.
-    let networks: Vec<u32> = (0..count.div_ceil(12)).map(|_| usable(random.next() as u32)).collect();
+    let networks: Vec<u32> = (0..count.div_ceil(12)).map(|_| usable(random.draw() as u32)).collect();
     let rules = (0..count)
         .map(|number| {
             let (from, to) = lengths(seed, &mut random);
@@ -73,7 +73,7 @@ fn prefix(random: &mut Random, networks: &[u32], length: u32) -> AddressSet {
     if length == 0 {
         return AddressSet::any();
     }
-    let host = random.of(networks) ^ (random.next() as u32 & 0xfff);
+    let host = random.of(networks) ^ (random.draw() as u32 & 0xfff);
     let size = u32::MAX.checked_shr(length).unwrap_or(0);
     AddressSet::new(vec![(host & !size, host | size)], Vec::new())
 }

@@ -113,7 +113,11 @@ fn ip(ethertype: u16, bytes: &[u8]) -> String {
 
 /// `10.0.0.1:5000 -> 10.0.0.2:443`, with brackets around IPv6.
 fn ends(from: IpAddr, to: IpAddr, source: u16, destination: u16) -> String {
-    format!("{} -> {}", std::net::SocketAddr::new(from, source), std::net::SocketAddr::new(to, destination))
+    let end = |address: IpAddr, port: u16| match address {
+        IpAddr::V4(address) => format!("{address}:{port}"),
+        IpAddr::V6(address) => format!("[{address}]:{port}"),
+    };
+    format!("{} -> {}", end(from, source), end(to, destination))
 }
 
 /// The flags as tcpdump writes them.

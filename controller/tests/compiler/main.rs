@@ -19,14 +19,12 @@ const MIB: usize = 1 << 20;
 /// Hosts all over the address space.
 fn scattered(count: usize) -> AddressSet {
     let mut random = shapes::Random(1);
-    AddressSet::new((0..count).map(|_| random.next() as u32).map(|host| (host, host)).collect(), Vec::new())
+    AddressSet::new((0..count).map(|_| random.draw() as u32).map(|host| (host, host)).collect(), Vec::new())
 }
 
 /// Compiles, then compares model and oracle on frames drawn from the rules and beside them.
 fn exact(name: &str, ruleset: &Ruleset, frames: usize) {
-    let t = std::time::Instant::now();
     let image = compile(ruleset, 0).unwrap_or_else(|error| panic!("{name}: {error}"));
-    println!("{:?}", t.elapsed());
     println!(
         "{name}: {} rules, {} KiB, {} groups",
         ruleset.rules.len(),

@@ -78,7 +78,8 @@ fn judge_policy<E: Engine>(seed: u64, frames: u64) -> Tally {
     let mut tally = Tally::default();
     for interface in 0..ruleset.interfaces.len() {
         let engine = caught(|| E::new(&ruleset, interface));
-        let fail = |frame: &[u8]| -> ! { panic!("{}", report::<E>(seed, &ruleset, interface, frame)) };
+        let replay = format!("PERIMETER_SEED={seed} PERIMETER_POLICIES=1 PERIMETER_FRAMES={frames} ");
+        let fail = |frame: &[u8]| -> ! { panic!("{}", report::<E>(&replay, &ruleset, interface, frame)) };
         let Some(mut engine) = engine.unwrap_or_else(|| fail(&[])) else {
             println!("seed {seed}: {} rules are beyond the budget of {}", ruleset.rules.len(), E::NAME);
             continue;
@@ -103,7 +104,7 @@ pub(crate) fn compare<E: Engine>(ruleset: &Ruleset, frames: impl Iterator<Item =
         let judged = caught(|| engine.judge(&frame));
         let fine = judged
             .is_some_and(|judged| judged.is_none_or(|judged| judged == oracle::judge(ruleset, 0, &frame)));
-        assert!(fine, "{}", report::<E>(0, ruleset, 0, &frame));
+        assert!(fine, "{}", report::<E>("", ruleset, 0, &frame));
     }
 }
 
@@ -113,7 +114,9 @@ fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// What a person needs to see and to replay a difference.
-fn report<E: Engine>(seed: u64, ruleset: &Ruleset, interface: usize, frame: &[u8]) -> String {
+///
+/// `environment` stands before the command that replays it.
+fn report<E: Engine>(environment: &str, ruleset: &Ruleset, interface: usize, frame: &[u8]) -> String {
     let judge = |ruleset: &Ruleset, frame: &[u8]| {
         caught(|| E::new(ruleset, interface).and_then(|mut engine| engine.judge(frame)))
     };
@@ -133,7 +136,7 @@ fn report<E: Engine>(seed: u64, ruleset: &Ruleset, interface: usize, frame: &[u8
          frame  {}\n\
          made small: {}\n\
          policy made small: {policy}\n\
-         replay: PERIMETER_SEED={seed} PERIMETER_POLICIES=1 cargo test -p perimeter --test equivalence {engine}",
+         replay: {environment}cargo test -p perimeter --test equivalence {engine}",
         hex(frame),
         hex(&small_frame),
         engine = E::NAME,

@@ -30,8 +30,12 @@ impl Tally {
 
     /// Fails where a reason is rarer than one frame in 5,000, or fewer than one frame in ten passes.
     ///
-    /// `fragment_overlap` belongs to `fragments: follow`, which no engine offers.
+    /// `fragment_overlap` belongs to `fragments: follow`, which no engine offers. A run of fewer than 100,000 frames, as
+    /// to replay one policy, proves nothing about the generator.
     pub(crate) fn assert_covers(&self) {
+        if self.frames < 100_000 {
+            return;
+        }
         assert!(self.passed * 10 >= self.frames, "too few frames pass\n{self}");
         for reason in DropReason::ALL {
             let met = self.by_reason[reason as usize];

@@ -117,20 +117,6 @@ fn shadow_mode_counts_and_passes() {
     assert_eq!(read(&counters, 0), (1, 100));
 }
 
-#[test]
-fn a_million_frames_in_a_few_seconds() {
-    if !may_load() {
-        return;
-    }
-    let pair = Pair::new(&edge::small());
-    let (frame, count) = (tcp4(), 100_000);
-    let start = std::time::Instant::now();
-    for _ in 0..count {
-        pair.program.test_run(&frame).unwrap();
-    }
-    println!("{:.0} test runs a second", f64::from(count) / start.elapsed().as_secs_f64());
-}
-
 /// Packets and bytes of a slot, all CPUs together.
 pub(crate) fn read(counters: &Counters, slot: u32) -> (u64, u64) {
     let fd = counters.as_fd().try_clone_to_owned().unwrap();

@@ -121,7 +121,7 @@ fn alu(instruction: &bpf_insn, wide: bool) -> Kind {
 pub(super) fn comparison(instruction: &bpf_insn) -> Option<Comparison> {
     let (class, operation) = (instruction.code & CLASS, instruction.code & OPERATION);
     let conditional = matches!(operation, 0x10..=0x70 | 0xa0..=0xd0);
-    ((class == JMP || class == JMP32) && conditional).then(|| Comparison {
+    ((class == JMP || class == JMP32) && conditional).then_some(Comparison {
         operation,
         wide: class == JMP,
         from_register: instruction.code & FROM_REGISTER != 0,
@@ -219,7 +219,7 @@ pub(super) fn use_immediate(instruction: &mut bpf_insn, number: u64) {
     let bits = if wide { 64 } else { 32 };
     let shifts = matches!(instruction.code & CLASS, ALU | ALU64) && matches!(operation, LSH | RSH);
     if let Some(number) = number
-        && !(shifts && !(0..bits).contains(&number))
+        && (!shifts || (0..bits).contains(&number))
     {
         instruction.code &= !FROM_REGISTER;
         instruction.imm = number;

@@ -40,10 +40,10 @@ pub(super) fn specialise(mut program: Vec<bpf_insn>, record: Record<'_>) -> Vec<
 
 fn fold(program: &mut [bpf_insn], record: Record<'_>) {
     let known = analyse(program, record);
-    for at in 0..program.len() {
+    for (instruction, before) in program.iter_mut().zip(&known) {
         // The second half of a wide instruction, and what can never run, have no state.
-        if let Some(before) = &known[at] {
-            rewrite(program, at, before, record);
+        if let Some(before) = before {
+            rewrite(instruction, before, record);
         }
     }
 }
@@ -119,7 +119,7 @@ fn result(instruction: &bpf_insn, before: &Registers, record: Record<'_>) -> Val
     let source = before[usize::from(instruction.src_reg())];
     let Kind::Alu(alu) = bytecode::kind(instruction) else {
         let Value::Record(offset) = source else { return Value::Unknown };
-        let start = offset + i64::from(instruction.off);
+        let start = offset.wrapping_add(instruction.off.into());
         return load(record.bytes, start, bytecode::load_size(instruction))
             .map_or(Value::Unknown, Value::Number);
     };
@@ -163,8 +163,7 @@ fn outcome(instruction: &bpf_insn, before: &Registers) -> Option<bool> {
 }
 
 /// Puts what is known into one instruction.
-fn rewrite(program: &mut [bpf_insn], at: usize, before: &Registers, record: Record<'_>) {
-    let instruction = &mut program[at];
+fn rewrite(instruction: &mut bpf_insn, before: &Registers, record: Record<'_>) {
     if let Some(taken) = outcome(instruction, before) {
         let offset = if taken { instruction.off } else { 0 };
         return bytecode::jump(instruction, offset);
