@@ -11,6 +11,7 @@ use super::diagnostic::quoted;
 use super::fields::{Entry, Fields, Word, entries};
 use super::files::Files;
 use super::order;
+use super::source::Mark;
 use super::source::{Fault, Report};
 use super::text::{RESERVED, check_name, suggest};
 use super::tree::Content;
@@ -90,8 +91,9 @@ impl Networks {
     }
 
     fn carry_out(&mut self, at: usize, definition: Definition, report: &mut Report) -> Option<AddressSet> {
-        let included = self.gather(&definition.include, definition.listed, report);
-        let excepted = self.gather(&definition.except, Blocks::default(), report);
+        let mark = self.networks[at].name.mark;
+        let included = self.gather(&definition.include, definition.listed, Some(mark), report);
+        let excepted = self.gather(&definition.except, Blocks::default(), Some(mark), report);
         let (included, excepted) = (included?, excepted?);
         let set = if excepted.is_empty() { included } else { included.difference(&excepted) };
         if definition.is_whole && set.is_empty() {
@@ -105,10 +107,17 @@ impl Networks {
 
     /// The union of what `words` name; nothing if any of them is wrong, which is reported. `any` is wrong here.
     pub(super) fn set(&mut self, words: &[Word], report: &mut Report) -> Option<AddressSet> {
-        self.gather(words, Blocks::default(), report)
+        self.gather(words, Blocks::default(), None, report)
     }
 
-    fn gather(&mut self, words: &[Word], mut blocks: Blocks, report: &mut Report) -> Option<AddressSet> {
+    /// `mark`: where too many ranges are told when no word stands for them, since they come from a file.
+    fn gather(
+        &mut self,
+        words: &[Word],
+        mut blocks: Blocks,
+        mark: Option<Mark>,
+        report: &mut Report,
+    ) -> Option<AddressSet> {
         if let ([word], 0) = (words, blocks.len())
             && !looks_like_address(&word.text)
         {
@@ -142,9 +151,9 @@ impl Networks {
         if self.ranges < MOST_RANGES {
             return is_whole.then(|| blocks.into_set());
         }
-        if let (true, Some(word)) = (was_within, words.first()) {
+        if let (true, Some(mark)) = (was_within, words.first().map(|word| word.mark).or(mark)) {
             let message = format!("networks and rules come to more than {MOST_RANGES} address ranges here");
-            report.error(word.mark, message, "name large networks once, and use them alone in a rule");
+            report.error(mark, message, "name large networks once, and use them alone in a rule");
         }
         None
     }

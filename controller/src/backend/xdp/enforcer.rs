@@ -247,8 +247,11 @@ impl Backend for Xdp {
 
     fn detach(&mut self, interface: &str) -> Result<(), BackendError> {
         if let Some(link) = self.pins.open(interface, Object::Link)? {
+            let failed = |error| BackendError::failed(format!("detach the program from {interface}"), error);
             // A link whose device is gone has nothing to detach from; its pin goes all the same.
-            let _ = sys::link_detach(link.as_fd());
+            if sys::link_info(link.as_fd()).map_err(failed)?.device != 0 {
+                sys::link_detach(link.as_fd()).map_err(failed)?;
+            }
         }
         self.pins.clear(interface)?;
         if self.pins.interfaces()?.is_empty() {

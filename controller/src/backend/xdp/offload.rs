@@ -47,16 +47,23 @@ pub(super) fn findings(device: &Device) -> Vec<String> {
     let Some(peer) = peer else {
         return vec![format!(
             "the other end of {name} is in another network namespace: where tso, gso or txvlan is on there, frames \
-             arrive merged or without their tag; switch them off with `ethtool -K DEVICE tso off gso off txvlan off`"
+             arrive merged or without their tag; switch them off with `ethtool -K DEVICE tso off gso off txvlan off \
+             tx-vlan-stag-hw-insert off`"
         )];
     };
-    let harmful = ["tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-vlan-hw-insert"];
+    let harmful = [
+        "tx-tcp-segmentation",
+        "tx-tcp6-segmentation",
+        "tx-udp-segmentation",
+        "tx-vlan-hw-insert",
+        "tx-vlan-stag-hw-insert",
+    ];
     let states = ethtool::features(&peer.name).unwrap_or_default();
     match states.iter().any(|state| state.on && harmful.contains(&state.name.as_str())) {
         false => Vec::new(),
         true => vec![format!(
             "{}, the other end of {name}, merges packets or keeps tags out of the frame: switch that off with \
-             `ethtool -K {} tso off gso off txvlan off`",
+             `ethtool -K {} tso off gso off tx-udp-segmentation off txvlan off tx-vlan-stag-hw-insert off`",
             peer.name, peer.name
         )],
     }
