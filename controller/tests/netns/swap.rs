@@ -36,7 +36,7 @@ fn no_frame_meets_half_a_policy() {
                 }
                 sent += 64;
                 // A pause, so that two cores have time for the applies too.
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::sleep(std::time::Duration::from_millis(5));
             }
             sent
         });
