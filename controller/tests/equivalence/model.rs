@@ -19,5 +19,5 @@ impl Engine for Model {
 
 #[test]
 fn model_agrees_with_the_oracle() {
-    run::<Model>(&Scale::from_environment(200, 1_000_000)).assert_covers();
+    run::<Model>(&Scale::from_environment(200, 1_010_000)).assert_covers();
 }
