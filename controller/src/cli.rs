@@ -21,6 +21,7 @@ mod man;
 mod plan;
 mod policy_file;
 mod replay;
+mod restore;
 mod rollback;
 mod schema;
 mod show;
@@ -125,6 +126,7 @@ pub enum Command {
     Apply(apply::ApplyArgs),
     Confirm(confirm::ConfirmArgs),
     Rollback(rollback::RollbackArgs),
+    Restore(restore::RestoreArgs),
     History(history::HistoryArgs),
     Show(show::ShowArgs),
     Status(status::StatusArgs),
@@ -148,6 +150,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Apply(args) => apply::run(&args, global, env),
         Command::Confirm(args) => confirm::run(&args, global, env),
         Command::Rollback(args) => rollback::run(&args, global, env),
+        Command::Restore(args) => restore::run(&args, global, env),
         Command::History(args) => history::run(&args, global, env),
         Command::Show(args) => show::run(&args, global, env),
         Command::Keeper(args) => keeper::run(&args, global, env),

@@ -15,7 +15,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
@@ -200,7 +199,7 @@ fn file_name(at: usize, path: &str) -> String {
 /// The ruleset behind a digest; `None` where the file is missing, is not what was stored, or is of another version.
 fn ruleset(folder: &Path, policy: Digest) -> Option<Ruleset> {
     let bytes = fs::read(folder.join("ruleset.json")).ok()?;
-    let same = Digest(sha2::Sha256::digest(&bytes).into()) == policy;
+    let same = Digest::of_bytes(&bytes) == policy;
     serde_json::from_slice(&bytes).ok().filter(|_| same)
 }
 

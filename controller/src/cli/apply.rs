@@ -91,14 +91,18 @@ fn as_reviewed(file: &PlanFile) -> anyhow::Result<()> {
 
 /// Reads `60s`, `10m`, `1h`, `1m 30s`.
 fn parse_within(text: &str) -> Result<SignedDuration, String> {
-    let within: SignedDuration =
-        text.parse().map_err(|_| "write a duration such as 60s, 10m or 1h".to_owned())?;
-    let (least, most) = (SignedDuration::from_secs(1), SignedDuration::from_hours(24));
-    if (least..=most).contains(&within) {
-        Ok(within)
-    } else {
-        Err("it must be between 1s and 24h".to_owned())
+    match parse_wait(text)? {
+        SignedDuration::ZERO => Err("it must be at least 1s".to_owned()),
+        within => Ok(within),
     }
+}
+
+/// Reads a duration that may be nothing.
+pub(super) fn parse_wait(text: &str) -> Result<SignedDuration, String> {
+    let wait: SignedDuration =
+        text.parse().map_err(|_| "write a duration such as 60s, 10m or 1h".to_owned())?;
+    let is_whole = wait.subsec_nanos() == 0 && (0..=24 * 3600).contains(&wait.as_secs());
+    if is_whole { Ok(wait) } else { Err("it must be whole seconds, 24h at most".to_owned()) }
 }
 
 #[cfg(test)]

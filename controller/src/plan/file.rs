@@ -5,7 +5,6 @@
 //! anything that is not wholly what was written.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{InterfacePlan, Plan};
 use crate::digest::Digest;
@@ -82,7 +81,7 @@ impl PlanFile {
 
     /// SHA-256 of the bytes: what a reviewer quotes.
     pub fn digest(&self) -> Digest {
-        Digest(Sha256::digest(self.bytes()).into())
+        Digest::of_bytes(&self.bytes())
     }
 
     /// What the policy was read from: its own text first, then the files it names.

@@ -164,3 +164,35 @@ fn history_tells_what_was_in_force_at_an_instant() {
     assert!(world.ok(&["history", "--at", &between]).contains("wan0  generation 1"));
     assert!(world.ok(&["history", "--at", "2099-01-01"]).contains("wan0  generation 2"));
 }
+
+/// What a boot leaves: neither program nor pin.
+fn reboot(world: &World) {
+    let places = world.places();
+    assert!(Command::new("find").args([&places[3], "-type", "f", "-delete"]).status().unwrap().success());
+}
+
+#[test]
+fn a_boot_brings_back_what_was_confirmed_last() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let web = world.policy("web.yaml", WEB);
+    let nothing = world.perimeter(&["restore"]);
+    assert!(nothing.code == 1 && nothing.err.contains("no generation was kept"), "{nothing:?}");
+    world.ok(&["apply", &web, "--yes"]);
+    world.ok(&["apply", &world.policy("mail.yaml", MAIL), "--yes", "--confirm-within", "1h"]);
+    reboot(&world);
+    assert_eq!(world.generation(), 0);
+    world.ok(&["restore", "--wait", "5s"]);
+    assert_eq!(world.generation(), 3);
+    assert!(world.ok(&["apply", &web]).starts_with("No changes."), "not what was on trial");
+}
+
+#[test]
+fn where_nothing_was_kept_a_boot_falls_back_to_the_way_in() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let fallback = world.policy("fallback.yaml", MAIL);
+    let said = world.perimeter(&["restore", "--fallback", &fallback]);
+    assert!(said.code == 2 && said.err.contains("falling back"), "{said:?}");
+    assert_eq!(world.generation(), 1);
+    world.send("wan0", &udp([192, 0, 2, 1], 8000), 5);
+    assert_eq!(world.settled("wan0", 5)["dropped"]["packets"], 5);
+}
