@@ -87,6 +87,9 @@ pub(super) fn put_in_force(
 ) -> anyhow::Result<Exit> {
     host.backend.require_lasting()?;
     consent.sign(env);
+    if !how.ends_trial {
+        host.refuse_trial()?;
+    }
     let Some(planned) = host.plan(&wish.ruleset, env)? else { return Ok(Exit::Reported) };
     if let Some(reviewed) = how.reviewed {
         same("the plan was made", reviewed, &planned.plan)?;
