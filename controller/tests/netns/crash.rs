@@ -164,6 +164,7 @@ fn try_all(world: &World, scenario: &Scenario<'_>) -> usize {
     let prepare = || scenario.before.iter().for_each(|command| drop(world.ok(command)));
     prepare();
     let calls = world.calls(scenario.command);
+    world.ok(scenario.again);
     let clean = world.remains();
     let points = points(&calls);
     for fault in &points {
