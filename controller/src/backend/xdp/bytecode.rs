@@ -257,6 +257,15 @@ impl Alu {
 }
 
 impl Comparison {
+    /// Whether the jump is taken whatever is on the left: no number is below 0.
+    pub(super) fn always(self, right: u64) -> Option<bool> {
+        match (self.operation, right) {
+            (0x30, 0) => Some(true),
+            (0xa0, 0) => Some(false),
+            _ => None,
+        }
+    }
+
     /// Whether the jump is taken.
     pub(super) fn holds(self, left: u64, right: u64) -> Option<bool> {
         let cut = |number: u64| if self.wide { number } else { number & u64::from(u32::MAX) };

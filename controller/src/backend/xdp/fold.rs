@@ -153,13 +153,15 @@ fn load(record: &[u8], start: i64, size: usize) -> Option<u64> {
 /// Whether a conditional jump is taken, where that is certain.
 fn outcome(instruction: &bpf_insn, before: &Registers) -> Option<bool> {
     let comparison = bytecode::comparison(instruction)?;
-    let Value::Number(left) = before[usize::from(instruction.dst_reg())] else { return None };
     let right = match before[usize::from(instruction.src_reg())] {
         _ if !comparison.from_register => bytecode::immediate(instruction),
         Value::Number(right) => right,
         _ => return None,
     };
-    comparison.holds(left, right)
+    match before[usize::from(instruction.dst_reg())] {
+        Value::Number(left) => comparison.holds(left, right),
+        _ => comparison.always(right),
+    }
 }
 
 /// Puts what is known into one instruction.
