@@ -5,6 +5,8 @@
 
 use perimeter_classifier::abi::{SETTINGS, port, setting};
 
+use rustc_hash::FxHashMap;
+
 use super::partition::{Interner, Pieces, Range, partition, rename};
 use super::sets::Sets;
 use super::words::Words;
@@ -108,36 +110,48 @@ impl Services {
             .filter(|(_, (service, _))| fits(service, family, protocol))
             .map(|(number, (service, _))| (number, *service))
             .collect();
+        if !relevant.iter().any(|(_, service)| service.has_layer4_condition()) {
+            return Ok([0; port::WORDS]);
+        }
         let mut sets = Sets::new(self.alternatives.len());
         let destinations = keys(&mut sets, &relevant, destination_key);
         let sources = keys(&mut sets, &relevant, |service| service.source_ports.map(wide));
         let states: &[Option<TcpState>] =
             if protocol == TCP { &[Some(TcpState::Established), Some(TcpState::New)] } else { &[None] };
-        let product = destinations.classes.len() * sources.classes.len() * states.len();
-        if product > MAX_PORT_PRODUCT {
+        if destinations.classes.len() * sources.classes.len() * states.len() > MAX_PORT_PRODUCT {
             return Err(TooManyPorts { protocol });
         }
-        let conditions: rustc_hash::FxHashMap<u32, Service> = relevant.iter().copied().collect();
-        let mut table = Vec::with_capacity(product);
-        for &destination in destinations.classes.values() {
-            for &source in sources.classes.values() {
+        let conditions: FxHashMap<u32, Service> = relevant.into_iter().collect();
+        let mut record = [0; port::WORDS];
+        for (&state, at) in states.iter().zip([port::DESTINATION, port::OPENING]) {
+            let fits = |number: &u32| {
+                let wanted = conditions.get(number).and_then(|service| service.tcp);
+                wanted.is_none() || wanted == state
+            };
+            let mut class = |destination, source| {
                 let both = sets.intersection(destination, source);
-                let members = sets.members(both);
-                for &state in states {
-                    let fits = |number: &u32| {
-                        let wanted = conditions.get(number).and_then(|service| service.tcp);
-                        wanted.is_none() || wanted == state
-                    };
-                    table.push(self.classes.number(members.iter().copied().filter(fits).collect()));
-                }
-            }
+                let members = sets.members(both).into_iter().filter(fits).collect();
+                self.classes.number(members)
+            };
+            let rows: Vec<u32> = destinations
+                .classes
+                .values()
+                .iter()
+                .map(|&destination| match sources.classes.values() {
+                    [everywhere] => class(destination, *everywhere),
+                    sources => {
+                        let row: Vec<u32> =
+                            sources.iter().map(|&source| class(destination, source)).collect();
+                        words.put(&row)
+                    }
+                })
+                .collect();
+            record[at] = words.put_line(&destinations.pieces, |class| rows[class as usize]);
         }
-        let map = |words: &mut Words, side: &Keys| {
-            if side.classes.len() == 1 { 0 } else { words.put_map(&side.pieces) }
-        };
-        let destination = map(words, &destinations);
-        let source = map(words, &sources);
-        Ok([destination, source, sources.classes.len() as u32, words.put(&table)])
+        if sources.classes.len() > 1 {
+            record[port::SOURCE] = words.put_line(&sources.pieces, |class| class);
+        }
+        Ok(record)
     }
 }
 

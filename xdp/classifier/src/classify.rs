@@ -5,7 +5,7 @@
 
 use crate::abi::setting;
 use crate::frame::{Frame, MAX_OFFSET};
-use crate::header::address::{is_ordinary_v4, is_martian_source_v4, is_martian_v4, is_martian_v6};
+use crate::header::address::{is_martian_source_v4, is_martian_v4, is_martian_v6, is_ordinary_v4};
 use crate::header::arp::Arp;
 use crate::header::ethernet::Ethernet;
 use crate::header::fragment::{Fragment, Part};
@@ -49,7 +49,8 @@ pub fn at_a_glance<F: Frame, T: Tables>(frame: &F, tables: &T) -> Option<Decisio
 #[inline(always)]
 fn plain_service<T: Tables>(tables: &T, plain: &Plain) -> ServiceClass {
     let &Plain { source_port: source, destination_port: destination, .. } = plain;
-    let tcp = |new| tables::service(tables, Family::V4, protocol::TCP, Layer4::Tcp { source, destination, new });
+    let tcp =
+        |new| tables::service(tables, Family::V4, protocol::TCP, Layer4::Tcp { source, destination, new });
     match plain.kind {
         Kind::Segment => tcp(false),
         Kind::Opening => tcp(true),
@@ -185,7 +186,7 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
     /// Step 4, `bytes` of layer 3.
     #[inline(always)]
     fn size(&self, bytes: u32) -> Result<(), DropReason> {
-        if bytes > self.zone.mtu && self.is_set(setting::OVERSIZE_DROP) {
+        if self.is_set(setting::OVERSIZE_DROP) && bytes > self.zone.mtu {
             return Err(DropReason::Oversize);
         }
         Ok(())
