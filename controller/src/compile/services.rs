@@ -8,7 +8,7 @@ use perimeter_classifier::abi::{SETTINGS, port, setting};
 use rustc_hash::FxHashMap;
 
 use super::partition::{Interner, Pieces, Range, partition, rename};
-use super::sets::Sets;
+use super::sets::{SetId, Sets};
 use super::words::Words;
 use crate::ruleset::{Action, Family, Rule, Service, TcpState};
 
@@ -128,25 +128,12 @@ impl Services {
                 let wanted = conditions.get(number).and_then(|service| service.tcp);
                 wanted.is_none() || wanted == state
             };
-            let mut class = |destination, source| {
+            let class = |destination, source| {
                 let both = sets.intersection(destination, source);
                 let members = sets.members(both).into_iter().filter(fits).collect();
                 self.classes.number(members)
             };
-            let rows: Vec<u32> = destinations
-                .classes
-                .values()
-                .iter()
-                .map(|&destination| match sources.classes.values() {
-                    [everywhere] => class(destination, *everywhere),
-                    sources => {
-                        let row: Vec<u32> =
-                            sources.iter().map(|&source| class(destination, source)).collect();
-                        words.put(&row)
-                    }
-                })
-                .collect();
-            record[at] = words.put_line(&destinations.pieces, |class| rows[class as usize]);
+            record[at] = place_destinations(words, &destinations, &sources, class);
         }
         if sources.classes.len() > 1 {
             record[port::SOURCE] = words.put_line(&sources.pieces, |class| class);
@@ -155,10 +142,28 @@ impl Services {
     }
 }
 
+/// The map from destination port to service class, or to a row of them where source ports matter as well.
+fn place_destinations(
+    words: &mut Words,
+    destinations: &Keys,
+    sources: &Keys,
+    mut class: impl FnMut(SetId, SetId) -> u32,
+) -> u32 {
+    let mut found = |destination| match sources.classes.values() {
+        [everywhere] => class(destination, *everywhere),
+        sources => {
+            let row: Vec<u32> = sources.iter().map(|&source| class(destination, source)).collect();
+            words.put(&row)
+        }
+    };
+    let found: Vec<u32> = destinations.classes.values().iter().map(|&set| found(set)).collect();
+    words.put_line(&destinations.pieces, |class| found[class as usize])
+}
+
 /// A 16-bit number line in classes.
 struct Keys {
     pieces: Pieces<u32>,
-    classes: Interner<super::sets::SetId>,
+    classes: Interner<SetId>,
 }
 
 /// Partitions a key by the alternatives' conditions; one without a condition holds everywhere.
