@@ -11,6 +11,7 @@ mod enforcer;
 mod ethtool;
 mod fold;
 pub mod info;
+mod known;
 pub mod maps;
 mod namespace;
 mod object;

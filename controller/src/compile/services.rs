@@ -127,35 +127,50 @@ impl Services {
             .filter(|(_, (service, _))| fits(service, family, protocol))
             .map(|(number, (service, _))| (number, *service))
             .collect();
+        if !relevant.iter().any(|(_, service)| service.has_layer4_condition()) {
+            return Ok([0; port::WORDS]);
+        }
         let destinations = keys(&mut self.sets, &relevant, destination_key);
         let sources = keys(&mut self.sets, &relevant, |service| service.source_ports.map(wide));
         let states: &[Option<TcpState>] =
             if protocol == TCP { &[Some(TcpState::Established), Some(TcpState::New)] } else { &[None] };
-        let product = destinations.classes.len() * sources.classes.len() * states.len();
-        if product > MAX_PORT_PRODUCT {
+        if destinations.classes.len() * sources.classes.len() * states.len() > MAX_PORT_PRODUCT {
             return Err(TooManyPorts { protocol });
         }
-        let in_state: Vec<SetId> = states
-            .iter()
-            .map(|&state| self.alternatives_with(|service, _| service.tcp.is_none() || service.tcp == state))
-            .collect();
-        let mut table = Vec::with_capacity(product);
-        for &destination in destinations.classes.values() {
-            for &source in sources.classes.values() {
+        let mut record = [0; port::WORDS];
+        for (&state, at) in states.iter().zip([port::DESTINATION, port::OPENING]) {
+            let in_state =
+                self.alternatives_with(|service, _| service.tcp.is_none() || service.tcp == state);
+            let class = |destination, source| {
                 let both = self.sets.intersection(destination, source);
-                for &state in &in_state {
-                    let members = self.sets.intersection(both, state);
-                    table.push(self.classes.number(members));
-                }
-            }
+                let members = self.sets.intersection(both, in_state);
+                self.classes.number(members)
+            };
+            record[at] = place_destinations(words, &destinations, &sources, class);
         }
-        let map = |words: &mut Words, side: &Keys| {
-            if side.classes.len() == 1 { 0 } else { words.put_map(&side.pieces) }
-        };
-        let destination = map(words, &destinations);
-        let source = map(words, &sources);
-        Ok([destination, source, sources.classes.len() as u32, words.put(&table)])
+        if sources.classes.len() > 1 {
+            record[port::SOURCE] = words.put_line(&sources.pieces, |class| class);
+        }
+        Ok(record)
     }
+}
+
+/// The map from destination port to service class, or to a row of them where source ports matter as well.
+fn place_destinations(
+    words: &mut Words,
+    destinations: &Keys,
+    sources: &Keys,
+    mut class: impl FnMut(SetId, SetId) -> u32,
+) -> u32 {
+    let mut found = |destination| match sources.classes.values() {
+        [everywhere] => class(destination, *everywhere),
+        sources => {
+            let row: Vec<u32> = sources.iter().map(|&source| class(destination, source)).collect();
+            words.put(&row)
+        }
+    };
+    let found: Vec<u32> = destinations.classes.values().iter().map(|&set| found(set)).collect();
+    words.put_line(&destinations.pieces, |class| found[class as usize])
 }
 
 /// A 16-bit number line in classes.

@@ -129,6 +129,11 @@ impl Zones {
             records.extend(record);
         }
         settings[setting::ZONES] = words.put(&records);
+        if let [first, rest @ ..] = &self.zones[..]
+            && rest.iter().all(|known| known.mtu == first.mtu)
+        {
+            settings[setting::MTU] = first.mtu;
+        }
         settings[setting::HAS_SOURCES] = u32::from(self.zones.iter().any(|known| known.sources.is_some()));
     }
 
