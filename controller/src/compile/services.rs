@@ -139,8 +139,7 @@ impl Services {
         }
         let mut record = [0; port::WORDS];
         for (&state, at) in states.iter().zip([port::DESTINATION, port::OPENING]) {
-            let in_state =
-                self.alternatives_with(|service, _| service.tcp.is_none() || service.tcp == state);
+            let in_state = self.alternatives_with(|service, _| service.tcp.is_none() || service.tcp == state);
             let class = |destination, source| {
                 let both = self.sets.intersection(destination, source);
                 let members = self.sets.intersection(both, in_state);
