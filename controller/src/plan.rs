@@ -45,7 +45,7 @@ pub struct InterfacePlan {
     pub now: Enforcement,
     /// Who put in force what is in force, where the state directory knows.
     pub applied: Option<Applied>,
-    /// The kernel enforces a policy whose text is not kept: every rule is shown as new.
+    /// The kernel enforces a policy whose text is not kept, or cannot be told: every rule is shown as new.
     pub unknown: bool,
     pub settings: Vec<FieldChange>,
     /// Rules that change, grouped by the VLANs they speak of.
@@ -181,11 +181,12 @@ impl InterfacePlan {
     ) -> Self {
         let record = observed.in_force();
         let before = record.and_then(|record| known.get(&record.policy));
-        let step = match (record, after) {
+        let judged = observed.engine().is_some();
+        let step = match (judged, after) {
             (_, None) => Step::End,
-            (None, Some(_)) => Step::Start,
-            (Some(_), Some(_)) if settled => Step::Keep,
-            (Some(_), Some(_)) => Step::Replace,
+            (false, Some(_)) => Step::Start,
+            (true, Some(_)) if settled => Step::Keep,
+            (true, Some(_)) => Step::Replace,
         };
         let difference = after.map(|after| {
             diff::interface(
@@ -198,10 +199,10 @@ impl InterfacePlan {
         InterfacePlan {
             interface: observed.interface.clone(),
             step,
-            opens: opening(record, after),
+            opens: opening(&observed.enforcement, after),
             now: observed.enforcement.clone(),
             applied: before.map(|known| known.applied.clone()),
-            unknown: record.is_some() && before.is_none(),
+            unknown: judged && before.is_none(),
             settings,
             groups,
             same_rules,
@@ -215,11 +216,16 @@ impl InterfacePlan {
     }
 }
 
-fn opening(record: Option<&InForce>, after: Option<After<'_>>) -> Option<Opening> {
-    let record = record?;
+fn opening(now: &Enforcement, after: Option<After<'_>>) -> Option<Opening> {
+    let enforces = match now {
+        Enforcement::InForce(record) => record.enforce,
+        // It may be in shadow mode; that it keeps something out is the safe guess.
+        Enforcement::OtherVersion(_) => true,
+        Enforcement::Off | Enforcement::Lost { .. } | Enforcement::Foreign(_) => return None,
+    };
     match after {
         None => Some(Opening::NoLongerNamed),
-        Some(after) if record.enforce && !after.ruleset.interfaces[after.index].enforce => {
+        Some(after) if enforces && !after.ruleset.interfaces[after.index].enforce => {
             Some(Opening::ShadowMode)
         }
         Some(_) => None,

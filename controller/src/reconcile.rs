@@ -178,9 +178,10 @@ fn replace<B: Backend>(
     }
 }
 
-/// Removes what a failed first apply has left on interfaces that nothing enforces.
+/// Removes what a failed first apply has left on interfaces that had nothing before: what was pinned by an earlier apply
+/// stays, with its counters.
 fn tidy<B: Backend>(backend: &mut B, plan: &Plan) {
-    for one in plan.interfaces.iter().filter(|one| one.step == Step::Start) {
+    for one in plan.interfaces.iter().filter(|one| one.now == Enforcement::Off) {
         // The error that is reported is the one that stopped the apply.
         let _ = backend.detach(&one.interface);
     }

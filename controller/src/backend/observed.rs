@@ -36,11 +36,13 @@ pub enum Device {
 pub enum Enforcement {
     /// Nothing is attached, and nothing is pinned for it.
     Off,
-    /// Something is pinned, and it judges nothing: `why` says what became of it.
+    /// Something is pinned, and it judges nothing here: `why` says what became of it.
     Lost {
         why: String,
     },
     InForce(InForce),
+    /// Another version of perimeter enforces by this instance's link, and what cannot be read here.
+    OtherVersion(OtherVersion),
     /// A program that this instance did not attach.
     Foreign(Foreign),
 }
@@ -58,6 +60,15 @@ pub struct InForce {
     pub program_id: u32,
     /// Memory of the tables in bytes.
     pub table_bytes: u64,
+}
+
+/// The program that is attached, of a version whose record has another layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OtherVersion {
+    pub engine: Engine,
+    /// Version of the record's layout.
+    pub abi: u32,
+    pub program_id: u32,
 }
 
 /// A program of somebody else.
@@ -123,7 +134,16 @@ pub struct Offload {
 }
 
 impl Observed {
-    /// The record of what is in force, where this instance enforces.
+    /// The engine that runs a program of this instance, of whatever version.
+    pub fn engine(&self) -> Option<Engine> {
+        match &self.enforcement {
+            Enforcement::InForce(record) => Some(record.engine),
+            Enforcement::OtherVersion(program) => Some(program.engine),
+            Enforcement::Off | Enforcement::Lost { .. } | Enforcement::Foreign(_) => None,
+        }
+    }
+
+    /// The record of what is in force, where this instance enforces and the record can be read.
     pub fn in_force(&self) -> Option<&InForce> {
         match &self.enforcement {
             Enforcement::InForce(record) => Some(record),

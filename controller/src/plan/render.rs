@@ -52,7 +52,11 @@ pub fn in_sync(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}  ({})", one.interface, now(one))?;
     if one.unknown {
-        writeln!(out, "  its policy is not kept in the state directory: every rule is shown as new")?;
+        let why = match &one.now {
+            Enforcement::OtherVersion(_) => "what it enforces cannot be read by this version",
+            _ => "its policy is not kept in the state directory",
+        };
+        writeln!(out, "  {why}: every rule is shown as new")?;
     }
     if one.step == Step::End {
         writeln!(out, "  - enforcement ends; offloads that were switched off for it are restored")?;
@@ -89,6 +93,9 @@ fn now(one: &InterfacePlan) -> String {
         Enforcement::Lost { why } => format!("not enforced now: {why}"),
         Enforcement::Foreign(program) => {
             format!("not enforced now: program {} \"{}\"", program.id, program.name)
+        }
+        Enforcement::OtherVersion(program) => {
+            format!("{}, by another version of perimeter (ABI {})", program.engine.name(), program.abi)
         }
         Enforcement::InForce(record) => {
             let shadow = if record.enforce { "" } else { ", shadow mode" };

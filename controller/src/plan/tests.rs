@@ -114,6 +114,24 @@ fn a_policy_whose_text_is_lost_is_said_to_be_so() {
 }
 
 #[test]
+fn another_version_keeps_judging_until_it_is_replaced_and_its_end_is_told() {
+    let other = crate::backend::OtherVersion { engine: Engine::Native, abi: 99, program_id: 7 };
+    let facts = [observed("wan0", Enforcement::OtherVersion(other))];
+    let mut ruleset = ruleset(&["wan0"]);
+    let replaced = plan(&ruleset, &facts, &BTreeMap::new());
+    assert_eq!((replaced.interfaces[0].step, replaced.opens), (Step::Replace, false));
+    let says = text(&replaced);
+    assert!(says.contains("wan0  (native XDP, by another version of perimeter (ABI 99))"), "{says}");
+    assert!(says.contains("cannot be read by this version: every rule is shown as new"), "{says}");
+    assert_eq!(Plan::detach(&facts, &BTreeMap::new()).interfaces[0].opens, Some(Opening::Detached));
+    ruleset.interfaces[0].enforce = false;
+    assert_eq!(plan(&ruleset, &facts, &BTreeMap::new()).interfaces[0].opens, Some(Opening::ShadowMode));
+    ruleset.interfaces[0].mode = Mode::Generic;
+    let refused = Plan::new(&ruleset, &[0], Facts { observed: &facts, known: &BTreeMap::new() }).unwrap_err();
+    assert!(matches!(refused[..], [Refusal::EngineChange { .. }]), "{refused:?}");
+}
+
+#[test]
 fn what_ends_enforcement_is_the_first_line() {
     let (old, mut new) = (ruleset(&["wan0", "wan1"]), ruleset(&["wan0"]));
     let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force(&old, 3))];

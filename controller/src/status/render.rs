@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{InterfaceStatus, Status};
+use crate::backend::Engine;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
@@ -29,7 +30,8 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
 
 fn headline(one: &InterfaceStatus) -> String {
     let word = match (one.generation, one.enforced) {
-        (None, _) => return "not enforcing".to_owned(),
+        (None, false) => return "not enforcing".to_owned(),
+        (None, true) => return format!("enforcing   {}", one.engine.map_or("", Engine::name)),
         (Some(_), true) => "enforcing",
         (Some(_), false) => "shadow mode, nothing is dropped",
     };

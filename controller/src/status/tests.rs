@@ -1,5 +1,5 @@
 use super::*;
-use crate::backend::{Feature, Foreign, InForce, Offload};
+use crate::backend::{Feature, Foreign, InForce, Offload, OtherVersion};
 
 const POLICY: Digest = Digest([7; 32]);
 
@@ -61,12 +61,14 @@ fn every_kind_of_drift_is_told() {
     let expected = Expected { settled: Some(enforced(3, &["wan0", "wan1", "wan2", "wan3"])), begun: None };
     let mut offload = observed("wan3", in_force(3));
     offload.offloads = vec![Offload { feature: Feature::RxVlan, on: true, fixed: false }];
+    let other = OtherVersion { engine: Engine::Generic, abi: 99, program_id: 7 };
     let facts = [
         observed("wan0", in_force(2)),
         observed("wan1", Enforcement::Lost { why: "its program was detached".into() }),
         observed("wan2", Enforcement::Foreign(Foreign { id: 42, name: "xdp_pass".into() })),
         offload,
         observed("wan4", in_force(3)),
+        observed("wan5", Enforcement::OtherVersion(other)),
     ];
     let status = judge(&facts, &expected);
     let says = text(&status);
@@ -76,6 +78,8 @@ fn every_kind_of_drift_is_told() {
         "(id 42, \"xdp_pass\")",
         "offload rxvlan is on again",
         "the state directory does not know of it",
+        "wan5   enforcing   generic XDP\n",
+        "another version of perimeter enforces here (ABI 99); apply again",
     ] {
         assert!(says.contains(words), "{words:?} is not in\n{says}");
     }

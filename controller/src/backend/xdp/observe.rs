@@ -10,7 +10,7 @@ use super::info::{InfoError, read_info};
 use super::offload;
 use super::pins::{Object, Pins};
 use super::sys::{self, LinkInfo};
-use crate::backend::{BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed};
+use crate::backend::{BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion};
 use crate::digest::Digest;
 
 /// ARPHRD_ETHER of `linux/if_arp.h`.
@@ -78,6 +78,10 @@ fn lost(facts: Option<&Facts>, link: LinkInfo) -> String {
 
 /// The record of the program that our link runs.
 fn record(interface: &str, attached: Attached) -> Result<Enforcement, BackendError> {
+    let engine = match attached.how {
+        How::Generic => Engine::Generic,
+        How::Driver | How::Other => Engine::Native,
+    };
     let info = match read_info(attached.program) {
         Ok(Some(info)) => info,
         Ok(None) => {
@@ -85,12 +89,10 @@ fn record(interface: &str, attached: Attached) -> Result<Enforcement, BackendErr
             let why = format!("its program was replaced by program {} \"{}\"", program.id, program.name);
             return Ok(Enforcement::Lost { why });
         }
-        Err(error @ InfoError::Version { .. }) => return Ok(Enforcement::Lost { why: error.to_string() }),
+        Err(InfoError::Version { program: program_id, found: abi }) => {
+            return Ok(Enforcement::OtherVersion(OtherVersion { engine, abi, program_id }));
+        }
         Err(error) => return Err(BackendError::failed(format!("read what {interface} enforces"), error)),
-    };
-    let engine = match attached.how {
-        How::Generic => Engine::Generic,
-        How::Driver | How::Other => Engine::Native,
     };
     Ok(Enforcement::InForce(in_force(&info, engine, attached.program)))
 }
