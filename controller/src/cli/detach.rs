@@ -8,6 +8,7 @@ use super::{Env, Exit, Global};
 use crate::backend::Backend;
 use crate::plan::{Plan, human};
 use crate::reconcile;
+use crate::state::expected;
 
 /// Stop enforcing: detach the programs, remove what is pinned, restore offloads
 ///
@@ -26,11 +27,21 @@ pub struct DetachArgs {
     consent: Consent,
 }
 
+/// What is pinned, and what should be enforced and is not: that it should be is forgotten.
+fn enforced_or_expected(host: &Host) -> anyhow::Result<Vec<String>> {
+    let mut names = host.backend.enforced()?;
+    let expected = expected(&host.state.journal()?, host.namespace);
+    names.extend(expected.settled.into_iter().chain(expected.begun).flat_map(|one| one.interfaces));
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// Carries out the command.
 pub(super) fn run(args: &DetachArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let mut host = Host::open(global)?;
     let lock = host.state.lock()?;
-    let enforced = host.backend.enforced()?;
+    let enforced = enforced_or_expected(&host)?;
     let names = match &args.interface {
         Some(name) if !enforced.contains(name) => {
             bail!("{name} is not enforced by perimeter in this network namespace; nothing was changed")
