@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use perimeter_classifier::abi::ABI_VERSION;
 use serde::Serialize;
 
-use crate::backend::{Enforcement, Engine, Feature, InForce, Observed};
+use crate::backend::{Enforcement, Engine, Feature, Observed};
 use crate::digest::Digest;
 use crate::ruleset::{Mode, Ruleset};
 
@@ -158,10 +158,13 @@ impl Plan {
 
 /// Whether every interface of the policy enforces it, all under one generation number.
 fn settled(policy: Digest, interfaces: usize, observed: &[Observed]) -> bool {
-    let records: Vec<&InForce> = observed[..interfaces].iter().filter_map(Observed::in_force).collect();
-    records.len() == interfaces
-        && records.iter().all(|record| record.policy == policy && record.abi == ABI_VERSION)
-        && records.windows(2).all(|pair| pair[0].generation == pair[1].generation)
+    let settled = |one: &Observed| {
+        let record = one.in_force()?;
+        (record.policy == policy && record.abi == ABI_VERSION && record.interface == one.interface)
+            .then_some(record.generation)
+    };
+    let generations: Vec<u64> = observed[..interfaces].iter().filter_map(settled).collect();
+    generations.len() == interfaces && generations.windows(2).all(|pair| pair[0] == pair[1])
 }
 
 /// What an interface is to become.
@@ -192,7 +195,7 @@ impl InterfacePlan {
             diff::interface(
                 before.map(|known| &known.ruleset),
                 (after.ruleset, after.index),
-                &observed.interface,
+                record.map_or(&observed.interface, |record| &record.interface),
             )
         });
         let (settings, groups, same_rules) = difference.unwrap_or_default();

@@ -99,6 +99,12 @@ fn interface(
 fn drift(observed: &Observed, wanted: Option<&Enforced>) -> Vec<String> {
     let wanted = wanted.filter(|wanted| wanted.interfaces.contains(&observed.interface));
     let mut drift = Vec::new();
+    if let Some(record) = observed.in_force().filter(|record| record.interface != observed.interface) {
+        let name = &record.interface;
+        drift.push(format!(
+            "it was called {name} when that was put in force, and is judged as {name}; apply again"
+        ));
+    }
     match (&observed.enforcement, wanted) {
         (Enforcement::InForce(record), Some(wanted)) if record.generation != wanted.generation => {
             drift.push(format!(
@@ -136,6 +142,7 @@ fn drift(observed: &Observed, wanted: Option<&Enforced>) -> Vec<String> {
             feature.name()
         ));
     }
+    drift.extend(observed.obstacles.iter().filter(|_| observed.engine().is_some()).cloned());
     drift
 }
 

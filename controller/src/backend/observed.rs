@@ -12,6 +12,8 @@ pub struct Observed {
     pub enforcement: Enforcement,
     /// Offloads of this device that would falsify what XDP sees, on or not; those it does not know are absent.
     pub offloads: Vec<Offload>,
+    /// Why nobody can tell whether XDP sees the frames of this device as they were on the wire.
+    pub obstacles: Vec<String>,
     /// Things worth knowing that stop nothing.
     pub findings: Vec<String>,
 }
@@ -50,6 +52,8 @@ pub enum Enforcement {
 /// The record of the program that is attached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InForce {
+    /// The name that the device had when this was put in force: it enforces the policy's settings for that name.
+    pub interface: String,
     pub engine: Engine,
     pub generation: u64,
     pub policy: Digest,
@@ -108,18 +112,31 @@ pub enum Feature {
     Lro,
     /// Packets are merged by the device.
     GroHw,
+    /// The other end of a veth pair hands 802.1Q tags over beside the frame, where XDP does not see them.
+    PeerTxVlan,
+    /// The same of 802.1ad tags.
+    PeerTxVlanStag,
 }
 
 impl Feature {
-    pub const ALL: [Feature; 4] = [Feature::RxVlan, Feature::RxVlanStag, Feature::Lro, Feature::GroHw];
+    pub const ALL: [Feature; 6] = [
+        Feature::RxVlan,
+        Feature::RxVlanStag,
+        Feature::Lro,
+        Feature::GroHw,
+        Feature::PeerTxVlan,
+        Feature::PeerTxVlanStag,
+    ];
 
-    /// The name that `ethtool -K` takes.
+    /// The name that `ethtool -K` takes, and of which device where it is not the interface itself.
     pub fn name(self) -> &'static str {
         match self {
             Feature::RxVlan => "rxvlan",
             Feature::RxVlanStag => "rx-vlan-stag-hw-parse",
             Feature::Lro => "lro",
             Feature::GroHw => "rx-gro-hw",
+            Feature::PeerTxVlan => "txvlan of the veth peer",
+            Feature::PeerTxVlanStag => "tx-vlan-stag-hw-insert of the veth peer",
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum Refusal {
         .feature.name()
     )]
     FixedOffload { interface: String, feature: Feature },
+    #[error("{interface}: {why}")]
+    Obstacle { interface: String, why: String },
 }
 
 /// Every reason against putting `ruleset` in force. `observed` begins with its interfaces, in order.
@@ -58,5 +60,8 @@ fn interface(wish: &Interface, fact: &Observed) -> Vec<Refusal> {
     refusals.extend(
         fixed.map(|offload| Refusal::FixedOffload { interface: interface.clone(), feature: offload.feature }),
     );
+    let obstacles = fact.obstacles.iter();
+    refusals
+        .extend(obstacles.map(|why| Refusal::Obstacle { interface: interface.clone(), why: why.clone() }));
     refusals
 }

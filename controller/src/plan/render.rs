@@ -100,7 +100,11 @@ fn now(one: &InterfacePlan) -> String {
         Enforcement::InForce(record) => {
             let shadow = if record.enforce { "" } else { ", shadow mode" };
             let since = one.applied.as_ref().map_or(String::new(), applied);
-            format!("{}, generation {}{shadow}{since}", record.engine.name(), record.generation)
+            let name = match &record.interface {
+                name if *name == one.interface => String::new(),
+                name => format!(", put in force as {name}"),
+            };
+            format!("{}, generation {}{shadow}{since}{name}", record.engine.name(), record.generation)
         }
     }
 }

@@ -9,16 +9,23 @@ fn observed(name: &str, enforcement: Enforcement) -> Observed {
         device: Device::Ethernet { index: 2 },
         enforcement,
         offloads: Vec::new(),
+        obstacles: Vec::new(),
         findings: Vec::new(),
     }
 }
 
+/// A generation on the first interface of its ruleset.
 fn in_force(ruleset: &Ruleset, generation: u64) -> Enforcement {
+    in_force_as(0, ruleset, generation)
+}
+
+fn in_force_as(interface: usize, ruleset: &Ruleset, generation: u64) -> Enforcement {
     Enforcement::InForce(InForce {
+        interface: ruleset.interfaces[interface].name.clone(),
         engine: Engine::Native,
         generation,
         policy: Digest::of(ruleset),
-        enforce: ruleset.interfaces[0].enforce,
+        enforce: ruleset.interfaces[interface].enforce,
         abi: ABI_VERSION,
         program_id: 1,
         table_bytes: 2048,
@@ -107,10 +114,21 @@ fn a_network_that_moves_under_the_same_words_is_a_change() {
 #[test]
 fn a_policy_whose_text_is_lost_is_said_to_be_so() {
     let (old, new) = (ruleset(&["wan0", "wan1"]), ruleset(&["wan0"]));
-    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force(&old, 3))];
+    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force_as(1, &old, 3))];
     let plan = plan(&new, &facts, &BTreeMap::new());
     assert!(plan.interfaces[0].unknown);
     assert!(text(&plan).contains("every rule is shown as new"));
+}
+
+#[test]
+fn a_device_renamed_since_is_judged_by_settings_of_its_old_name_and_replaced() {
+    let ruleset = ruleset(&["wan0", "wan1"]);
+    let known = known(&ruleset);
+    let swapped =
+        [observed("wan0", in_force_as(1, &ruleset, 3)), observed("wan1", in_force_as(0, &ruleset, 3))];
+    let replaced = plan(&ruleset, &swapped, &known);
+    assert!(replaced.interfaces.iter().all(|one| one.step == Step::Replace), "{replaced:?}");
+    assert!(text(&replaced).contains(", put in force as wan1)"), "{}", text(&replaced));
 }
 
 #[test]
@@ -134,7 +152,7 @@ fn another_version_keeps_judging_until_it_is_replaced_and_its_end_is_told() {
 #[test]
 fn what_ends_enforcement_is_the_first_line() {
     let (old, mut new) = (ruleset(&["wan0", "wan1"]), ruleset(&["wan0"]));
-    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force(&old, 3))];
+    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force_as(1, &old, 3))];
     let gone = plan(&new, &facts, &known(&old));
     assert_eq!(gone.interfaces[1].opens, Some(Opening::NoLongerNamed));
     assert!(gone.opens && text(&gone).starts_with("! wan1 will no longer be enforced"), "{}", text(&gone));
@@ -149,7 +167,7 @@ fn what_ends_enforcement_is_the_first_line() {
 fn half_an_apply_gets_one_new_number_for_all() {
     let (old, new) =
         (Ruleset { rules: Vec::new(), ..ruleset(&["wan0", "wan1"]) }, ruleset(&["wan0", "wan1"]));
-    let facts = [observed("wan0", in_force(&new, 4)), observed("wan1", in_force(&old, 3))];
+    let facts = [observed("wan0", in_force(&new, 4)), observed("wan1", in_force_as(1, &old, 3))];
     let plan = plan(&new, &facts, &[known(&old), known(&new)].into_iter().flatten().collect());
     assert!(plan.interfaces.iter().all(|one| one.step == Step::Replace));
     assert!(text(&plan).contains("the same rules (1), under the number"), "{}", text(&plan));
@@ -164,7 +182,8 @@ fn every_refusal_is_told_at_once() {
     fixed.offloads = vec![Offload { feature: Feature::Lro, on: true, fixed: true }];
     let mut missing = observed("wan0", Enforcement::Off);
     missing.device = Device::Missing;
-    let facts = [missing, observed("wan1", Enforcement::Off), observed("wan2", in_force(&ruleset, 1)), fixed];
+    let facts =
+        [missing, observed("wan1", Enforcement::Off), observed("wan2", in_force_as(2, &ruleset, 1)), fixed];
     let refusals =
         Plan::new(&ruleset, &[0; 4], Facts { observed: &facts, known: &BTreeMap::new() }).unwrap_err();
     let says: Vec<String> = refusals.iter().map(ToString::to_string).collect();

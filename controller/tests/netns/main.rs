@@ -2,5 +2,8 @@
 
 mod counting;
 mod lifetime;
+mod names;
+mod offloads;
 mod swap;
+mod versions;
 mod world;

@@ -89,6 +89,15 @@ impl World {
         ["--state-dir".into(), state, "--bpffs".into(), format!("{}/perimeter", self.bpf())]
     }
 
+    /// Where something is pinned for an interface.
+    pub(crate) fn pin(&self, interface: &str, object: &str) -> String {
+        let found = Command::new("find")
+            .args([&self.places()[3], "-path", &format!("*/{interface}/{object}")])
+            .output()
+            .unwrap();
+        String::from_utf8(found.stdout).unwrap().trim().to_owned()
+    }
+
     /// Does something on a thread that is in one of the namespaces.
     pub(crate) fn within<T: Send>(&self, side: &str, what: impl FnOnce() -> T + Send) -> T {
         let namespace = File::open(format!("/run/netns/{}", self.namespace(side))).unwrap();

@@ -16,7 +16,9 @@ use super::sys;
 pub enum InfoError {
     #[error("reading the record of program {program}: {source}")]
     Kernel { program: u32, source: io::Error },
-    #[error("program {program} was loaded by another version of perimeter (ABI {found}, this one has {ABI_VERSION})")]
+    #[error(
+        "program {program} was loaded by another version of perimeter (ABI {found}, this one has {ABI_VERSION})"
+    )]
     Version { program: u32, found: u32 },
 }
 
