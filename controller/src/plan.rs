@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::backend::{Enforcement, Engine, Feature, Observed};
 use crate::digest::Digest;
-use crate::ruleset::{Mode, Ruleset};
+use crate::ruleset::{Mode, Rule, Ruleset};
 
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
 pub use refusal::Refusal;
@@ -31,8 +31,26 @@ pub struct Plan {
     pub changes: bool,
     /// Whether some interface would let in what it keeps out now, for want of enforcement.
     pub opens: bool,
+    /// Rules of the policy that end: the kernel keeps them until the next apply after their last day.
+    pub lapses: Vec<Lapse>,
     /// The interfaces of the policy in its order, then those that it no longer names.
     pub interfaces: Vec<InterfacePlan>,
+}
+
+/// A rule with a last day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lapse {
+    pub rule: String,
+    /// YYYY-MM-DD, UTC.
+    pub last_day: String,
+}
+
+fn lapses(ruleset: &Ruleset) -> Vec<Lapse> {
+    let lapse = |rule: &Rule| {
+        let last_day = rule.about.expires.clone()?;
+        Some(Lapse { rule: rule.id.clone(), last_day })
+    };
+    ruleset.rules.iter().filter_map(lapse).collect()
 }
 
 /// What would happen to one interface.
@@ -131,6 +149,7 @@ impl Plan {
             policy,
             changes: interfaces.iter().any(|one| one.step != Step::Keep || !one.switch_off.is_empty()),
             opens: interfaces.iter().any(|one| one.opens.is_some()),
+            lapses: lapses(ruleset),
             interfaces,
         })
     }
@@ -146,6 +165,7 @@ impl Plan {
             policy: Digest::default(),
             changes: !interfaces.is_empty(),
             opens: interfaces.iter().any(|one| one.opens.is_some()),
+            lapses: Vec::new(),
             interfaces,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Applied, FieldChange, Group, InterfacePlan, Opening, Plan, RuleChange, RuleStep, Step};
+use super::{Applied, FieldChange, Group, InterfacePlan, Lapse, Opening, Plan, RuleChange, RuleStep, Step};
 use crate::backend::Enforcement;
 
 /// Writes the whole plan: what ends enforcement first, then interface by interface.
@@ -13,12 +13,25 @@ pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     if !plan.changes {
-        return in_sync(plan, out);
+        in_sync(plan, out)?;
+        return lapses(plan, out);
     }
     for one in plan.interfaces.iter().filter(|one| one.step != Step::Keep || !one.switch_off.is_empty()) {
         interface(one, out)?;
     }
+    lapses(plan, out)?;
     if plan.makes_generation() { summary(plan, out) } else { Ok(()) }
+}
+
+/// Expiry is decided when a command runs: what that means for the kernel is told each time.
+fn lapses(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    for Lapse { rule, last_day } in &plan.lapses {
+        writeln!(
+            out,
+            "! {rule} ends with {last_day} (UTC), but the kernel keeps it until an apply after that day: apply again then"
+        )?;
+    }
+    Ok(())
 }
 
 /// What a change that ends enforcement means.

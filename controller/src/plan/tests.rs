@@ -1,18 +1,7 @@
 use super::*;
-use crate::backend::{Device, Foreign, Offload};
-use crate::ruleset::{Action, AddressSet};
-use crate::samples::{rule, ruleset};
-
-fn observed(name: &str, enforcement: Enforcement) -> Observed {
-    Observed {
-        interface: name.into(),
-        device: Device::Ethernet { index: 2 },
-        enforcement,
-        offloads: Vec::new(),
-        obstacles: Vec::new(),
-        findings: Vec::new(),
-    }
-}
+use crate::backend::{Device, Foreign, InForce, Offload};
+use crate::ruleset::{Action, AddressSet, Interface};
+use crate::samples::{observed, record, rule, ruleset};
 
 /// A generation on the first interface of its ruleset.
 fn in_force(ruleset: &Ruleset, generation: u64) -> Enforcement {
@@ -20,16 +9,8 @@ fn in_force(ruleset: &Ruleset, generation: u64) -> Enforcement {
 }
 
 fn in_force_as(interface: usize, ruleset: &Ruleset, generation: u64) -> Enforcement {
-    Enforcement::InForce(InForce {
-        interface: ruleset.interfaces[interface].name.clone(),
-        engine: Engine::Native,
-        generation,
-        policy: Digest::of(ruleset),
-        enforce: ruleset.interfaces[interface].enforce,
-        abi: ABI_VERSION,
-        program_id: 1,
-        table_bytes: 2048,
-    })
+    let Interface { name, enforce, .. } = &ruleset.interfaces[interface];
+    Enforcement::InForce(InForce { enforce: *enforce, ..record(name, Digest::of(ruleset), generation) })
 }
 
 fn known(ruleset: &Ruleset) -> BTreeMap<Digest, Known> {
@@ -59,6 +40,17 @@ fn a_policy_in_force_is_no_change() {
     assert!(!plan.changes && !plan.opens && !plan.makes_generation());
     let says = "No changes. wan0 enforces generation 8 (native XDP), which is this policy.\n";
     assert_eq!(text(&plan), says);
+}
+
+#[test]
+fn a_rule_that_ends_is_told_with_the_apply_that_it_takes() {
+    let mut ruleset = ruleset(&["wan0"]);
+    ruleset.rules[0].about.expires = Some("2027-06-30".into());
+    let says = "! arp ends with 2027-06-30 (UTC), but the kernel keeps it until an apply after that day";
+    let first = plan(&ruleset, &[observed("wan0", Enforcement::Off)], &BTreeMap::new());
+    assert!(text(&first).contains(says), "{}", text(&first));
+    let second = plan(&ruleset, &[observed("wan0", in_force(&ruleset, 8))], &known(&ruleset));
+    assert!(!second.changes && text(&second).contains(says), "{}", text(&second));
 }
 
 #[test]

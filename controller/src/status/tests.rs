@@ -1,30 +1,11 @@
 use super::*;
-use crate::backend::{Feature, Foreign, InForce, Offload, OtherVersion};
+use crate::backend::{Feature, Foreign, Offload, OtherVersion};
+use crate::samples::{observed, record};
 
 const POLICY: Digest = Digest([7; 32]);
 
-fn observed(name: &str, enforcement: Enforcement) -> Observed {
-    Observed {
-        interface: name.into(),
-        device: Device::Ethernet { index: 2 },
-        enforcement,
-        offloads: Vec::new(),
-        obstacles: Vec::new(),
-        findings: Vec::new(),
-    }
-}
-
 fn in_force(interface: &str, generation: u64) -> Enforcement {
-    Enforcement::InForce(InForce {
-        interface: interface.into(),
-        engine: Engine::Native,
-        generation,
-        policy: POLICY,
-        enforce: true,
-        abi: 1,
-        program_id: 5,
-        table_bytes: 4096,
-    })
+    Enforcement::InForce(record(interface, POLICY, generation))
 }
 
 fn enforced(generation: u64, interfaces: &[&str]) -> Enforced {

@@ -211,16 +211,9 @@ pub(crate) fn ip(args: &[&str]) {
 /// Runs the program in this process, as `main` does.
 fn run(words: &[&str]) -> Said {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut env = Env {
-        out: &mut out,
-        err: &mut err,
-        input: &mut std::io::empty(),
-        colour_out: false,
-        colour_err: false,
-        interactive: false,
-        now: jiff::Timestamp::now(),
-        who: "tester".into(),
-    };
+    let now = jiff::Timestamp::now();
+    let mut input = std::io::empty();
+    let mut env = Env::plain(&mut out, &mut err, &mut input, now, "tester");
     let result = cli::run(Cli::try_parse_from(words).unwrap(), &mut env);
     let code = match result {
         Ok(Exit::Done) => 0,
