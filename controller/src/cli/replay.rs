@@ -205,9 +205,7 @@ impl Session<'_> {
             .map(|mut capture| replay(&mut capture, engines, ruleset, expected, &mut totals, &mut each));
         self.totals.add(&totals);
         match result {
-            Ok(Ok(missing)) => {
-                report.capture(&Ended { file: name, totals: &totals, missing: &missing }, env)?
-            }
+            Ok(Ok(missing)) => report.capture(&Ended { file: name, totals: &totals, missing }, env)?,
             Ok(Err(ReplayError::Capture(error))) => {
                 report.capture(&Ended { file: name, totals: &totals, missing: &[] }, env)?;
                 self.fail(name, &error, env)?;
