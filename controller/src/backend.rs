@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::ruleset::Ruleset;
 use crate::tables::Image;
 
-pub use observed::{Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload};
+pub use observed::{Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion};
 
 /// One interface of one generation, compiled.
 #[derive(Debug)]

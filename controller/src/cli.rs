@@ -43,6 +43,8 @@ pub struct Env<'a> {
     /// Whether standard output and standard error take colour (a terminal, and no `NO_COLOR`).
     pub colour_out: bool,
     pub colour_err: bool,
+    /// Whether standard error is a terminal, where source lines are shown.
+    pub terminal_err: bool,
     /// Whether a person can be asked: standard input is a terminal.
     pub interactive: bool,
     pub now: jiff::Timestamp,
@@ -52,7 +54,21 @@ pub struct Env<'a> {
     pub program: PathBuf,
 }
 
-impl Env<'_> {
+impl<'a> Env<'a> {
+    /// No terminal and no colour, nobody to ask: where commands are run from a program.
+    pub fn plain(
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+        input: &'a mut dyn BufRead,
+        now: jiff::Timestamp,
+        who: &str,
+    ) -> Env<'a> {
+        let (colour_out, colour_err, terminal_err, interactive) = (false, false, false, false);
+        let author = Author { by: who.to_owned(), ..Author::default() };
+        let program = "perimeter".into();
+        Env { out, err, input, colour_out, colour_err, terminal_err, interactive, now, author, program }
+    }
+
     /// Asks a question that only the whole word `yes` affirms.
     pub fn ask(&mut self, question: &str) -> std::io::Result<bool> {
         write!(self.err, "{question} Only \"yes\" is taken as yes: ")?;

@@ -105,13 +105,14 @@ fn interface(
     counters: Option<InterfaceCounters>,
 ) -> InterfaceStatus {
     let record = observed.in_force();
+    let other = matches!(observed.enforcement, Enforcement::OtherVersion(_));
     let drift = drift(observed, wanted);
     InterfaceStatus {
         interface: observed.interface.clone(),
-        enforced: record.is_some_and(|record| record.enforce),
+        enforced: other || record.is_some_and(|record| record.enforce),
         in_sync: drift.is_empty(),
         drift,
-        engine: record.map(|record| record.engine),
+        engine: observed.engine(),
         generation: record.map(|record| record.generation),
         shadow: record.is_some_and(|record| !record.enforce),
         policy: record.map(|record| record.policy),
@@ -125,6 +126,12 @@ fn interface(
 fn drift(observed: &Observed, wanted: Option<&Enforced>) -> Vec<String> {
     let wanted = wanted.filter(|wanted| wanted.interfaces.contains(&observed.interface));
     let mut drift = Vec::new();
+    if let Some(record) = observed.in_force().filter(|record| record.interface != observed.interface) {
+        let name = &record.interface;
+        drift.push(format!(
+            "it was called {name} when that was put in force, and is judged as {name}; apply again"
+        ));
+    }
     match (&observed.enforcement, wanted) {
         (Enforcement::InForce(record), Some(wanted)) if record.generation != wanted.generation => {
             drift.push(format!(
@@ -146,18 +153,23 @@ fn drift(observed: &Observed, wanted: Option<&Enforced>) -> Vec<String> {
                 program.id
             ));
         }
+        (Enforcement::OtherVersion(program), _) => drift.push(format!(
+            "another version of perimeter enforces here (ABI {}); apply again with this one, or use that one",
+            program.abi
+        )),
         (Enforcement::Lost { why }, _) => drift.push(format!("{why}; apply again, or detach it")),
         (Enforcement::Off, _) if observed.device == Device::Missing => {
             drift.push("the device is gone".to_owned());
         }
         (Enforcement::Off, _) => drift.push("nothing is attached; apply again, or detach it".to_owned()),
     }
-    for feature in observed.harmful().into_iter().filter(|_| observed.in_force().is_some()) {
+    for feature in observed.harmful().into_iter().filter(|_| observed.engine().is_some()) {
         drift.push(format!(
             "offload {} is on again, so that frames are judged as they were not on the wire; apply again",
             feature.name()
         ));
     }
+    drift.extend(observed.obstacles.iter().filter(|_| observed.engine().is_some()).cloned());
     drift
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{InterfaceStatus, Status, TrialStatus};
+use crate::backend::Engine;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
@@ -41,7 +42,8 @@ fn on_trial(trial: &TrialStatus) -> String {
 
 fn headline(one: &InterfaceStatus) -> String {
     let word = match (one.generation, one.enforced) {
-        (None, _) => return "not enforcing".to_owned(),
+        (None, false) => return "not enforcing".to_owned(),
+        (None, true) => return format!("enforcing   {}", one.engine.map_or("", Engine::name)),
         (Some(_), true) => "enforcing",
         (Some(_), false) => "shadow mode, nothing is dropped",
     };

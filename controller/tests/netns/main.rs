@@ -3,6 +3,9 @@
 mod counting;
 mod crash;
 mod lifetime;
+mod names;
+mod offloads;
 mod swap;
 mod trial;
+mod versions;
 mod world;
