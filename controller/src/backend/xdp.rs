@@ -17,6 +17,7 @@ mod object;
 mod observe;
 mod offload;
 mod pins;
+pub mod probe;
 pub mod program;
 mod prune;
 pub mod sys;
