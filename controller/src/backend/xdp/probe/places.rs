@@ -49,7 +49,7 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let facts = folder(&above.path().join("a/b"));
         assert_eq!((facts.exists, facts.writable), (false, Ok(())));
-        std::fs::write(above.path().join("file"), "").unwrap();
+        fs::write(above.path().join("file"), "").unwrap();
         let facts = folder(&above.path().join("file"));
         assert!(facts.writable.unwrap_err().contains("is not a folder"));
     }
