@@ -1,6 +1,8 @@
 //! Frames on the wire, through perimeter as a person runs it: in network namespaces, with veth pairs, as root.
 
 mod counting;
+mod doctor;
 mod lifetime;
 mod swap;
+mod trial;
 mod world;

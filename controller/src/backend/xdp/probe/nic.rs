@@ -12,7 +12,6 @@ use super::netlink::{ask, dump};
 use super::xdp_features;
 use crate::backend::Enforcement;
 use crate::backend::facts::{Channels, Fact, Link, NicFacts, Peer, Toggle, Unknown};
-use crate::backend::xdp::device;
 use crate::backend::xdp::observe::{self, ETHERNET};
 use crate::backend::xdp::pins::Pins;
 use crate::backend::xdp::{ethtool, sys};
@@ -45,7 +44,7 @@ pub fn ethernet_devices() -> Fact<Vec<String>> {
 
 /// Everything about the device of this name. `place` says below which folder, and for which network namespace, pins lie.
 pub fn nic(name: &str, place: Fact<(&Path, Namespace)>) -> NicFacts {
-    let link = link(name).map_err(Unknown::because);
+    let (link, peer) = split(found(name));
     let index = link.as_ref().ok().and_then(Option::as_ref).map(|link| link.index);
     let of_device = || index.ok_or_else(|| Unknown("the device itself is unknown".to_owned()));
     NicFacts {
@@ -53,7 +52,7 @@ pub fn nic(name: &str, place: Fact<(&Path, Namespace)>) -> NicFacts {
         driver: ethtool::driver(name).map_err(Unknown::because),
         xdp: of_device().and_then(xdp_features::features),
         offloads: toggles(name).map_err(Unknown::because),
-        peer: peer(name).map_err(Unknown::because),
+        peer,
         channels: channels(name),
         enforcement: place.and_then(|place| enforcement(name, place)),
         tc: of_device().and_then(|index| tc(index).map_err(Unknown::because)),
@@ -88,7 +87,8 @@ fn message(name: &str, index: u32) -> io::Result<Option<LinkMessage>> {
     }
 }
 
-fn link(name: &str) -> io::Result<Option<Link>> {
+/// A device, and its other end where it is one of a veth pair.
+fn found(name: &str) -> io::Result<Option<(Link, Option<Peer>)>> {
     let Some(message) = message(name, 0)? else { return Ok(None) };
     let mut link = Link {
         index: message.header.index,
@@ -96,13 +96,13 @@ fn link(name: &str) -> io::Result<Option<Link>> {
         up: message.header.flags.contains(LinkFlags::Up),
         ..Link::default()
     };
-    let (mut below, mut elsewhere, mut above) = (None, false, None);
+    let (mut other, mut elsewhere, mut above) = (None, false, None);
     for attribute in message.attributes {
         match attribute {
             LinkAttribute::Mtu(bytes) => link.mtu = bytes,
             LinkAttribute::NumRxQueues(count) => link.receive_queues = count,
             LinkAttribute::NumVf(count) => link.virtual_functions = count,
-            LinkAttribute::Link(index) => below = Some(index),
+            LinkAttribute::Link(index) => other = Some(index),
             LinkAttribute::LinkNetNsId(_) => elsewhere = true,
             LinkAttribute::Controller(index) => above = Some(index),
             LinkAttribute::LinkInfo(info) => link.software = software(&info),
@@ -112,10 +112,24 @@ fn link(name: &str) -> io::Result<Option<Link>> {
     if let Some(index) = above {
         link.controller = named(index)?;
     }
-    if let Some(index) = below.filter(|_| !elsewhere && link.software.as_deref() != Some("veth")) {
-        link.parent = named(index)?.map(|(name, _)| name);
+    let other = other.filter(|_| !elsewhere).map(named).transpose()?.flatten().map(|(name, _)| name);
+    if link.software.as_deref() == Some("veth") {
+        let peer = other.map_or(Ok(Peer::Elsewhere), peer)?;
+        return Ok(Some((link, Some(peer))));
     }
-    Ok(Some(link))
+    link.parent = other;
+    Ok(Some((link, None)))
+}
+
+type Split = (Fact<Option<Link>>, Fact<Option<Peer>>);
+
+/// Two facts of one answer.
+fn split(found: io::Result<Option<(Link, Option<Peer>)>>) -> Split {
+    match found.map_err(Unknown::because) {
+        Ok(Some((link, peer))) => (Ok(Some(link)), Ok(peer)),
+        Ok(None) => (Ok(None), Ok(None)),
+        Err(cause) => (Err(cause.clone()), Err(cause)),
+    }
 }
 
 /// The name and the kind of another device.
@@ -144,17 +158,12 @@ fn toggles(name: &str) -> io::Result<Vec<Toggle>> {
     Ok(ethtool::features(name)?.into_iter().map(toggle).collect())
 }
 
-fn peer(name: &str) -> io::Result<Option<Peer>> {
-    let index = match device::by_name(name)?.and_then(|device| device.veth_peer) {
-        None => return Ok(None),
-        Some(device::Peer::Elsewhere) => return Ok(Some(Peer::Elsewhere)),
-        Some(device::Peer::Here(index)) => index,
-    };
-    let Some(peer) = device::by_index(index)? else { return Ok(Some(Peer::Elsewhere)) };
-    let toggles = toggles(&peer.name)?;
-    let harmful = toggles.into_iter().filter(|one| one.on && HARMFUL.contains(&one.name.as_str()));
-    let send_queues = channels(&peer.name).ok().flatten().map(|channels| channels.send);
-    Ok(Some(Peer::Here { harmful: harmful.map(|one| one.name).collect(), send_queues, name: peer.name }))
+/// The other end of a veth pair, in this network namespace.
+fn peer(name: String) -> io::Result<Peer> {
+    let harmful = toggles(&name)?.into_iter().filter(|one| one.on && HARMFUL.contains(&one.name.as_str()));
+    let harmful = harmful.map(|one| one.name).collect();
+    let send_queues = channels(&name).ok().flatten().map(|channels| channels.send);
+    Ok(Peer::Here { name, harmful, send_queues })
 }
 
 fn channels(name: &str) -> Fact<Option<Channels>> {
