@@ -54,5 +54,5 @@ pub fn host(question: Question<'_>) -> HostFacts {
 /// When something was last recorded.
 fn recorded(state_dir: &Path) -> Fact<Option<jiff::Timestamp>> {
     let journal = State::new(state_dir).journal().map_err(Unknown::because)?;
-    Ok(journal.iter().map(|event| event.at).max())
+    Ok(journal.iter().map(|event| event.occasion.at).max())
 }
