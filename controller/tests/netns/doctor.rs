@@ -143,7 +143,7 @@ fn somebody_elses_program_rules_xdp_out() {
 fn who_else_judges_the_frames_is_named() {
     let Some(world) = World::new(&["wan0"]) else { return };
     tool(&world, &["tc", "qdisc", "add", "dev", "wan0", "clsact"]);
-    let chain = "table netdev edge { chain in { type filter hook ingress device wan0 priority -500; } }";
+    let chain = "table netdev edge { chain in { type filter hook ingress device wan0 priority -500; }; }";
     tool(&world, &["nft", chain]);
     tool(&world, &["nft", "add table inet firewalld"]);
     let (code, report) = doctor(&world, &["wan0"]);
