@@ -48,6 +48,11 @@ impl Words {
         self.words.len()
     }
 
+    /// Words that may still be put.
+    pub(super) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.words.len())
+    }
+
     /// Whether something did not fit.
     pub(super) fn is_over(&self) -> bool {
         self.words.len() > self.limit

@@ -1,6 +1,7 @@
 //! Frames on the wire, through perimeter as a person runs it: in network namespaces, with veth pairs, as root.
 
 mod counting;
+mod crash;
 mod doctor;
 mod lifetime;
 mod swap;
