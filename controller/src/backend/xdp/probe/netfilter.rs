@@ -8,7 +8,7 @@ use std::io;
 use netlink_packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, parse_u32_be};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
-use super::netlink::{Raw, acknowledged, attributes, dump, text, value};
+use super::netlink::{Attributes, Raw, acknowledged, attributes, dump, text, value};
 use crate::backend::facts::{Chain, Flowtable, Nftables};
 
 /// `NFNL_SUBSYS_NFTABLES`; the upper half of every message type.
@@ -84,7 +84,7 @@ fn table(message: &Raw) -> Option<String> {
 }
 
 /// `family table name`, and the attributes of the hook; nothing for what has no hook.
-fn hooked(message: &Raw, [table, name, hook]: [u16; 3]) -> Option<(String, Vec<(u16, Vec<u8>)>)> {
+fn hooked(message: &Raw, [table, name, hook]: [u16; 3]) -> Option<(String, Attributes)> {
     let all = message.attributes();
     let (table, name) = (text(value(&all, table)?), text(value(&all, name)?));
     Some((format!("{} {table} {name}", family(message)?.1), attributes(value(&all, hook)?)))

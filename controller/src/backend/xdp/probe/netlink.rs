@@ -9,6 +9,9 @@ use netlink_packet_core::{
 };
 use netlink_sys::{Socket, SocketAddr};
 
+/// Attributes in their order: number and value.
+pub(super) type Attributes = Vec<(u16, Vec<u8>)>;
+
 /// A message of a family that no crate wraps here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Raw {
@@ -26,14 +29,14 @@ impl Raw {
         Raw { kind, bytes }
     }
 
-    /// The attributes after the family's header, by number.
-    pub(super) fn attributes(&self) -> Vec<(u16, Vec<u8>)> {
+    /// The attributes after the family's header.
+    pub(super) fn attributes(&self) -> Attributes {
         attributes(self.bytes.get(4..).unwrap_or_default())
     }
 }
 
-/// The attributes in `bytes`, by number; those behind the first damaged one are not there.
-pub(super) fn attributes(bytes: &[u8]) -> Vec<(u16, Vec<u8>)> {
+/// The attributes in `bytes`; those behind the first damaged one are not there.
+pub(super) fn attributes(bytes: &[u8]) -> Attributes {
     NlasIterator::new(bytes).map_while(Result::ok).map(|one| (one.kind(), one.value().to_vec())).collect()
 }
 

@@ -32,10 +32,7 @@ pub(super) fn folder(path: &Path) -> Folder {
         mode: facts.as_ref().map(|facts| facts.mode() & 0o7777).map_err(Clone::clone),
         owner: facts.as_ref().map(MetadataExt::uid).map_err(Clone::clone),
         writable,
-        temporary: system
-            .as_ref()
-            .map(|system| IN_MEMORY.contains(&(system.f_type as i64)))
-            .map_err(Clone::clone),
+        temporary: system.as_ref().map(|system| IN_MEMORY.contains(&system.f_type)).map_err(Clone::clone),
         free: system.map(|system| system.f_bavail.saturating_mul(system.f_bsize as u64)),
     }
 }
