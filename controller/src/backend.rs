@@ -4,6 +4,7 @@
 //! two frames, and `revert` takes exactly that back. A backend decides nothing: the order of the steps is
 //! [`crate::reconcile`]'s, the wish is the plan's.
 
+pub mod facts;
 pub mod memory;
 mod observed;
 pub mod xdp;

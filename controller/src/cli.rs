@@ -11,6 +11,7 @@ mod completions;
 mod confirm;
 mod counters;
 mod detach;
+mod doctor;
 mod explain;
 #[cfg(test)]
 mod harness;
@@ -114,6 +115,7 @@ The usual way:
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
   perimeter detach                       stop enforcing
+  perimeter doctor                       can this machine enforce, and what is in the way?
   perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
   perimeter explain gateway.yaml ...     which rule decides about a packet, and why not the others?
 
@@ -148,6 +150,7 @@ pub enum Command {
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
     Detach(detach::DetachArgs),
+    Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::Args),
@@ -173,6 +176,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
+        Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),
         Command::Explain(args) => explain::run(&args, env),
         Command::Schema(args) => schema::run(&args, env),

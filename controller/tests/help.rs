@@ -5,7 +5,6 @@ use std::io;
 
 use clap::{Command, CommandFactory, Parser};
 use perimeter::cli::{self, Cli, Env, Exit};
-use perimeter::state::Author;
 
 /// Runs a command in this process; its exit and what it printed.
 fn run(arguments: &[&str]) -> (Exit, String) {

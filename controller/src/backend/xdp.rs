@@ -20,6 +20,7 @@ mod offload;
 mod peer;
 mod pins;
 mod places;
+pub mod probe;
 pub mod program;
 mod prune;
 pub mod sys;

@@ -2,6 +2,7 @@
 
 mod counting;
 mod crash;
+mod doctor;
 mod lifetime;
 mod names;
 mod offloads;

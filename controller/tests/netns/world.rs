@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use perimeter::cli::{self, Cli, Env, Exit};
-use perimeter::state::Author;
 use pnet_datalink::{Channel, DataLinkReceiver, DataLinkSender};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};

@@ -13,7 +13,7 @@ use crate::backend::{BackendError, Device, Enforcement, Engine, Foreign, InForce
 use crate::digest::Digest;
 
 /// ARPHRD_ETHER of `linux/if_arp.h`.
-const ETHERNET: u16 = 1;
+pub(super) const ETHERNET: u16 = 1;
 
 /// The device of this name; `None` where there is none.
 pub(super) fn device(interface: &str) -> Result<Option<Facts>, BackendError> {
