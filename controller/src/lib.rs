@@ -4,12 +4,15 @@
 //! that the policy ends in and everything else begins at. No module imports one that is listed below it.
 
 pub mod ruleset;
+pub mod space;
 
 pub mod policy;
 pub mod tables;
 
 pub mod compile;
 pub mod simulate;
+
+pub mod meaning;
 
 pub mod counters;
 pub mod digest;

@@ -1,0 +1,14 @@
+//! What a change means, against the oracle: the frames that are judged differently are exactly those claimed.
+
+#[path = "../generate/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod generate;
+#[path = "../oracle/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod oracle;
+
+mod change;
+mod claims;
+mod fields;
+mod random;
+mod tiny;
