@@ -64,7 +64,7 @@ pub enum Cause {
 }
 
 /// Comparisons of regions in both directions together: under two seconds.
-const STEPS: usize = 12_000_000;
+pub const STEPS: usize = 12_000_000;
 
 /// Most differences that are told, in each direction.
 pub const MOST: usize = 5_000;

@@ -6,9 +6,13 @@ mod generate;
 #[path = "../oracle/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod oracle;
+#[path = "../../../benches/src/shapes.rs"]
+#[allow(dead_code, reason = "each binary uses its part")]
+mod shapes;
 
 mod change;
 mod claims;
 mod fields;
 mod random;
+mod size;
 mod tiny;
