@@ -1,6 +1,6 @@
 //! What a backend sees: facts about a device and about what judges its frames.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
@@ -31,7 +31,7 @@ pub enum Device {
 }
 
 /// What judges the frames of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Enforcement {
     /// Nothing is attached, and nothing is pinned for it.
@@ -46,7 +46,7 @@ pub enum Enforcement {
 }
 
 /// The record of the program that is attached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
     pub engine: Engine,
     pub generation: u64,
@@ -61,14 +61,14 @@ pub struct InForce {
 }
 
 /// A program of somebody else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Foreign {
     pub id: u32,
     pub name: String,
 }
 
 /// Where in the kernel the frames are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     Native,
@@ -86,7 +86,7 @@ impl Engine {
 }
 
 /// An offload after which a frame is not what was on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feature {
     /// The 802.1Q tag is taken out of the frame.

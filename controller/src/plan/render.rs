@@ -83,7 +83,7 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// What is in force, and since when.
-fn now(one: &InterfacePlan) -> String {
+pub(super) fn now(one: &InterfacePlan) -> String {
     match &one.now {
         Enforcement::Off => "not enforced now".to_owned(),
         Enforcement::Lost { why } => format!("not enforced now: {why}"),
