@@ -15,6 +15,7 @@ pub mod simulate;
 pub mod meaning;
 
 pub mod counters;
+pub mod describe;
 pub mod digest;
 pub mod state;
 
@@ -24,7 +25,6 @@ pub mod reconcile;
 pub mod status;
 
 pub mod capture;
-pub mod describe;
 pub mod explain;
 pub mod replay;
 

@@ -12,8 +12,8 @@ mod pieces;
 mod witness;
 
 use crate::ruleset::Ruleset;
-use crate::simulate::Model;
 use crate::space::{Budget, Region, Setting};
+use crate::tables::Image;
 
 pub use credit::{Credit, credit};
 pub use witness::Witness;
@@ -25,7 +25,7 @@ pub struct Side<'a> {
     /// Position in the ruleset.
     pub interface: usize,
     /// What was compiled from the two.
-    pub model: &'a Model,
+    pub tables: &'a Image,
 }
 
 /// What changes on one interface.

@@ -94,7 +94,7 @@ pub(super) fn put_in_force(
     if let Some(reviewed) = how.reviewed {
         same("the plan was made", reviewed, &planned.plan)?;
     }
-    human(&planned.plan, env.out)?;
+    human(&planned.plan, global.detail(), env.out)?;
     env.out.flush()?;
     if planned.plan.changes && !consent.given(&planned.plan, env)? {
         writeln!(env.err, "perimeter: not applied; nothing was changed")?;
@@ -102,6 +102,7 @@ pub(super) fn put_in_force(
     }
     let lock = host.state.lock()?;
     let Some(now) = host.compare(&wish.ruleset, &planned.images, env)? else { return Ok(Exit::Reported) };
+    let now = now.told_as(&planned.plan);
     same("this plan was shown", &planned.plan, &now)?;
     if !how.ends_trial {
         host.refuse_trial()?;

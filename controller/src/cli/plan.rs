@@ -15,6 +15,9 @@ use crate::policy::Diagnostic;
 ///
 /// The policy is compared with what the kernel enforces now, rule by rule, not with a file: what was detached or replaced
 /// behind perimeter's back shows. A change that ends enforcement is the first line.
+///
+/// "What it means" is no difference of texts: it names the frames that would pass and do not now, and the other way
+/// round, exactly. Renamed or reordered rules and merged prefixes change nothing there.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -22,7 +25,8 @@ Examples:
   perimeter plan gateway.yaml --detailed-exitcode    0: no changes, 2: some
   perimeter plan gateway.yaml --at 2027-07-01        as of then: rules that have expired are gone
   perimeter plan gateway.yaml --out gateway.plan     then `perimeter show` and `perimeter apply` it
-  perimeter plan gateway.yaml --json | jq '.interfaces[].groups'")]
+  perimeter plan gateway.yaml -v                     every range of frames that opens or closes, each with a frame
+  perimeter plan gateway.yaml --json | jq '.interfaces[].meaning.opens[].frames'")]
 pub struct PlanArgs {
     #[command(flatten)]
     policy: PolicyArgs,
@@ -54,7 +58,7 @@ pub(super) fn run(args: &PlanArgs, global: &Global, env: &mut Env<'_>) -> anyhow
         serde_json::to_writer_pretty(&mut *env.out, &answer)?;
         writeln!(env.out)?;
     } else {
-        human(&planned.plan, env.out)?;
+        human(&planned.plan, global.detail(), env.out)?;
     }
     if let Some(path) = &args.out {
         write(&planned.plan, &loaded, (&args.policy.policy, path), env)?;

@@ -7,6 +7,7 @@ use perimeter_classifier::verdict::Decision;
 use super::Side;
 use super::frame::{Fields, build};
 use super::pieces::Pieces;
+use crate::simulate::judge;
 use crate::space::{Budget, Carved, Dimension, Kind, LINK_LOCAL, Region, Set, Shelves, never};
 
 /// A frame that shows a difference.
@@ -85,8 +86,8 @@ fn search(region: &Region, dropping: Side<'_>, passing: Side<'_>) -> Search {
     for fields in candidates(region) {
         let Some(frame) = sized(&fields, region.side(Dimension::Size)) else { continue };
         is_empty = false;
-        let dropped = dropping.model.judge(&frame);
-        if let (Decision::Pass(rule), Some(_)) = (passing.model.judge(&frame), dropped.reason()) {
+        let dropped = judge(dropping.tables, &frame);
+        if let (Decision::Pass(rule), Some(_)) = (judge(passing.tables, &frame), dropped.reason()) {
             return Search::Found(Witness { frame, passed_by: rule as usize, dropped });
         }
     }

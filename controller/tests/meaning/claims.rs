@@ -2,9 +2,9 @@
 
 use crate::fields::fields;
 use crate::oracle;
+use perimeter::compile::compile;
 use perimeter::meaning::{Difference, Meaning, Side, compare_within};
 use perimeter::ruleset::Ruleset;
-use perimeter::simulate::Model;
 use perimeter_classifier::verdict::Decision;
 
 /// One change, with what is claimed about it.
@@ -22,10 +22,11 @@ pub(crate) fn claim<'a>(
     interface: usize,
     steps: usize,
 ) -> Option<Claim<'a>> {
-    let models = [before, after].map(|ruleset| Model::new(ruleset, interface).ok());
-    let [Some(was), Some(is)] = &models else { return None };
-    let side = |ruleset, model| Side { ruleset, interface, model };
-    let meaning = compare_within(side(before, was), side(after, is), steps);
+    let tables = [before, after].map(|ruleset| compile(ruleset, interface).ok());
+    let [Some(was), Some(is)] = &tables else { return None };
+    let was = Side { ruleset: before, interface, tables: was };
+    let is = Side { ruleset: after, interface, tables: is };
+    let meaning = compare_within(was, is, steps);
     Some(Claim { before, after, interface, meaning })
 }
 

@@ -3,8 +3,8 @@
 use crate::claims::claim;
 use crate::oracle::plain;
 use crate::shapes::{self, Seed};
+use perimeter::compile::compile;
 use perimeter::ruleset::{Action, AddressSet, Fragments, Rule, Ruleset, Service, VlanRange};
-use perimeter::simulate::Model;
 use std::time::{Duration, Instant};
 
 const RULES: usize = 10_000;
@@ -88,7 +88,7 @@ fn changes_to_ten_thousand_rules() {
         before.rules.push(Rule { from: odd.clone(), to: odd, ..plain::allow("only", &https()) });
         for Edit { name, after, expected } in edits(&before, seed) {
             let wall = Instant::now();
-            drop(Model::new(&before, 0));
+            drop(compile(&before, 0));
             let compiling = wall.elapsed();
             let start = worked();
             let Some(claim) = claim(&before, &after, 0, perimeter::meaning::STEPS) else {
