@@ -6,6 +6,7 @@
 
 pub mod memory;
 mod observed;
+pub mod sessions;
 pub mod xdp;
 
 use crate::counters::{Counts, Full};

@@ -20,6 +20,7 @@ pub mod digest;
 pub mod state;
 
 pub mod backend;
+pub mod lifelines;
 pub mod plan;
 pub mod reconcile;
 pub mod status;

@@ -16,6 +16,7 @@ use crate::space::{Budget, Region, Setting};
 use crate::tables::Image;
 
 pub use credit::{Credit, credit};
+pub use frame::segment;
 pub use witness::Witness;
 
 /// An interface under one ruleset.

@@ -3,8 +3,10 @@
 //! Promises: the frame has exactly these fields, and nothing else in it makes a step before the rules fail. Checksums stay
 //! zero, since they never matter. Refuses fields that no frame has together, such as a size below what the protocol needs.
 
-use crate::ruleset::ether;
-use crate::space::{Dimension, Kind, Part, TAGS};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::ruleset::{VlanId, ether};
+use crate::space::{Dimension, Kind, Part, TAGS, stack_number};
 
 /// The fields of one frame, by dimension, and its kind.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +54,25 @@ impl Fields {
             _ => Part::Later,
         }
     }
+}
+
+/// A segment of an established TCP connection, as it arrives from `peer`; nothing where the two are of different families.
+pub fn segment(vlan: VlanId, outer_tag: u16, peer: SocketAddr, local: SocketAddr) -> Option<Vec<u8>> {
+    let tag = TAGS.iter().position(|tag| *tag == outer_tag)?;
+    let (kind, from, to) = match (peer.ip(), local.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => (Kind::V4, from.to_bits().into(), to.to_bits().into()),
+        (IpAddr::V6(from), IpAddr::V6(to)) => (Kind::V6, from.to_bits(), to.to_bits()),
+        _ => return None,
+    };
+    let mut fields = Fields { kind, values: [0; Dimension::ALL.len()] };
+    fields.set(Dimension::Stack, stack_number(vlan, tag));
+    fields.set(Dimension::Source, from);
+    fields.set(Dimension::Destination, to);
+    fields.set(Dimension::Protocol, TCP.into());
+    fields.set(Dimension::SourcePort, peer.port().into());
+    fields.set(Dimension::DestinationPort, local.port().into());
+    fields.set(Dimension::Tcp, 1);
+    build(&fields, None)
 }
 
 /// The frame whose layer 3 has `size` bytes; the smallest there is where that is `None`.
