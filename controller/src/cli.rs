@@ -10,6 +10,7 @@ mod choose;
 mod completions;
 mod confirm;
 mod counters;
+mod cuts;
 mod detach;
 mod explain;
 #[cfg(test)]

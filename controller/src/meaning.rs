@@ -9,6 +9,7 @@ mod compare;
 mod credit;
 mod frame;
 mod pieces;
+mod vital;
 mod witness;
 
 use crate::ruleset::Ruleset;
@@ -17,6 +18,7 @@ use crate::tables::Image;
 
 pub use credit::{Credit, credit};
 pub use frame::segment;
+pub use vital::{Vital, dying};
 pub use witness::Witness;
 
 /// An interface under one ruleset.

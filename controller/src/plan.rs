@@ -22,7 +22,7 @@ use crate::ruleset::{Mode, Ruleset};
 
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
 pub use file::{PlanFile, PlanFileError, changed};
-pub use meaning::{Change, Shown, Told};
+pub use meaning::{Change, Dying, Shown, Told};
 pub use refusal::Refusal;
 pub use render::{Detail, human, in_sync};
 

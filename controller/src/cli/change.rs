@@ -95,6 +95,7 @@ pub(super) fn put_in_force(
         same("the plan was made", reviewed, &planned.plan)?;
     }
     human(&planned.plan, global.detail(), env.out)?;
+    cuts::warn(&cuts::of(&planned, &wish.ruleset), env.out)?;
     env.out.flush()?;
     if planned.plan.changes && !consent.given(&planned.plan, env)? {
         writeln!(env.err, "perimeter: not applied; nothing was changed")?;

@@ -7,7 +7,8 @@ use anyhow::Context;
 use super::apply::absolute;
 use super::host::Host;
 use super::policy_file::{Loaded, PolicyArgs};
-use super::{Env, Exit, Global};
+use super::{Env, Exit, Global, cuts};
+use crate::lifelines::Cut;
 use crate::plan::{Plan, PlanFile, human};
 use crate::policy::Diagnostic;
 
@@ -47,18 +48,22 @@ struct Answer<'a> {
     plan: &'a Plan,
     /// What the policy's reader warns of.
     warnings: &'a [Diagnostic],
+    /// Connections of this machine that would end.
+    cuts: &'a [Cut],
 }
 
 /// Carries out the command.
 pub(super) fn run(args: &PlanArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let Some(loaded) = args.policy.load(env)? else { return Ok(Exit::Reported) };
     let Some(planned) = Host::open(global)?.plan(&loaded.ruleset, env)? else { return Ok(Exit::Reported) };
+    let cuts = cuts::of(&planned, &loaded.ruleset);
     if args.json {
-        let answer = Answer { plan: &planned.plan, warnings: &loaded.warnings };
+        let answer = Answer { plan: &planned.plan, warnings: &loaded.warnings, cuts: &cuts };
         serde_json::to_writer_pretty(&mut *env.out, &answer)?;
         writeln!(env.out)?;
     } else {
         human(&planned.plan, global.detail(), env.out)?;
+        cuts::warn(&cuts, env.out)?;
     }
     if let Some(path) = &args.out {
         write(&planned.plan, &loaded, (&args.policy.policy, path), env)?;

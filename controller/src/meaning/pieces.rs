@@ -37,6 +37,11 @@ pub(super) fn both(before: Side<'_>, after: Side<'_>) -> (Pieces, Pieces) {
     (was, is)
 }
 
+/// One side for itself: nothing counts as settled.
+pub(super) fn of_side(side: Side<'_>) -> Pieces {
+    pieces(side, &mut Addresses::default())
+}
+
 fn pieces(side: Side<'_>, addresses: &mut Addresses) -> Pieces {
     let interface = &side.ruleset.interfaces[side.interface];
     let settings = refusals(side.ruleset, interface, addresses);

@@ -19,8 +19,9 @@ use crate::backend::Enforcement;
 use crate::compile::{OverBudget, compile};
 use crate::describe::describe;
 use crate::digest::Digest;
-use crate::meaning::{Cause, Difference, Side, compare, credit};
+use crate::meaning::{Cause, Difference, Side, Vital, compare, credit, dying};
 use crate::ruleset::Ruleset;
+use crate::space::{Dimension, Set};
 use crate::tables::Image;
 
 pub(super) use render::human;
@@ -36,8 +37,21 @@ pub struct Told {
     pub is_complete: bool,
     /// Ids before and after of rules that match the same.
     pub renamed: Vec<(String, String)>,
+    /// What the host depends on that passes now and would not.
+    #[serde(default)]
+    pub dying: Vec<Dying>,
     /// Rules stand in another order, so that where several match another is credited.
     pub is_reordered: bool,
+}
+
+/// Something that a host depends on, and that would no longer pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dying {
+    /// "ARP".
+    pub what: String,
+    pub vlan: String,
+    /// What becomes of the host.
+    pub then: String,
 }
 
 /// Frames that pass on one side only.
@@ -125,6 +139,7 @@ fn of_sides(before: Side<'_>, after: Side<'_>) -> Told {
         opens: changes(&meaning.opens, before, after, true),
         closes: changes(&meaning.closes, after, before, false),
         is_complete: meaning.is_complete,
+        dying: dying(after, &meaning.closes).into_iter().map(|one| Dying::new(one, after)).collect(),
         renamed: credit.renamed,
         is_reordered: credit.is_reordered,
     }
@@ -134,6 +149,13 @@ impl Told {
     /// Whether every frame is judged as before.
     pub fn is_same(&self) -> bool {
         self.is_complete && self.opens.is_empty() && self.closes.is_empty()
+    }
+}
+
+impl Dying {
+    fn new((vital, stack): (Vital, Set), after: Side<'_>) -> Self {
+        let (what, then) = vital.words();
+        Dying { what: what.to_owned(), vlan: words::vlan(&stack, after), then: then.to_owned() }
     }
 }
 
@@ -148,7 +170,7 @@ impl Change {
         };
         let because = difference.causes.iter().map(|cause| because(*cause, dropping, passing, opens));
         Change {
-            vlan: words::vlan(difference, passing),
+            vlan: words::vlan(difference.regions[0].side(Dimension::Stack), passing),
             frames: words::frames(difference, dropping, passing),
             because: because.collect(),
             exact: difference.exact.iter().map(exact::exact).collect(),

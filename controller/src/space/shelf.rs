@@ -21,6 +21,10 @@ impl Budget {
         left.is_some()
     }
 
+    pub fn left(&self) -> usize {
+        self.0
+    }
+
     pub fn is_spent(&self) -> bool {
         self.0 == 0
     }

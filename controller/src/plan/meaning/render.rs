@@ -61,6 +61,9 @@ pub(super) fn told(name: &str, told: &Told, detail: Detail, out: &mut dyn Write)
     } else if !told.is_same() {
         writeln!(out, "  {name}: everything else is judged as before")?;
     }
+    for one in &told.dying {
+        writeln!(out, "! {name}: {} would no longer pass ({}): {}", one.what, one.vlan, one.then)?;
+    }
     credit(name, told, detail, out)
 }
 

@@ -146,3 +146,28 @@ fn what_is_no_frame_is_no_difference() {
     let martian = "  - { id: a, from: 127.0.0.0/8, service: udp }\n  - { id: b, to: \"::ffff:0:0/96\" }\n";
     assert!(means(&rules(""), &rules(martian)).contains("no change in meaning"));
 }
+
+#[test]
+fn what_the_host_depends_on_is_named_where_it_dies() {
+    let base = "  - { id: base, bundle: [arp, nd, pmtu, dhcp-client] }\n";
+    let ssh = "  - { id: ssh, service: ssh }\n";
+    let found = means(
+        &format!("allow:\n{base}{ssh}"),
+        &format!("allow:\n{ssh}  - {{ id: arp, bundle: arp, vlan: untagged }}\n"),
+    );
+    assert!(
+        found.contains("! wan0: ARP would no longer pass (vlan mgmt (10), 20-29, 100/200): IPv4 neighbours"),
+        "{found}"
+    );
+    for all in ["neighbour discovery", "path MTU messages of IPv4", "path MTU messages of IPv6", "DHCP"] {
+        assert!(
+            found.contains(&format!("! wan0: {all} would no longer pass (every vlan)")),
+            "{all}: {found}"
+        );
+    }
+    assert!(!found.contains("DHCPv6"), "{found}");
+    // From fewer is not from nobody.
+    let some = "  - { id: base, bundle: [arp, nd, pmtu, dhcp-client], vlan: any }\ndeny:\n  - { id: no, from: 10.0.0.0/8 }\n";
+    let found = means(&format!("allow:\n{base}"), &format!("allow:\n{some}"));
+    assert!(!found.contains("no longer pass"), "{found}");
+}

@@ -20,12 +20,12 @@ pub(super) fn setting(setting: Setting) -> &'static str {
     }
 }
 
-/// The VLANs of a difference, as far as the interface allows them: "vlan mgmt (10), 20-29", "every vlan".
-pub(super) fn vlan(difference: &Difference, passing: Side<'_>) -> String {
+/// VLANs by their numbers, as far as the interface allows them: "vlan mgmt (10), 20-29", "every vlan".
+pub(super) fn vlan(stack: &Set, passing: Side<'_>) -> String {
     let interface = &passing.ruleset.interfaces[passing.interface];
     let allowed: Vec<VlanRange> = interface.vlans.iter().map(|entry| entry.range).collect();
     let allowed = stacks(&allowed);
-    let own = difference.regions[0].side(Dimension::Stack).intersection(&allowed);
+    let own = stack.intersection(&allowed);
     if own == allowed && own != Set::one(0) {
         return "every vlan".to_owned();
     }
