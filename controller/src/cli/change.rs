@@ -7,7 +7,7 @@ use anyhow::bail;
 use jiff::SignedDuration;
 
 use super::host::{Host, Planned};
-use super::{Env, Exit, Global, keeper};
+use super::{Env, Exit, Global, cuts, keeper};
 use crate::counters::grouped;
 use crate::plan::{Plan, changed, human};
 use crate::reconcile::{self, Order, Report, Trial};
