@@ -70,7 +70,7 @@ pub enum Cause {
 pub const STEPS: usize = 12_000_000;
 
 /// Most differences that are told, in each direction.
-pub const MOST: usize = 5_000;
+pub const MOST: usize = 2_000;
 
 /// What changes from `before` to `after`.
 pub fn compare(before: Side<'_>, after: Side<'_>) -> Meaning {

@@ -33,7 +33,10 @@ pub(super) fn gains(
     judges: &Judges,
     budget: &mut Budget,
 ) -> Gains {
-    let mut found = by_rules(dropping, passing, budget);
+    // Half for each of the two ways: what is no longer refused is told however much new rules pass.
+    let mut half = budget.lend(budget.left() / 2);
+    let mut found = by_rules(dropping, passing, &mut half);
+    budget.take_back(half);
     let freed = freed(dropping.1, passing.1, &found, budget);
     found.is_complete &= freed.is_complete;
     found.regions.extend(freed.regions);
@@ -44,7 +47,7 @@ pub(super) fn gains(
             is_complete = false;
             break;
         }
-        let Shown { exact, witness, is_whole } = judges.show(&region, dropping.0, passing.0, budget);
+        let Shown { exact, witness, is_whole } = judges.show(&region, dropping.0, passing.0);
         is_complete &= is_whole;
         if let Some(witness) = witness {
             differences.push(Difference { causes, regions: vec![region], exact, witness });
@@ -72,11 +75,10 @@ fn by_rules(dropping: (Side<'_>, &Pieces), passing: (Side<'_>, &Pieces), budget:
             found.regions.push((piece, vec![Cause::Allow(*rule)]));
             ControlFlow::Continue(())
         };
-        let carved = shelf.carve(region.clone(), &others, budget, &mut take);
-        found.is_complete &= carved == Carved::Whole;
-        if carved == Carved::Unfinished {
-            break;
-        }
+        // Half of what is left: one rule that meets all others does not leave nothing for the rest.
+        let mut own = budget.lend(budget.left() / 2);
+        found.is_complete &= shelf.carve(region.clone(), &others, &mut own, &mut take) == Carved::Whole;
+        budget.take_back(own);
     }
     found.regions = merge(found.regions, also);
     found

@@ -32,6 +32,9 @@ pub(super) struct Judges {
     refused: Shelves<()>,
 }
 
+/// Comparisons of regions for one difference; what both sides refuse is little.
+const STEPS: usize = 20_000;
+
 /// Exact regions that are kept of one difference.
 const MOST_EXACT: usize = 64;
 
@@ -44,15 +47,10 @@ impl Judges {
     }
 
     /// Carves what is refused anyway from a region, and looks for a frame in each piece.
-    pub(super) fn show(
-        &self,
-        region: &Region,
-        dropping: Side<'_>,
-        passing: Side<'_>,
-        budget: &mut Budget,
-    ) -> Shown {
+    pub(super) fn show(&self, region: &Region, dropping: Side<'_>, passing: Side<'_>) -> Shown {
+        let mut budget = Budget::new(STEPS);
         let (shelf, _) = self.refused.of(region.kind);
-        let others = shelf.meeting(region, budget);
+        let others = shelf.meeting(region, &mut budget);
         let mut shown = Shown { exact: Vec::new(), witness: None, is_whole: true };
         let mut take = |piece: Region| {
             let Some(piece) = piece.real() else { return ControlFlow::Continue(()) };
@@ -66,7 +64,7 @@ impl Judges {
             }
             if shown.exact.len() < MOST_EXACT { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        let carved = shelf.carve(region.clone(), &others, budget, &mut take);
+        let carved = shelf.carve(region.clone(), &others, &mut budget, &mut take);
         shown.is_whole &= carved == Carved::Whole;
         shown
     }

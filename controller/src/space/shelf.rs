@@ -21,6 +21,19 @@ impl Budget {
         left.is_some()
     }
 
+    /// Sets `most` steps aside, or what is left, for one task.
+    pub fn lend(&mut self, most: usize) -> Budget {
+        let lent = most.min(self.0);
+        self.0 -= lent;
+        Budget(lent)
+    }
+
+    /// Takes back what a task did not need.
+    pub fn take_back(&mut self, rest: Budget) {
+        self.0 += rest.0;
+    }
+
+    /// Steps that are left.
     pub fn left(&self) -> usize {
         self.0
     }

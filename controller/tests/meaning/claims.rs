@@ -5,6 +5,7 @@ use crate::oracle;
 use perimeter::compile::compile;
 use perimeter::meaning::{Difference, Meaning, Side, compare_within};
 use perimeter::ruleset::Ruleset;
+use perimeter::tables::Image;
 use perimeter_classifier::verdict::Decision;
 
 /// One change, with what is claimed about it.
@@ -24,10 +25,20 @@ pub(crate) fn claim<'a>(
 ) -> Option<Claim<'a>> {
     let tables = [before, after].map(|ruleset| compile(ruleset, interface).ok());
     let [Some(was), Some(is)] = &tables else { return None };
+    Some(claim_of((before, was), (after, is), interface, steps))
+}
+
+/// [`claim`] with tables that are compiled already.
+pub(crate) fn claim_of<'a>(
+    (before, was): (&'a Ruleset, &Image),
+    (after, is): (&'a Ruleset, &Image),
+    interface: usize,
+    steps: usize,
+) -> Claim<'a> {
     let was = Side { ruleset: before, interface, tables: was };
     let is = Side { ruleset: after, interface, tables: is };
     let meaning = compare_within(was, is, steps);
-    Some(Claim { before, after, interface, meaning })
+    Claim { before, after, interface, meaning }
 }
 
 fn passes(ruleset: &Ruleset, interface: usize, frame: &[u8]) -> bool {

@@ -7,7 +7,7 @@ mod generate;
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod oracle;
 #[path = "../../../benches/src/shapes.rs"]
-#[allow(dead_code, reason = "each binary uses its part")]
+#[allow(dead_code, unreachable_pub, reason = "shared with the benchmarks, where it is public")]
 mod shapes;
 
 mod change;

@@ -1,11 +1,12 @@
 //! Ten thousand rules: what a change means is told in seconds, and never wrongly called nothing.
 
-use crate::claims::claim;
+use crate::claims::claim_of;
 use crate::oracle::plain;
 use crate::shapes::{self, Seed};
 use perimeter::compile::compile;
+use perimeter::meaning::STEPS;
 use perimeter::ruleset::{Action, AddressSet, Fragments, Rule, Ruleset, Service, VlanRange};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const RULES: usize = 10_000;
 
@@ -79,29 +80,32 @@ fn edits(before: &Ruleset, seed: Seed) -> Vec<Edit> {
     ]
 }
 
+/// The rule sets to change: every shape there is, where that does not take minutes.
+fn seeds() -> &'static [Seed] {
+    if cfg!(debug_assertions) { &[Seed::Acl] } else { &[Seed::Acl, Seed::Firewall, Seed::Ipc] }
+}
+
 /// Goal: an administrator does not wait. Method: the edits above, on rule sets with the structure of real ones.
 #[test]
 fn changes_to_ten_thousand_rules() {
-    for seed in [Seed::Acl, Seed::Firewall, Seed::Ipc] {
+    for &seed in seeds() {
         let mut before = shapes::ruleset(seed, RULES);
         let odd = AddressSet::new(vec![(0xdf00_0001, 0xdf00_0001)], Vec::new());
         before.rules.push(Rule { from: odd.clone(), to: odd, ..plain::allow("only", &https()) });
+        let was = compile(&before, 0).expect("within the budget of the compiler");
         for Edit { name, after, expected } in edits(&before, seed) {
-            let wall = Instant::now();
-            drop(compile(&before, 0));
-            let compiling = wall.elapsed();
-            let start = worked();
-            let Some(claim) = claim(&before, &after, 0, perimeter::meaning::STEPS) else {
-                println!("{seed:?} {name}: beyond the compiler's budget");
+            let Ok(is) = compile(&after, 0) else {
+                println!("{seed:?} {name}: beyond the budget of the compiler");
                 continue;
             };
-            let took = (worked() - start).saturating_sub(2 * compiling);
+            let start = worked();
+            let claim = claim_of((&before, &was), (&after, &is), 0, STEPS);
+            let took = worked() - start;
             let meaning = &claim.meaning;
             let (opens, closes) = (meaning.opens.len(), meaning.closes.len());
-            println!(
-                "{seed:?} {name}: {took:.2?} (compile {compiling:.2?}), opens {opens}, closes {closes}, whole {}",
-                meaning.is_complete
-            );
+            let whole = meaning.is_complete;
+            println!("{seed:?} {name}: {took:.2?}, opens {opens}, closes {closes}, whole {whole}");
+            claim.check_witnesses();
             assert_eq!((opens > 0, closes > 0), expected, "{name}");
             assert!(took < MOST, "{name} took {took:?}");
         }

@@ -143,7 +143,7 @@ mod tests {
     fn what_a_rule_names_is_meant() {
         for conditions in [
             "service: [icmp/redirect, icmpv6/router-advertisement]",
-            "bundle: [nd, ra, pmtu, multicast]",
+            "bundle: [ra, multicast]",
             "to: [224.0.0.0/4, \"ff00::/8\"], service: udp",
             "service: [udp/5353, tcp]",
         ] {
