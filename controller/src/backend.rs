@@ -7,6 +7,7 @@
 pub mod facts;
 pub mod memory;
 mod observed;
+pub mod sessions;
 pub mod xdp;
 
 use crate::counters::{Counts, Full};

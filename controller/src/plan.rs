@@ -6,6 +6,7 @@
 
 mod diff;
 mod file;
+mod meaning;
 mod refusal;
 mod render;
 mod words;
@@ -21,8 +22,9 @@ use crate::ruleset::{Mode, Rule, Ruleset};
 
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
 pub use file::{PlanFile, PlanFileError, changed};
+pub use meaning::{Change, Dying, Shown, Told};
 pub use refusal::Refusal;
-pub use render::{human, in_sync};
+pub use render::{Detail, human, in_sync};
 
 /// Everything that would be done, and what it means for the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,9 @@ pub struct InterfacePlan {
     /// Memory of the tables in bytes, now and then.
     pub table_bytes: (u64, u64),
     pub findings: Vec<String>,
+    /// What changes for its frames, see [`Plan::tell`]; nothing where that is not known, or everything passes on one side.
+    #[serde(default)]
+    pub meaning: Option<Told>,
 }
 
 /// What would be done to an interface.
@@ -237,6 +242,7 @@ impl InterfacePlan {
                 after.map_or(0, |after| after.table_bytes),
             ),
             findings: observed.findings.clone(),
+            meaning: None,
         }
     }
 }

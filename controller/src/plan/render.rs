@@ -5,8 +5,17 @@ use std::io::{self, Write};
 use super::{Applied, FieldChange, Group, InterfacePlan, Lapse, Opening, Plan, RuleChange, RuleStep, Step};
 use crate::backend::Enforcement;
 
+/// How much is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The widest changes in meaning.
+    Brief,
+    /// Every change in meaning, each with a frame.
+    Full,
+}
+
 /// Writes the whole plan: what ends enforcement first, then interface by interface.
-pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+pub fn human(plan: &Plan, detail: Detail, out: &mut dyn Write) -> io::Result<()> {
     for one in &plan.interfaces {
         if let Some(opening) = one.opens {
             writeln!(out, "! {} will {}", one.interface, opens(opening))?;
@@ -19,6 +28,7 @@ pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     for one in plan.interfaces.iter().filter(|one| one.step != Step::Keep || !one.switch_off.is_empty()) {
         interface(one, out)?;
     }
+    super::meaning::human(plan, detail, out)?;
     lapses(plan, out)?;
     if plan.makes_generation() { summary(plan, out) } else { Ok(()) }
 }
