@@ -144,7 +144,12 @@ case "${1:-}" in
 '') ;;
 test) tool bpftool bpftool ;;
 demo) tool tcpdump tcpdump && tool tcpreplay tcpreplay ;;
-vm) tool qemu-system-x86_64 qemu-system-x86 && tool busybox busybox-static && tool depmod kmod ;;
+vm)
+    tool qemu-system-x86_64 qemu-system-x86
+    tool busybox busybox-static
+    tool depmod kmod
+    apt-cache show linux-image-amd64 >/dev/null 2>&1 || package_lists
+    ;;
 *) die "unknown word: $1; the words are test, demo and vm" ;;
 esac
 host_rust

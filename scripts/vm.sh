@@ -4,12 +4,12 @@
 # VERSION is 6.1 and 6.12 unless told: the newest of Debian's kernels that begins so. Kernels are fetched into target/vm and
 # unpacked there; nothing is installed but the tools (scripts/setup.sh vm). Each guest sees this machine's files, read-only,
 # and no network; scripts/vm/guest.sh runs in it. What it has to say at the end is the judge, and silence is a failure: a
-# guest that hangs is ended after VM_SECONDS (600), and its console is shown. Needs no root and no KVM.
+# guest that hangs is ended after VM_SECONDS (900), and its console is shown. Needs no root and no KVM.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly STORE=$PWD/target/vm
-readonly SECONDS_GIVEN=${VM_SECONDS:-600}
+readonly SECONDS_GIVEN=${VM_SECONDS:-900}
 # What the first process needs to see the host's files; the rest is loaded from there.
 readonly FIRST_MODULES=(virtio_pci 9pnet_virtio 9p)
 readonly HELD='vm: everything held'
@@ -32,15 +32,16 @@ provide() {
     if [ -n "$package" ]; then
         release=${package#linux-image-}
     else
-        release=$(basename "$(find "$STORE" -maxdepth 1 -name "$1.*-amd64" 2>/dev/null | sort -V | tail -n1)")
-        [ -n "$release" ] || fail "no kernel $1 is offered here (apt-cache search linux-image-$1), and none was fetched before"
+        release=$(basename "$(find "$STORE" -maxdepth 1 -name "$1.*-amd64" | sort -V | tail -n1)")
+        [ -n "$release" ] || fail "Debian offers no kernel $1 here, and none was fetched before"
     fi
     kernel=$STORE/$release
     [ ! -d "$kernel" ] || return 0
     say "fetching $package"
     rm -rf "$partial"
     mkdir -p "$partial"
-    (cd "$partial" && timeout 300 apt-get -qq download "$package" 2>fetched.log) || { cat "$partial/fetched.log" >&2; fail "$package could not be fetched"; }
+    (cd "$partial" && timeout 300 apt-get -qq download "$package" 2>fetched.log) \
+        || { cat "$partial/fetched.log" >&2; fail "$package could not be fetched; try \`apt-get update\`"; }
     dpkg -x "$partial"/*.deb "$partial"
     rm -f "$partial"/*.deb
     depmod -b "$partial" "$release"
@@ -50,7 +51,8 @@ provide() {
 # modules NAME...: their files and those they need, each once, in the order to load them.
 modules() {
     local name
-    for name; do modprobe -d "$kernel" -S "$release" --show-depends "$name"; done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
+    for name; do modprobe -d "$kernel" -S "$release" --show-depends "$name"; done \
+        | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
 }
 
 # What the kernel unpacks before it starts anything: busybox, the first modules, the first process.
@@ -60,8 +62,12 @@ make_initramfs() {
     cp "$(command -v busybox)" "$root/bin/busybox"
     install -m 755 scripts/vm/init "$root/init"
     for file in $(modules "${FIRST_MODULES[@]}"); do
-        cp "$file" "$root/modules/"
-        basename "$file" >>"$root/modules/order"
+        # Those of 6.12 are compressed, which costs seconds to undo under emulation.
+        case $file in
+        *.xz) busybox unxz -c "$file" >"$root/modules/$(basename "$file" .xz)" ;;
+        *) cp "$file" "$root/modules/" ;;
+        esac
+        basename "$file" .xz >>"$root/modules/order"
     done
     environment >"$root/environment"
     (cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null) | gzip -1 >"$1/initramfs.gz"
@@ -70,7 +76,7 @@ make_initramfs() {
 # What the guest is told.
 environment() {
     printf 'export %q\n' "PATH=$PATH" "HOME=/run" "CI=true" \
-        "VM_PROJECT=$PWD" "VM_MODULES=$kernel" "VM_RELEASE=$release" "VM_PROGRAM=$program" "VM_KERNEL_TESTS=$tests"
+        "VM_PROJECT=$PWD" "VM_MODULES=$kernel" "VM_PROGRAM=$program" "VM_KERNEL_TESTS=$tests"
 }
 
 # --- the machine ------------------------------------------------------------------------------------------------------
@@ -78,25 +84,28 @@ environment() {
 # Two NICs on one cable, and one that native XDP refuses: it cannot take the header and the frame in one buffer. The
 # addresses tell them apart.
 nics() {
-    local mac=52:54:00:00:00
-    printf '%s\n' -netdev hubport,id=near,hubid=0 -device "virtio-net-pci,netdev=near,mac=$mac:01" \
-        -netdev hubport,id=far,hubid=0 -device "virtio-net-pci,netdev=far,mac=$mac:02" \
-        -netdev hubport,id=old,hubid=0 -device "virtio-net-pci,netdev=old,mac=$mac:03,disable-modern=on,disable-legacy=off,any_layout=off"
+    local card=virtio-net-pci,romfile=,mac=52:54:00:00:00
+    printf '%s\n' \
+        -netdev hubport,id=near,hubid=0 -device "$card:01,netdev=near" \
+        -netdev hubport,id=far,hubid=0 -device "$card:02,netdev=far" \
+        -netdev hubport,id=old,hubid=0 -device "$card:03,netdev=old,disable-modern=on,disable-legacy=off,any_layout=off"
 }
 
 # boot FOLDER: runs the guest to its end; `said` is what its script printed, `console` what its kernel did.
 boot() {
     local machine=(
-        -machine pc -accel tcg,thread=multi -cpu max,la57=off -smp 2 -m 1500
+        -machine pc -accel "tcg,thread=multi" -cpu "max,la57=off" -smp 2 -m 1500
         -nodefaults -display none -no-reboot
         -kernel "$kernel/boot/vmlinuz-$release" -initrd "$1/initramfs.gz"
         -append "console=ttyS0 quiet loglevel=5 panic=-1 mitigations=off"
         -serial "file:$1/console" -serial stdio
-        -fsdev "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap" -device virtio-9p-pci,fsdev=host,mount_tag=host
+        -fsdev "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"
+        -device "virtio-9p-pci,fsdev=host,mount_tag=host"
     )
     local nic
     mapfile -t nic < <(nics)
-    timeout --kill-after=5 "$SECONDS_GIVEN" qemu-system-x86_64 "${machine[@]}" "${nic[@]}" </dev/null 2>&1 | tr -d '\r' | tee "$1/said"
+    timeout --kill-after=5 "$SECONDS_GIVEN" qemu-system-x86_64 "${machine[@]}" "${nic[@]}" </dev/null 2>&1 \
+        | sed -u -e 's/\r//' -e '/is not connected to host network/d' | tee "$1/said"
 }
 
 # try VERSION
@@ -124,7 +133,8 @@ try() {
 # Builds the program and the tests of the kernel, with the profile of the tests: what `cargo test` has built is there.
 build() {
     local made
-    made=$(cargo test --locked --no-run --quiet --package perimeter --test kernel --message-format json | grep -o '"executable":"[^"]*"' | cut -d'"' -f4)
+    made=$(cargo test --locked --no-run --quiet --package perimeter --test kernel --message-format json \
+        | grep -o '"executable":"[^"]*"' | cut -d'"' -f4)
     program=$(grep -m1 '/perimeter$' <<<"$made")
     tests=$(grep -m1 '/kernel-[0-9a-f]*$' <<<"$made")
 }
