@@ -4,12 +4,12 @@
 # VERSION is 6.1 and 6.12 unless told: the newest of Debian's kernels that begins so. Kernels are fetched into target/vm and
 # unpacked there; nothing is installed but the tools (scripts/setup.sh vm). Each guest sees this machine's files, read-only,
 # and no network; scripts/vm/guest.sh runs in it. What it has to say at the end is the judge, and silence is a failure: a
-# guest that hangs is ended after VM_SECONDS (900), and its console is shown. Needs no root and no KVM.
+# guest that hangs is ended after VM_SECONDS (1200), and its console is shown. Needs no root and no KVM.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly STORE=$PWD/target/vm
-readonly SECONDS_GIVEN=${VM_SECONDS:-900}
+readonly SECONDS_GIVEN=${VM_SECONDS:-1200}
 # What the first process needs to see the host's files; the rest is loaded from there.
 readonly FIRST_MODULES=(virtio_pci 9pnet_virtio 9p)
 readonly HELD='vm: everything held'
