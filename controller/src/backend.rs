@@ -4,6 +4,7 @@
 //! two frames, and `revert` takes exactly that back. A backend decides nothing: the order of the steps is
 //! [`crate::reconcile`]'s, the wish is the plan's.
 
+pub mod facts;
 pub mod memory;
 mod observed;
 pub mod xdp;
@@ -13,7 +14,7 @@ use crate::digest::Digest;
 use crate::ruleset::Ruleset;
 use crate::tables::Image;
 
-pub use observed::{Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload};
+pub use observed::{Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion};
 
 /// One interface of one generation, compiled.
 #[derive(Debug)]

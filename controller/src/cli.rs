@@ -4,26 +4,36 @@
 //! answer. Nothing else in the crate prints, and nothing imports this module but `main`.
 
 mod apply;
+mod change;
 mod check;
 mod choose;
 mod completions;
+mod confirm;
 mod counters;
 mod detach;
+mod doctor;
 mod explain;
 #[cfg(test)]
 mod harness;
+mod history;
 mod host;
+mod keeper;
 mod man;
 mod plan;
 mod policy_file;
 mod replay;
+mod restore;
+mod rollback;
 mod schema;
+mod show;
 mod status;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+use crate::state::Author;
 
 /// What a command may touch of the process around it; tests pass their own.
 pub struct Env<'a> {
@@ -34,14 +44,32 @@ pub struct Env<'a> {
     /// Whether standard output and standard error take colour (a terminal, and no `NO_COLOR`).
     pub colour_out: bool,
     pub colour_err: bool,
+    /// Whether standard error is a terminal, where source lines are shown.
+    pub terminal_err: bool,
     /// Whether a person can be asked: standard input is a terminal.
     pub interactive: bool,
     pub now: jiff::Timestamp,
-    /// Who runs the command, for the record: the login name behind `sudo`, else the user, else the user id.
-    pub who: String,
+    /// Who runs the command, for the record.
+    pub author: Author,
+    /// The program that is running, for what must outlive it.
+    pub program: PathBuf,
 }
 
-impl Env<'_> {
+impl<'a> Env<'a> {
+    /// No terminal and no colour, nobody to ask: where commands are run from a program.
+    pub fn plain(
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+        input: &'a mut dyn BufRead,
+        now: jiff::Timestamp,
+        who: &str,
+    ) -> Env<'a> {
+        let (colour_out, colour_err, terminal_err, interactive) = (false, false, false, false);
+        let author = Author { by: who.to_owned(), ..Author::default() };
+        let program = "perimeter".into();
+        Env { out, err, input, colour_out, colour_err, terminal_err, interactive, now, author, program }
+    }
+
     /// Asks a question that only the whole word `yes` affirms.
     pub fn ask(&mut self, question: &str) -> std::io::Result<bool> {
         write!(self.err, "{question} Only \"yes\" is taken as yes: ")?;
@@ -81,9 +109,13 @@ The usual way:
   perimeter check gateway.yaml           is the policy right?
   perimeter plan gateway.yaml            what would change in the kernel?
   perimeter apply gateway.yaml           change it, after asking
+  perimeter apply gateway.yaml --confirm-within 60s; perimeter confirm
+                                         change it, and take it back unless you can still get in
+  perimeter rollback                     undo it
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
   perimeter detach                       stop enforcing
+  perimeter doctor                       can this machine enforce, and what is in the way?
   perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
   perimeter explain gateway.yaml ...     which rule decides about a packet, and why not the others?
 
@@ -110,14 +142,22 @@ pub enum Command {
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
+    Confirm(confirm::ConfirmArgs),
+    Rollback(rollback::RollbackArgs),
+    Restore(restore::RestoreArgs),
+    History(history::HistoryArgs),
+    Show(show::ShowArgs),
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
     Detach(detach::DetachArgs),
+    Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::Args),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    #[command(hide = true)]
+    Keeper(keeper::KeeperArgs),
 }
 
 /// Carries out one command.
@@ -127,9 +167,16 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&args, env),
         Command::Plan(args) => plan::run(&args, global, env),
         Command::Apply(args) => apply::run(&args, global, env),
+        Command::Confirm(args) => confirm::run(&args, global, env),
+        Command::Rollback(args) => rollback::run(&args, global, env),
+        Command::Restore(args) => restore::run(&args, global, env),
+        Command::History(args) => history::run(&args, global, env),
+        Command::Show(args) => show::run(&args, global, env),
+        Command::Keeper(args) => keeper::run(&args, global, env),
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
+        Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),
         Command::Explain(args) => explain::run(&args, env),
         Command::Schema(args) => schema::run(&args, env),

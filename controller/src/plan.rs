@@ -5,6 +5,7 @@
 //! cannot be switched off, a change of engine under traffic.
 
 mod diff;
+mod file;
 mod refusal;
 mod render;
 mod words;
@@ -12,18 +13,19 @@ mod words;
 use std::collections::BTreeMap;
 
 use perimeter_classifier::abi::ABI_VERSION;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::backend::{Enforcement, Engine, Feature, InForce, Observed};
+use crate::backend::{Enforcement, Engine, Feature, Observed};
 use crate::digest::Digest;
-use crate::ruleset::{Mode, Ruleset};
+use crate::ruleset::{Mode, Rule, Ruleset};
 
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
+pub use file::{PlanFile, PlanFileError, changed};
 pub use refusal::Refusal;
 pub use render::{human, in_sync};
 
 /// Everything that would be done, and what it means for the rules.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Digest of the policy that is planned.
     pub policy: Digest,
@@ -31,12 +33,30 @@ pub struct Plan {
     pub changes: bool,
     /// Whether some interface would let in what it keeps out now, for want of enforcement.
     pub opens: bool,
+    /// Rules of the policy that end: the kernel keeps them until the next apply after their last day.
+    pub lapses: Vec<Lapse>,
     /// The interfaces of the policy in its order, then those that it no longer names.
     pub interfaces: Vec<InterfacePlan>,
 }
 
+/// A rule with a last day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lapse {
+    pub rule: String,
+    /// YYYY-MM-DD, UTC.
+    pub last_day: String,
+}
+
+fn lapses(ruleset: &Ruleset) -> Vec<Lapse> {
+    let lapse = |rule: &Rule| {
+        let last_day = rule.about.expires.clone()?;
+        Some(Lapse { rule: rule.id.clone(), last_day })
+    };
+    ruleset.rules.iter().filter_map(lapse).collect()
+}
+
 /// What would happen to one interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfacePlan {
     pub interface: String,
     pub step: Step,
@@ -45,7 +65,7 @@ pub struct InterfacePlan {
     pub now: Enforcement,
     /// Who put in force what is in force, where the state directory knows.
     pub applied: Option<Applied>,
-    /// The kernel enforces a policy whose text is not kept: every rule is shown as new.
+    /// The kernel enforces a policy whose text is not kept, or cannot be told: every rule is shown as new.
     pub unknown: bool,
     pub settings: Vec<FieldChange>,
     /// Rules that change, grouped by the VLANs they speak of.
@@ -60,7 +80,7 @@ pub struct InterfacePlan {
 }
 
 /// What would be done to an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// It enforces this policy already.
@@ -74,7 +94,7 @@ pub enum Step {
 }
 
 /// A change after which an interface no longer keeps anything out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opening {
     NoLongerNamed,
@@ -83,7 +103,7 @@ pub enum Opening {
 }
 
 /// When and by whom a generation was put in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     pub at: jiff::Timestamp,
     pub by: String,
@@ -131,6 +151,7 @@ impl Plan {
             policy,
             changes: interfaces.iter().any(|one| one.step != Step::Keep || !one.switch_off.is_empty()),
             opens: interfaces.iter().any(|one| one.opens.is_some()),
+            lapses: lapses(ruleset),
             interfaces,
         })
     }
@@ -146,6 +167,7 @@ impl Plan {
             policy: Digest::default(),
             changes: !interfaces.is_empty(),
             opens: interfaces.iter().any(|one| one.opens.is_some()),
+            lapses: Vec::new(),
             interfaces,
         }
     }
@@ -158,10 +180,13 @@ impl Plan {
 
 /// Whether every interface of the policy enforces it, all under one generation number.
 fn settled(policy: Digest, interfaces: usize, observed: &[Observed]) -> bool {
-    let records: Vec<&InForce> = observed[..interfaces].iter().filter_map(Observed::in_force).collect();
-    records.len() == interfaces
-        && records.iter().all(|record| record.policy == policy && record.abi == ABI_VERSION)
-        && records.windows(2).all(|pair| pair[0].generation == pair[1].generation)
+    let settled = |one: &Observed| {
+        let record = one.in_force()?;
+        (record.policy == policy && record.abi == ABI_VERSION && record.interface == one.interface)
+            .then_some(record.generation)
+    };
+    let generations: Vec<u64> = observed[..interfaces].iter().filter_map(settled).collect();
+    generations.len() == interfaces && generations.windows(2).all(|pair| pair[0] == pair[1])
 }
 
 /// What an interface is to become.
@@ -181,27 +206,28 @@ impl InterfacePlan {
     ) -> Self {
         let record = observed.in_force();
         let before = record.and_then(|record| known.get(&record.policy));
-        let step = match (record, after) {
+        let judged = observed.engine().is_some();
+        let step = match (judged, after) {
             (_, None) => Step::End,
-            (None, Some(_)) => Step::Start,
-            (Some(_), Some(_)) if settled => Step::Keep,
-            (Some(_), Some(_)) => Step::Replace,
+            (false, Some(_)) => Step::Start,
+            (true, Some(_)) if settled => Step::Keep,
+            (true, Some(_)) => Step::Replace,
         };
         let difference = after.map(|after| {
             diff::interface(
                 before.map(|known| &known.ruleset),
                 (after.ruleset, after.index),
-                &observed.interface,
+                record.map_or(&observed.interface, |record| &record.interface),
             )
         });
         let (settings, groups, same_rules) = difference.unwrap_or_default();
         InterfacePlan {
             interface: observed.interface.clone(),
             step,
-            opens: opening(record, after),
+            opens: opening(&observed.enforcement, after),
             now: observed.enforcement.clone(),
             applied: before.map(|known| known.applied.clone()),
-            unknown: record.is_some() && before.is_none(),
+            unknown: judged && before.is_none(),
             settings,
             groups,
             same_rules,
@@ -215,11 +241,16 @@ impl InterfacePlan {
     }
 }
 
-fn opening(record: Option<&InForce>, after: Option<After<'_>>) -> Option<Opening> {
-    let record = record?;
+fn opening(now: &Enforcement, after: Option<After<'_>>) -> Option<Opening> {
+    let enforces = match now {
+        Enforcement::InForce(record) => record.enforce,
+        // It may be in shadow mode; that it keeps something out is the safe guess.
+        Enforcement::OtherVersion(_) => true,
+        Enforcement::Off | Enforcement::Lost { .. } | Enforcement::Foreign(_) => return None,
+    };
     match after {
         None => Some(Opening::NoLongerNamed),
-        Some(after) if record.enforce && !after.ruleset.interfaces[after.index].enforce => {
+        Some(after) if enforces && !after.ruleset.interfaces[after.index].enforce => {
             Some(Opening::ShadowMode)
         }
         Some(_) => None,

@@ -4,12 +4,17 @@
 //! already switched go back; the journal has the intent before the effect, and what became of it after. Decides nothing:
 //! what to do is the plan's.
 
+mod failure;
+
 use crate::backend::{Backend, BackendError, Enforcement, Engine, Feature, Switched, Target};
 use crate::digest::Digest;
 use crate::plan::{InterfacePlan, Plan, Step};
 use crate::ruleset::Ruleset;
-use crate::state::{Event, Lock, Namespace, Record, Source, State, StateError, What, expected};
+use crate::state::{Event, Lock, Occasion, Record, Source, State, StateError, What, expected};
 use crate::tables::Image;
+use failure::{left_off, unchanged};
+
+pub use failure::{ApplyError, LeftOff};
 
 /// The policy to put in force, and who asks.
 #[derive(Debug)]
@@ -20,9 +25,27 @@ pub struct Order<'a> {
     /// The policy's own text first.
     pub sources: &'a [Source],
     pub policy_file: &'a str,
-    pub by: &'a str,
-    pub at: jiff::Timestamp,
-    pub namespace: Namespace,
+    pub occasion: Occasion,
+    /// The generation goes again unless it is confirmed.
+    pub trial: Option<Trial<'a>>,
+}
+
+/// A trial that is asked for.
+pub struct Trial<'a> {
+    /// What comes back; nothing was enforced where this is `None`.
+    pub before: Option<u64>,
+    pub until: jiff::Timestamp,
+    /// Starts what takes the generation of this number back; called before the first switch.
+    pub keeper: &'a mut dyn FnMut(u64) -> std::io::Result<()>,
+}
+
+impl std::fmt::Debug for Trial<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trial")
+            .field("before", &self.before)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What was done.
@@ -43,36 +66,6 @@ pub struct NowInForce {
     pub native_refused: Option<String>,
 }
 
-/// Why a plan was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// Nothing was changed.
-    #[error("{0}; nothing was changed")]
-    Unchanged(BackendError),
-    /// Interfaces that had been switched are back where they were.
-    #[error("{cause}; what was enforced before is enforced again")]
-    WentBack { cause: BackendError },
-    /// The worst case: some interfaces could not be taken back.
-    #[error("{cause}; going back failed too ({}): `perimeter status` says what is enforced, and applying again converges", list(.stuck))]
-    Stuck { cause: BackendError, stuck: Vec<(String, BackendError)> },
-    /// The new generation is in force; something after it failed.
-    #[error(
-        "{cause}; what the plan says before that is done: `perimeter status` says what is enforced, and applying again converges"
-    )]
-    Unfinished { cause: BackendError },
-    /// The new generation is in force on every interface.
-    #[error(
-        "generation {generation} is in force, but that could not be noted: {cause}; apply again to note it"
-    )]
-    NotNoted { generation: u64, cause: StateError },
-    #[error(transparent)]
-    State(#[from] StateError),
-}
-
-fn list(stuck: &[(String, BackendError)]) -> String {
-    stuck.iter().map(|(interface, error)| format!("{interface}: {error}")).collect::<Vec<_>>().join("; ")
-}
-
 /// Makes what the plan says so.
 pub fn apply<B: Backend>(
     backend: &mut B,
@@ -86,19 +79,12 @@ pub fn apply<B: Backend>(
         replace(backend, (state, lock), plan, &mut order, &mut report)?;
     } else {
         for one in plan.interfaces.iter().filter(|one| !one.switch_off.is_empty()) {
-            backend.switch_off(&one.interface, &one.switch_off).map_err(ApplyError::Unchanged)?;
+            let switched = backend.switch_off(&one.interface, &one.switch_off);
+            switched.map_err(|cause| unchanged(backend, plan, cause))?;
         }
     }
-    let ending: Vec<&InterfacePlan> = plan.interfaces.iter().filter(|one| one.step == Step::End).collect();
-    let unfinished = |cause| ApplyError::Unfinished { cause };
-    for one in ending {
-        end(backend, (state, lock), one, (order.by, order.at, order.namespace), &mut report).map_err(
-            |error| match error {
-                ApplyError::Unchanged(cause) if report.generation.is_some() => unfinished(cause),
-                other => other,
-            },
-        )?;
-    }
+    let done = plan.makes_generation() || plan.interfaces.iter().any(|one| !one.switch_off.is_empty());
+    end_all(backend, (state, lock), plan, &order.occasion, (done, &mut report))?;
     Ok(report)
 }
 
@@ -108,33 +94,26 @@ pub fn detach<B: Backend>(
     state: &State,
     lock: &Lock,
     plan: &Plan,
-    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+    occasion: &Occasion,
 ) -> Result<Report, ApplyError> {
     let mut report = Report::default();
-    for one in &plan.interfaces {
-        end(backend, (state, lock), one, (by, at, namespace), &mut report)?;
-    }
+    end_all(backend, (state, lock), plan, occasion, (false, &mut report))?;
     Ok(report)
 }
 
 /// Notes in the journal that a generation is in force, where the kernel says so and a crash kept the note from being
 /// written. The plan must have no changes.
-pub fn acknowledge(
-    state: &State,
-    lock: &Lock,
-    plan: &Plan,
-    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
-) -> Result<(), StateError> {
+pub fn acknowledge(state: &State, lock: &Lock, plan: &Plan, occasion: &Occasion) -> Result<(), StateError> {
     let Some(Enforcement::InForce(record)) = plan.interfaces.first().map(|one| &one.now) else {
         return Ok(());
     };
-    let noted = expected(&state.journal()?, namespace);
+    let noted = expected(&state.journal()?, occasion.namespace);
     if noted.begun.is_none() && noted.settled.is_some_and(|settled| settled.generation == record.generation) {
         return Ok(());
     }
     let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
     let what = What::InForce { generation: record.generation, policy: record.policy };
-    state.append(lock, &Event { at, by: by.to_owned(), namespace, interfaces, what })
+    state.append(lock, &Event { occasion: occasion.clone(), interfaces, what })
 }
 
 /// A new generation on every interface of the policy.
@@ -154,13 +133,16 @@ fn replace<B: Backend>(
     })?;
     let record = record(order, generation, policy);
     state.store(lock, &record, order.ruleset, order.sources)?;
-    let event = |what| Event {
-        at: order.at,
-        by: order.by.to_owned(),
-        namespace: order.namespace,
-        interfaces: record.interfaces.clone(),
-        what,
-    };
+    let event =
+        |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
+    if let Some(trial) = &mut order.trial {
+        let Trial { before, until, keeper } = trial;
+        state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
+        keeper(generation).map_err(|error| {
+            tidy(backend, plan);
+            ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
+        })?;
+    }
     state.append(lock, &event(What::Begun { generation, policy }))?;
     match switch_all(backend, plan, &mut prepared) {
         Ok(switched) => {
@@ -178,9 +160,10 @@ fn replace<B: Backend>(
     }
 }
 
-/// Removes what a failed first apply has left on interfaces that nothing enforces.
+/// Removes what a failed first apply has left on interfaces that had nothing before: what was pinned by an earlier apply
+/// stays, with its counters.
 fn tidy<B: Backend>(backend: &mut B, plan: &Plan) {
-    for one in plan.interfaces.iter().filter(|one| one.step == Step::Start) {
+    for one in plan.interfaces.iter().filter(|one| one.now == Enforcement::Off) {
         // The error that is reported is the one that stopped the apply.
         let _ = backend.detach(&one.interface);
     }
@@ -200,10 +183,9 @@ fn record(order: &Order<'_>, generation: u64, policy: Digest) -> Record {
         generation,
         policy,
         policy_file: order.policy_file.to_owned(),
-        at: order.at,
-        by: order.by.to_owned(),
+        occasion: order.occasion.clone(),
         interfaces: order.ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect(),
-        namespace: order.namespace,
+        files: order.sources.iter().skip(1).map(|(name, _)| name.clone()).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
@@ -273,22 +255,40 @@ fn go_back<B: Backend>(
         }
     }
     match (switched.is_empty(), stuck.is_empty()) {
-        (true, _) => ApplyError::Unchanged(cause),
-        (false, true) => ApplyError::WentBack { cause },
+        (true, _) => unchanged(backend, plan, cause),
+        (false, true) => ApplyError::WentBack { cause, off: left_off(backend, plan) },
         (false, false) => ApplyError::Stuck { cause, stuck },
     }
+}
+
+/// Ends enforcement where the plan says so. `done`: whether something of the plan was carried out before.
+fn end_all<B: Backend>(
+    backend: &mut B,
+    (state, lock): (&State, &Lock),
+    plan: &Plan,
+    occasion: &Occasion,
+    (mut done, report): (bool, &mut Report),
+) -> Result<(), ApplyError> {
+    for one in plan.interfaces.iter().filter(|one| one.step == Step::End) {
+        end(backend, (state, lock), one, occasion, report).map_err(|error| match error {
+            ApplyError::Unchanged(cause) if done => ApplyError::Unfinished { cause },
+            other => other,
+        })?;
+        done = true;
+    }
+    Ok(())
 }
 
 fn end<B: Backend>(
     backend: &mut B,
     (state, lock): (&State, &Lock),
     one: &InterfacePlan,
-    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+    occasion: &Occasion,
     report: &mut Report,
 ) -> Result<(), ApplyError> {
     backend.detach(&one.interface).map_err(ApplyError::Unchanged)?;
     let interfaces = vec![one.interface.clone()];
-    state.append(lock, &Event { at, by: by.to_owned(), namespace, interfaces, what: What::Detached })?;
+    state.append(lock, &Event { occasion: occasion.clone(), interfaces, what: What::Detached })?;
     let restored = backend.restore(&one.interface).map_err(|cause| ApplyError::Unfinished { cause })?;
     report.ended.push((one.interface.clone(), restored));
     Ok(())

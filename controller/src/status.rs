@@ -10,7 +10,7 @@ use crate::backend::{Device, Enforcement, Engine, Observed};
 use crate::counters::InterfaceCounters;
 use crate::digest::Digest;
 use crate::plan::Applied;
-use crate::state::{Enforced, Expected};
+use crate::state::{Enforced, Expected, Trial};
 
 pub use render::human;
 
@@ -20,7 +20,21 @@ pub struct Status {
     /// Whether something is enforced, and exactly what was put in force last.
     pub in_sync: bool,
     pub interfaces: Vec<InterfaceStatus>,
+    /// The generation that goes unless it is confirmed.
+    pub trial: Option<TrialStatus>,
 }
+
+/// A generation on trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TrialStatus {
+    pub generation: u64,
+    pub until: jiff::Timestamp,
+    /// It should have been taken back by now.
+    pub overdue: bool,
+}
+
+/// How long after its deadline a trial counts as overdue: the keeper is promised to be done within one second.
+const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +70,20 @@ pub fn status(
         })
         .collect();
     let in_sync = !interfaces.is_empty() && interfaces.iter().all(|one| one.in_sync);
-    Status { in_sync, interfaces }
+    Status { in_sync, interfaces, trial: None }
+}
+
+impl Status {
+    /// Tells of the generation on trial, as of `now`; one that is overdue is not in sync.
+    pub fn with_trial(mut self, trial: Option<&Trial>, now: jiff::Timestamp) -> Status {
+        self.trial = trial.map(|trial| TrialStatus {
+            generation: trial.generation,
+            until: trial.until,
+            overdue: now.duration_since(trial.until) > GRACE,
+        });
+        self.in_sync &= !self.trial.is_some_and(|trial| trial.overdue);
+        self
+    }
 }
 
 /// What should be in force: a generation that was begun counts once every interface has it, since all that is missing
@@ -78,13 +105,14 @@ fn interface(
     counters: Option<InterfaceCounters>,
 ) -> InterfaceStatus {
     let record = observed.in_force();
+    let other = matches!(observed.enforcement, Enforcement::OtherVersion(_));
     let drift = drift(observed, wanted);
     InterfaceStatus {
         interface: observed.interface.clone(),
-        enforced: record.is_some_and(|record| record.enforce),
+        enforced: other || record.is_some_and(|record| record.enforce),
         in_sync: drift.is_empty(),
         drift,
-        engine: record.map(|record| record.engine),
+        engine: observed.engine(),
         generation: record.map(|record| record.generation),
         shadow: record.is_some_and(|record| !record.enforce),
         policy: record.map(|record| record.policy),
@@ -98,6 +126,12 @@ fn interface(
 fn drift(observed: &Observed, wanted: Option<&Enforced>) -> Vec<String> {
     let wanted = wanted.filter(|wanted| wanted.interfaces.contains(&observed.interface));
     let mut drift = Vec::new();
+    if let Some(record) = observed.in_force().filter(|record| record.interface != observed.interface) {
+        let name = &record.interface;
+        drift.push(format!(
+            "it was called {name} when that was put in force, and is judged as {name}; apply again"
+        ));
+    }
     match (&observed.enforcement, wanted) {
         (Enforcement::InForce(record), Some(wanted)) if record.generation != wanted.generation => {
             drift.push(format!(
@@ -119,18 +153,23 @@ fn drift(observed: &Observed, wanted: Option<&Enforced>) -> Vec<String> {
                 program.id
             ));
         }
+        (Enforcement::OtherVersion(program), _) => drift.push(format!(
+            "another version of perimeter enforces here (ABI {}); apply again with this one, or use that one",
+            program.abi
+        )),
         (Enforcement::Lost { why }, _) => drift.push(format!("{why}; apply again, or detach it")),
         (Enforcement::Off, _) if observed.device == Device::Missing => {
             drift.push("the device is gone".to_owned());
         }
         (Enforcement::Off, _) => drift.push("nothing is attached; apply again, or detach it".to_owned()),
     }
-    for feature in observed.harmful().into_iter().filter(|_| observed.in_force().is_some()) {
+    for feature in observed.harmful().into_iter().filter(|_| observed.engine().is_some()) {
         drift.push(format!(
             "offload {} is on again, so that frames are judged as they were not on the wire; apply again",
             feature.name()
         ));
     }
+    drift.extend(observed.obstacles.iter().filter(|_| observed.engine().is_some()).cloned());
     drift
 }
 

@@ -9,16 +9,9 @@ use perimeter::cli::{self, Cli, Env, Exit};
 /// Runs a command in this process; its exit and what it printed.
 fn run(arguments: &[&str]) -> (Exit, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut env = Env {
-        out: &mut out,
-        err: &mut err,
-        input: &mut io::empty(),
-        colour_out: false,
-        colour_err: false,
-        interactive: false,
-        now: "2026-11-21T12:00:00Z".parse().expect("a time"),
-        who: "tester".to_owned(),
-    };
+    let now = "2026-11-21T12:00:00Z".parse().expect("a time");
+    let mut input = io::empty();
+    let mut env = Env::plain(&mut out, &mut err, &mut input, now, "tester");
     let cli = Cli::try_parse_from([&["perimeter"], arguments].concat()).expect("the arguments are right");
     let exit = cli::run(cli, &mut env).expect("the command succeeds");
     (exit, String::from_utf8(out).expect("text"))

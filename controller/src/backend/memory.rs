@@ -27,6 +27,8 @@ pub struct Memory {
     /// Devices by name, with their offloads that are on.
     pub devices: BTreeMap<String, BTreeSet<Feature>>,
     pub in_force: BTreeMap<String, InForce>,
+    /// Interfaces whose program was detached by somebody else.
+    pub lost: BTreeSet<String>,
     /// What was switched off for perimeter.
     pub switched_off: BTreeMap<String, BTreeSet<Feature>>,
     pub slots: Slots,
@@ -63,15 +65,23 @@ impl Backend for Memory {
 
     fn observe(&self, interface: &str) -> Result<Observed, BackendError> {
         let device = self.devices.get(interface);
+        let enforcement = match self.in_force.get(interface) {
+            None => Enforcement::Off,
+            Some(_) if self.lost.contains(interface) => {
+                Enforcement::Lost { why: "its program was detached".to_owned() }
+            }
+            Some(record) => Enforcement::InForce(record.clone()),
+        };
         let on = |feature| device.is_some_and(|on| on.contains(&feature));
         Ok(Observed {
             interface: interface.to_owned(),
             device: device.map_or(Device::Missing, |_| Device::Ethernet { index: 1 }),
-            enforcement: self.in_force.get(interface).cloned().map_or(Enforcement::Off, Enforcement::InForce),
+            enforcement,
             offloads: Feature::ALL
                 .into_iter()
                 .map(|feature| Offload { feature, on: on(feature), fixed: false })
                 .collect(),
+            obstacles: Vec::new(),
             findings: Vec::new(),
         })
     }
@@ -86,6 +96,7 @@ impl Backend for Memory {
         self.slots.extend(new);
         self.programs += 1;
         let record = InForce {
+            interface: target.name().to_owned(),
             engine: Engine::Native,
             generation: target.generation,
             policy: target.policy,
@@ -115,6 +126,7 @@ impl Backend for Memory {
 
     fn switch(&mut self, prepared: &mut Prepared) -> Result<Switched, BackendError> {
         self.may_fail(Step::Switch(prepared.interface.clone()))?;
+        self.lost.remove(&prepared.interface);
         prepared.before = self.in_force.insert(prepared.interface.clone(), prepared.record.clone());
         Ok(Switched { engine: Engine::Native, native_refused: None })
     }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Env;
+use crate::plan::PlanFile;
 use crate::policy::{self, Diagnostic, Reading, Severity};
 use crate::ruleset::Ruleset;
 
@@ -61,6 +62,19 @@ pub(super) fn load(path: &Path, at: Timestamp, env: &mut Env<'_>) -> anyhow::Res
     Ok(Some(Loaded { ruleset, sources, warnings: diagnostics }))
 }
 
+/// Reads the policy that a plan holds, as of now.
+pub(super) fn from_plan(file: &PlanFile, env: &mut Env<'_>) -> anyhow::Result<Option<Loaded>> {
+    let sources = file.sources();
+    let mut inside = |name: &str| {
+        let found = sources.iter().skip(1).find(|(path, _)| path == name);
+        found.map(|(_, text)| text.clone()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    };
+    let text = sources.first().map_or(&[][..], |(_, text)| text);
+    let Reading { ruleset, diagnostics, .. } = policy::read(&file.policy_file, text, &mut inside, env.now);
+    print(&diagnostics, env)?;
+    Ok(ruleset.map(|ruleset| Loaded { ruleset, sources, warnings: diagnostics }))
+}
+
 /// The content of a policy.
 pub(super) fn text(path: &Path) -> anyhow::Result<Vec<u8>> {
     let read = File::open(path).and_then(|file| limited(file, POLICY_LIMIT));
@@ -88,11 +102,11 @@ fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Prints diagnostics to standard error: one line each, or with the source line where there is colour.
+/// Prints diagnostics to standard error: one line each, or with the source line on a terminal.
 pub(super) fn print(diagnostics: &[Diagnostic], env: &mut Env<'_>) -> io::Result<()> {
     for diagnostic in diagnostics {
-        if env.colour_err {
-            writeln!(env.err, "{}", diagnostic.illustrated())?;
+        if env.terminal_err {
+            writeln!(env.err, "{}", diagnostic.illustrated(env.colour_err))?;
         } else {
             writeln!(env.err, "{diagnostic}")?;
         }

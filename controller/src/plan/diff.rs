@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::words;
 use crate::ruleset::{Action, AddressSet, Interface, Rule, Ruleset, Vlan, VlanRange};
 
 /// One field before and after, in the words of the policy; empty where it was not, or is no longer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     pub field: String,
     pub before: String,
@@ -16,7 +16,7 @@ pub struct FieldChange {
 }
 
 /// The rules that speak of the same VLANs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// "vlan mgmt (10)", "untagged", "any vlan".
     pub vlan: String,
@@ -24,7 +24,7 @@ pub struct Group {
 }
 
 /// What happens to one rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleChange {
     pub rule: String,
     pub action: Action,
@@ -37,7 +37,7 @@ pub struct RuleChange {
     pub fields: Vec<FieldChange>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleStep {
     Added,
@@ -48,7 +48,7 @@ pub enum RuleStep {
 /// Settings that change, rules that change, and how many rules stay the same.
 pub(super) type Difference = (Vec<FieldChange>, Vec<Group>, usize);
 
-/// The difference on one interface. `before` is `None` where nothing is known: everything is new.
+/// The difference on one interface, which was called `name`. `before` is `None` where nothing is known: everything is new.
 pub(super) fn interface(before: Option<&Ruleset>, after: (&Ruleset, usize), name: &str) -> Difference {
     let (ruleset, index) = after;
     let old = before.and_then(|old| Some((old, old.interfaces.iter().position(|one| one.name == name)?)));

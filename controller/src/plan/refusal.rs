@@ -27,6 +27,8 @@ pub enum Refusal {
         .feature.name()
     )]
     FixedOffload { interface: String, feature: Feature },
+    #[error("{interface}: {why}")]
+    Obstacle { interface: String, why: String },
 }
 
 /// Every reason against putting `ruleset` in force. `observed` begins with its interfaces, in order.
@@ -45,20 +47,21 @@ fn interface(wish: &Interface, fact: &Observed) -> Vec<Refusal> {
     if let Enforcement::Foreign(program) = &fact.enforcement {
         refusals.push(Refusal::Foreign { interface: interface.clone(), program: program.clone() });
     }
-    match (wish.mode, fact.in_force()) {
+    match (wish.mode, fact.engine()) {
         (Mode::Nft, _) => refusals.push(Refusal::Nft(interface.clone())),
-        (mode, Some(record)) if !super::accepts(mode, record.engine) => {
-            refusals.push(Refusal::EngineChange {
-                interface: interface.clone(),
-                now: record.engine,
-                wanted: super::words::mode(mode),
-            })
-        }
+        (mode, Some(now)) if !super::accepts(mode, now) => refusals.push(Refusal::EngineChange {
+            interface: interface.clone(),
+            now,
+            wanted: super::words::mode(mode),
+        }),
         _ => {}
     }
     let fixed = fact.offloads.iter().filter(|offload| offload.on && offload.fixed);
     refusals.extend(
         fixed.map(|offload| Refusal::FixedOffload { interface: interface.clone(), feature: offload.feature }),
     );
+    let obstacles = fact.obstacles.iter();
+    refusals
+        .extend(obstacles.map(|why| Refusal::Obstacle { interface: interface.clone(), why: why.clone() }));
     refusals
 }

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{InterfaceStatus, Status};
+use super::{InterfaceStatus, Status, TrialStatus};
+use crate::backend::Engine;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
@@ -24,12 +25,25 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{:width$}{}", "", sums(counters))?;
         }
     }
-    Ok(())
+    status.trial.iter().try_for_each(|trial| writeln!(out, "{}", on_trial(trial)))
+}
+
+fn on_trial(trial: &TrialStatus) -> String {
+    let TrialStatus { generation, until, overdue } = trial;
+    let until = until.strftime("%H:%M:%S");
+    if *overdue {
+        format!(
+            "! generation {generation} was to be taken back at {until} UTC and was not: `perimeter rollback` does it now, `perimeter confirm` keeps it"
+        )
+    } else {
+        format!("Generation {generation} is on trial until {until} UTC: `perimeter confirm` keeps it.")
+    }
 }
 
 fn headline(one: &InterfaceStatus) -> String {
     let word = match (one.generation, one.enforced) {
-        (None, _) => return "not enforcing".to_owned(),
+        (None, false) => return "not enforcing".to_owned(),
+        (None, true) => return format!("enforcing   {}", one.engine.map_or("", Engine::name)),
         (Some(_), true) => "enforcing",
         (Some(_), false) => "shadow mode, nothing is dropped",
     };

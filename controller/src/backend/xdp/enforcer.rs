@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::counters::{self, Counters};
-use super::device::How;
+use super::device::{Device, How};
 use super::namespace;
 use super::observe;
 use super::offload::Memory;
 use super::pins::{Object, Pins};
+use super::places::{self, Place, Serves};
 use super::program::{self, Program};
 use super::sys::{self, XdpPath};
 use crate::backend::{Backend, BackendError, Engine, Feature, Observed, Switched, Target};
@@ -32,6 +33,9 @@ pub struct Prepared {
     mode: Mode,
     generation: u64,
     program: Program,
+    /// Under which key it is pinned once it is switched to, and under which it was before.
+    key: String,
+    key_before: String,
     /// The program that the link ran before the switch.
     before: Option<OwnedFd>,
 }
@@ -59,20 +63,27 @@ impl Xdp {
         }
     }
 
-    /// The first program on a device: a link, pinned.
-    fn attach(&self, prepared: &Prepared, device: u32) -> Result<Switched, BackendError> {
-        self.pins.clear(&prepared.interface)?;
-        let (link, switched) = create(prepared, device)?;
+    /// The first program on a device: a link, pinned once it stands. What judges a device that had this name before stays.
+    fn attach(
+        &self,
+        prepared: &mut Prepared,
+        places: &[Place],
+        device: &Device,
+    ) -> Result<Switched, BackendError> {
+        prepared.key = places::free_key(places, device)?;
+        let key = &prepared.key;
+        let (link, switched) = create(prepared, device.index)?;
+        self.verify(prepared, &link, switched.engine)?;
         let keep = || {
-            self.verify(prepared, &link, switched.engine)?;
-            self.pins.pin(&prepared.interface, Object::Program, prepared.program.as_fd())?;
-            self.pins.pin(&prepared.interface, Object::Link, link.as_fd())
+            self.pins.clear(key)?;
+            self.pins.pin(key, Object::Program, prepared.program.as_fd())?;
+            self.pins.pin(key, Object::Link, link.as_fd())
         };
         match keep() {
             Ok(()) => Ok(switched),
             Err(error) => {
                 // What is not pinned ends with `link`; the error that is reported is the first.
-                let _ = self.pins.clear(&prepared.interface);
+                let _ = self.pins.clear(key);
                 Err(error)
             }
         }
@@ -85,10 +96,10 @@ impl Xdp {
         link: &OwnedFd,
         running: u32,
     ) -> Result<Switched, BackendError> {
-        let interface = prepared.interface.clone();
+        let interface = &prepared.interface;
         let before = sys::program_by_id(running)
             .map_err(|error| BackendError::failed(format!("open program {running} of {interface}"), error))?;
-        self.pins.pin(&interface, Object::Next, prepared.program.as_fd())?;
+        self.pins.pin(&prepared.key_before, Object::Next, prepared.program.as_fd())?;
         match self.update(prepared, link, &before) {
             Ok(engine) => {
                 prepared.before = Some(before);
@@ -96,7 +107,7 @@ impl Xdp {
             }
             Err(error) => {
                 // The error that is reported is the one that stopped the update.
-                let _ = self.pins.unpin(&interface, Object::Next);
+                let _ = self.pins.unpin(&prepared.key_before, Object::Next);
                 Err(error)
             }
         }
@@ -105,21 +116,45 @@ impl Xdp {
     /// Updates the link, asks the kernel what it runs, and gives the pins their new names; what was before runs again
     /// where any of that fails.
     fn update(&self, prepared: &Prepared, link: &OwnedFd, before: &OwnedFd) -> Result<Engine, BackendError> {
-        let interface = &prepared.interface;
+        let (interface, key) = (&prepared.interface, &prepared.key_before);
         sys::link_update(link.as_fd(), prepared.program.as_fd(), before.as_fd())
             .map_err(|error| BackendError::failed(format!("replace the program of {interface}"), error))?;
         let settle = || {
             let engine = self.engine(interface)?;
             self.verify(prepared, link, engine)?;
-            self.pins.rename(interface, Object::Program, Object::Previous)?;
-            self.pins.rename(interface, Object::Next, Object::Program)?;
+            self.pins.rename(key, Object::Program, Object::Previous)?;
+            self.pins.rename(key, Object::Next, Object::Program)?;
+            self.pins.rename_folder(key, &prepared.key)?;
             Ok(engine)
         };
         settle().inspect_err(|_| {
             // The error that is reported is the first; going back is all that is left to do.
             let _ = sys::link_update(link.as_fd(), before.as_fd(), prepared.program.as_fd());
-            let _ = self.pins.pin(interface, Object::Program, before.as_fd());
+            let _ = self.pins.pin(key, Object::Program, before.as_fd());
         })
+    }
+
+    /// Ends one place: the program is detached, the pins go.
+    fn end(&self, place: &Place) -> Result<(), BackendError> {
+        let interface = place.interface();
+        let failed = |error| BackendError::failed(format!("detach the program from {interface}"), error);
+        // A link whose device is gone has nothing to detach from; its pin goes all the same.
+        if let (Some(link), false) = (&place.link, place.serves == Serves::Nothing) {
+            sys::link_detach(link.as_fd()).map_err(failed)?;
+        }
+        self.pins.clear(&place.key)
+    }
+
+    /// Ends every place that `which` chooses; counters end with the last.
+    fn end_all(&mut self, which: impl Fn(&Place) -> bool) -> Result<(), BackendError> {
+        let (ending, staying): (Vec<Place>, Vec<Place>) =
+            places::all(&self.pins)?.into_iter().partition(which);
+        ending.iter().try_for_each(|place| self.end(place))?;
+        if staying.is_empty() {
+            self.counters = None;
+            self.pins.clear_shared()?;
+        }
+        Ok(())
     }
 
     fn engine(&self, interface: &str) -> Result<Engine, BackendError> {
@@ -184,7 +219,11 @@ impl Backend for Xdp {
     }
 
     fn enforced(&self) -> Result<Vec<String>, BackendError> {
-        self.pins.interfaces()
+        let places = places::all(&self.pins)?;
+        let mut names: Vec<String> = places.iter().map(|place| place.interface().to_owned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
     }
 
     fn prepare(&mut self, target: Target<'_>) -> Result<Prepared, BackendError> {
@@ -204,7 +243,15 @@ impl Backend for Xdp {
         let slots = counters::slot_map(&self.pins.counters())?;
         let program = Program::load(&image, enforcement, &slots)
             .map_err(|error| BackendError::failed(format!("load the program for {interface}"), error))?;
-        Ok(Prepared { interface, mode: wish.mode, generation: target.generation, program, before: None })
+        Ok(Prepared {
+            interface,
+            mode: wish.mode,
+            generation: target.generation,
+            program,
+            key: String::new(),
+            key_before: String::new(),
+            before: None,
+        })
     }
 
     fn switch_off(&mut self, interface: &str, features: &[Feature]) -> Result<(), BackendError> {
@@ -224,41 +271,34 @@ impl Backend for Xdp {
         let interface = prepared.interface.clone();
         let gone = || BackendError::failed(format!("attach to {interface}"), "the device is gone");
         let device = observe::device(&interface)?.ok_or_else(gone)?;
-        let ask = |error| BackendError::failed(format!("ask what {interface} runs"), error);
-        if let Some(link) = self.pins.open(&interface, Object::Link)? {
-            let info = sys::link_info(link.as_fd()).map_err(ask)?;
-            if info.device == device.index {
-                return self.replace(prepared, &link, info.program);
+        let places = places::all(&self.pins)?;
+        match (places.iter().find(|place| place.runs_on(&device)), device.program) {
+            (Some(place @ Place { key, link: Some(link), .. }), Some(attached)) => {
+                prepared.key_before = key.clone();
+                prepared.key = match place.former_name() == interface {
+                    true => key.clone(),
+                    false => places::free_key(&places, &device)?,
+                };
+                self.replace(prepared, link, attached.program)
             }
+            _ => self.attach(prepared, &places, &device),
         }
-        self.attach(prepared, device.index)
     }
 
     fn revert(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
-        let interface = prepared.interface.clone();
-        let Some(before) = prepared.before.take() else { return self.detach(&interface) };
-        let what = format!("go back from generation {} on {interface}", prepared.generation);
+        let (key, key_before) = (&prepared.key, &prepared.key_before);
+        let Some(before) = prepared.before.take() else { return self.end_all(|place| place.key == *key) };
+        let what = format!("go back from generation {} on {}", prepared.generation, prepared.interface);
         let failed = |error: std::io::Error| BackendError::failed(what.clone(), error);
         let lost = || BackendError::failed(what.clone(), "its link is no longer pinned");
-        let link = self.pins.open(&interface, Object::Link)?.ok_or_else(lost)?;
+        let link = self.pins.open(key, Object::Link)?.ok_or_else(lost)?;
         sys::link_update(link.as_fd(), before.as_fd(), prepared.program.as_fd()).map_err(failed)?;
-        self.pins.rename(&interface, Object::Previous, Object::Program)
+        self.pins.rename(key, Object::Previous, Object::Program)?;
+        self.pins.rename_folder(key, key_before)
     }
 
     fn detach(&mut self, interface: &str) -> Result<(), BackendError> {
-        if let Some(link) = self.pins.open(interface, Object::Link)? {
-            let failed = |error| BackendError::failed(format!("detach the program from {interface}"), error);
-            // A link whose device is gone has nothing to detach from; its pin goes all the same.
-            if sys::link_info(link.as_fd()).map_err(failed)?.device != 0 {
-                sys::link_detach(link.as_fd()).map_err(failed)?;
-            }
-        }
-        self.pins.clear(interface)?;
-        if self.pins.interfaces()?.is_empty() {
-            self.counters = None;
-            self.pins.clear_shared()?;
-        }
-        Ok(())
+        self.end_all(|place| place.interface() == interface)
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {

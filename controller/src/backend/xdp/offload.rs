@@ -1,18 +1,28 @@
-//! Offloads after which a frame is not what was on the wire: switched off, read back, remembered, restored.
+//! Offloads after which a frame is not what was on the wire: what is on, and switching it.
 //!
-//! Promises: what is to be restored is on disk before it is switched off, so that a crash in between is mended by
-//! `detach`; nothing that was off before is ever switched on.
+//! Promises: a veth device is read with its other end, which keeps tags out of the frame as easily as the device itself;
+//! what cannot be read is said to be so, never taken for off.
 
-use std::collections::BTreeSet;
-use std::fs;
+mod memory;
+
 use std::io;
-use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::device::{self, Device, Peer};
-use super::{ethtool, observe};
+use super::device::Device;
+use super::ethtool::{self, State};
+use super::peer::Peer;
 use crate::backend::{BackendError, Feature, Offload};
+
+pub(super) use memory::Memory;
+
+/// What is known of the offloads of one device.
+#[derive(Debug, Default)]
+pub(super) struct Offloads {
+    pub(super) features: Vec<Offload>,
+    /// What could not be read.
+    pub(super) obstacles: Vec<String>,
+    /// What only the other end of a veth pair can switch off.
+    pub(super) findings: Vec<String>,
+}
 
 /// The kernel's name of a feature.
 fn kernel_name(feature: Feature) -> &'static str {
@@ -21,147 +31,100 @@ fn kernel_name(feature: Feature) -> &'static str {
         Feature::RxVlanStag => "rx-vlan-stag-hw-parse",
         Feature::Lro => "rx-lro",
         Feature::GroHw => "rx-gro-hw",
+        Feature::PeerTxVlan => "tx-vlan-hw-insert",
+        Feature::PeerTxVlanStag => "tx-vlan-stag-hw-insert",
     }
 }
 
-/// The state of every feature that matters, on this device.
-pub(super) fn read(device: &str) -> Result<Vec<Offload>, BackendError> {
-    let states = ethtool::features(device)
-        .map_err(|error| BackendError::failed(format!("read the offloads of {device}"), error))?;
-    let find = |feature| {
-        states.iter().find(|state| state.name == kernel_name(feature)).map(|state| (feature, state))
-    };
-    let offload =
-        |(feature, state): (_, &ethtool::State)| Offload { feature, on: state.on, fixed: state.fixed };
-    Ok(Feature::ALL.into_iter().filter_map(find).map(offload).collect())
+/// Whether it is a feature of the other end of a veth pair.
+fn of_peer(feature: Feature) -> bool {
+    matches!(feature, Feature::PeerTxVlan | Feature::PeerTxVlanStag)
 }
 
-/// What only the other end of a veth pair can switch off.
-pub(super) fn findings(device: &Device) -> Vec<String> {
+/// Features by which a sender hands over many packets as one.
+const MERGING: [&str; 3] = ["tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-udp-segmentation"];
+
+/// The state of every feature that matters to this device.
+pub(super) fn read(device: &Device) -> Result<Offloads, BackendError> {
     let name = &device.name;
-    let peer = match device.veth_peer {
-        None => return Vec::new(),
-        Some(Peer::Here(index)) => device::by_index(index).ok().flatten(),
-        Some(Peer::Elsewhere) => None,
+    let states = ethtool::features(name)
+        .map_err(|error| BackendError::failed(format!("read the offloads of {name}"), error))?;
+    let mut offloads =
+        Offloads { features: known(&states, |feature| !of_peer(feature)), ..Offloads::default() };
+    match of_other_end(device) {
+        Ok(None) => {}
+        Ok(Some((peer, states))) => {
+            offloads.features.extend(known(&states, of_peer));
+            offloads.findings.extend(merging(name, &peer, &states));
+        }
+        Err(error) => offloads.obstacles.push(format!(
+            "the offloads of its other end cannot be read ({error}), and by those a veth pair hides tags from XDP; \
+             `ip netns attach NAME PID` names a network namespace"
+        )),
+    }
+    Ok(offloads)
+}
+
+fn known(states: &[State], which: impl Fn(Feature) -> bool) -> Vec<Offload> {
+    let find = |feature| states.iter().find(|state| state.name == kernel_name(feature));
+    let offload = |feature| find(feature).map(|state| Offload { feature, on: state.on, fixed: state.fixed });
+    Feature::ALL.into_iter().filter(|feature| which(*feature)).filter_map(offload).collect()
+}
+
+/// The other end of a veth pair, and its features.
+fn of_other_end(device: &Device) -> io::Result<Option<(String, Vec<State>)>> {
+    let Some(peer) = Peer::of(device)? else { return Ok(None) };
+    let states = peer.within(ethtool::features)?;
+    Ok(Some((peer.name, states)))
+}
+
+fn merging(device: &str, peer: &str, states: &[State]) -> Option<String> {
+    let on = |name: &&str| states.iter().any(|state| state.on && state.name == *name);
+    let merging: Vec<&str> = MERGING.into_iter().filter(on).collect();
+    (!merging.is_empty()).then(|| {
+        format!(
+            "{peer}, the other end of {device}, merges packets ({}): switch that off on that side with \
+             `ethtool -K {peer} tso off gso off tx-udp-segmentation off`",
+            merging.join(", ")
+        )
+    })
+}
+
+/// Switches one feature. The caller reads back what became of it.
+fn set(device: &Device, feature: Feature, on: bool) -> Result<(), BackendError> {
+    let switch = |name: &str| ethtool::switch(name, kernel_name(feature), on);
+    let there = || match Peer::of(device)? {
+        Some(peer) => peer.within(switch),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, "it is no longer one of a veth pair")),
     };
-    let Some(peer) = peer else {
-        return vec![format!(
-            "the other end of {name} is in another network namespace: where tso, gso or txvlan is on there, frames \
-             arrive merged or without their tag; switch them off with `ethtool -K DEVICE tso off gso off txvlan off \
-             tx-vlan-stag-hw-insert off`"
-        )];
-    };
-    let harmful = [
-        "tx-tcp-segmentation",
-        "tx-tcp6-segmentation",
-        "tx-udp-segmentation",
-        "tx-vlan-hw-insert",
-        "tx-vlan-stag-hw-insert",
-    ];
-    let states = ethtool::features(&peer.name).unwrap_or_default();
-    match states.iter().any(|state| state.on && harmful.contains(&state.name.as_str())) {
-        false => Vec::new(),
-        true => vec![format!(
-            "{}, the other end of {name}, merges packets or keeps tags out of the frame: switch that off with \
-             `ethtool -K {} tso off gso off tx-udp-segmentation off txvlan off tx-vlan-stag-hw-insert off`",
-            peer.name, peer.name
-        )],
-    }
+    let result = if of_peer(feature) { there() } else { switch(&device.name) };
+    let what = || format!("switch {} of {} {}", feature.name(), device.name, if on { "on" } else { "off" });
+    result.map_err(|error| BackendError::failed(what(), error))
 }
 
-/// The memory of what was switched off, by device.
-#[derive(Clone, Debug)]
-pub(super) struct Memory {
-    folder: PathBuf,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What was switched off for one device, and which device it was: after a boot, or under the same name, it may be
-/// another, whose offloads are its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct SwitchedOff {
-    boot: String,
-    index: u32,
-    features: BTreeSet<Feature>,
-}
-
-impl Memory {
-    /// Kept in `folder`, which need not exist yet.
-    pub(super) fn new(folder: &Path) -> Memory {
-        Memory { folder: folder.to_owned() }
+    fn state(name: &str, on: bool) -> State {
+        State { name: name.into(), on, fixed: false }
     }
 
-    fn path(&self, device: &str) -> PathBuf {
-        self.folder.join(format!("{device}.json"))
-    }
-
-    /// What is remembered of this very device.
-    fn recall(&self, device: &Device) -> Result<SwitchedOff, BackendError> {
-        let path = self.path(&device.name);
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let now = SwitchedOff { boot, index: device.index, features: BTreeSet::new() };
-        let before: SwitchedOff = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(now),
-            Err(error) => return Err(failed("read", &path, error)),
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| failed("read", &path, error))?,
-        };
-        Ok(if (&before.boot, before.index) == (&now.boot, now.index) { before } else { now })
-    }
-
-    fn remember(&self, device: &str, what: &SwitchedOff) -> Result<(), BackendError> {
-        let path = self.path(device);
-        let json = serde_json::to_vec(what).map_err(|error| failed("write", &path, error))?;
-        fs::create_dir_all(&self.folder).map_err(|error| failed("create", &self.folder, error))?;
-        let write = || {
-            fs::write(&path, &json)?;
-            fs::File::open(&path)?.sync_all()
-        };
-        write().map_err(|error| failed("write", &path, error))
-    }
-
-    fn forget(&self, device: &str) -> Result<(), BackendError> {
-        let path = self.path(device);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path, error)),
-            _ => Ok(()),
+    #[test]
+    fn every_way_in_which_the_other_end_merges_is_told() {
+        for name in MERGING {
+            let found = merging("wan0", "wan0p", &[state("rx-gro", true), state(name, true)]).unwrap();
+            assert!(found.starts_with("wan0p, the other end of wan0") && found.contains(name), "{found}");
         }
+        assert_eq!(merging("wan0", "wan0p", &[state("tx-tcp-segmentation", false)]), None);
     }
 
-    /// Switches features off and reads them back.
-    pub(super) fn switch_off(&self, device: &Device, features: &[Feature]) -> Result<(), BackendError> {
-        let mut off = self.recall(device)?;
-        off.features.extend(features);
-        self.remember(&device.name, &off)?;
-        features.iter().try_for_each(|&feature| set(&device.name, feature, false))?;
-        let now = read(&device.name)?;
-        match now.iter().find(|offload| offload.on && features.contains(&offload.feature)) {
-            None => Ok(()),
-            Some(offload) => {
-                Err(BackendError::OffloadStaysOn { interface: device.name.clone(), feature: offload.feature })
-            }
-        }
+    #[test]
+    fn tags_are_looked_for_on_both_ends() {
+        let states = [state("rx-vlan-hw-parse", true), state("tx-vlan-stag-hw-insert", true)];
+        let own = known(&states, |feature| !of_peer(feature));
+        assert_eq!(own, [Offload { feature: Feature::RxVlan, on: true, fixed: false }]);
+        let theirs = known(&states, of_peer);
+        assert_eq!(theirs, [Offload { feature: Feature::PeerTxVlanStag, on: true, fixed: false }]);
     }
-
-    /// Switches on again what was switched off, where the device is still there. Returns what is on again.
-    pub(super) fn restore(&self, interface: &str) -> Result<Vec<Feature>, BackendError> {
-        let mut features = BTreeSet::new();
-        if let Some(device) = observe::device(interface)? {
-            features = self.recall(&device)?.features;
-            features.iter().try_for_each(|&feature| set(interface, feature, true))?;
-        }
-        self.forget(interface)?;
-        Ok(features.into_iter().collect())
-    }
-}
-
-fn set(device: &str, feature: Feature, on: bool) -> Result<(), BackendError> {
-    let what = || format!("switch {} {} on {device}", feature.name(), if on { "on" } else { "off" });
-    ethtool::switch(device, kernel_name(feature), on).map_err(|error| BackendError::failed(what(), error))
-}
-
-fn failed(
-    what: &str,
-    path: &Path,
-    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> BackendError {
-    BackendError::failed(format!("{what} {}", path.display()), error)
 }
