@@ -70,7 +70,7 @@ pub enum Cause {
 pub const STEPS: usize = 12_000_000;
 
 /// Most differences that are told, in each direction.
-pub const MOST: usize = 2_000;
+pub const MOST: usize = 1_000;
 
 /// What changes from `before` to `after`.
 pub fn compare(before: Side<'_>, after: Side<'_>) -> Meaning {
@@ -81,10 +81,12 @@ pub fn compare(before: Side<'_>, after: Side<'_>) -> Meaning {
 pub fn compare_within(before: Side<'_>, after: Side<'_>, steps: usize) -> Meaning {
     let (was, is) = pieces::both(before, after);
     let judges = witness::Judges::new(&was, &is);
-    // Half of the work for each direction, so that what closes is told however much opens.
-    let (mut budget, mut other) = (Budget::new(steps / 2), Budget::new(steps / 2));
+    // What closes is told however much opens: a third of the work is kept for it.
+    let mut rest = Budget::new(steps);
+    let mut budget = rest.lend(steps - steps / 3);
     let opens = compare::gains((before, &was), (after, &is), &judges, &mut budget);
-    let closes = compare::gains((after, &is), (before, &was), &judges, &mut other);
+    rest.take_back(budget);
+    let closes = compare::gains((after, &is), (before, &was), &judges, &mut rest);
     Meaning {
         is_complete: opens.is_complete && closes.is_complete,
         opens: opens.differences,

@@ -33,10 +33,10 @@ pub(super) fn gains(
     judges: &Judges,
     budget: &mut Budget,
 ) -> Gains {
-    // Half for each of the two ways: what is no longer refused is told however much new rules pass.
-    let mut half = budget.lend(budget.left() / 2);
-    let mut found = by_rules(dropping, passing, &mut half);
-    budget.take_back(half);
+    // What is no longer refused is told however much new rules pass: a quarter of the work is kept for it.
+    let mut most = budget.lend(budget.left() / 4 * 3);
+    let mut found = by_rules(dropping, passing, &mut most);
+    budget.take_back(most);
     let freed = freed(dropping.1, passing.1, &found, budget);
     found.is_complete &= freed.is_complete;
     found.regions.extend(freed.regions);
@@ -75,8 +75,8 @@ fn by_rules(dropping: (Side<'_>, &Pieces), passing: (Side<'_>, &Pieces), budget:
             found.regions.push((piece, vec![Cause::Allow(*rule)]));
             ControlFlow::Continue(())
         };
-        // Half of what is left: one rule that meets all others does not leave nothing for the rest.
-        let mut own = budget.lend(budget.left() / 2);
+        // Not all that is left: one rule that meets every other one does not leave nothing for the rest.
+        let mut own = budget.lend(budget.left() / 4 * 3);
         found.is_complete &= shelf.carve(region.clone(), &others, &mut own, &mut take) == Carved::Whole;
         budget.take_back(own);
     }

@@ -49,15 +49,13 @@ pub(super) fn told(name: &str, told: &Told, detail: Detail, out: &mut dyn Write)
         direction(name, verb, changes, told.is_complete, detail, out)?;
     }
     if !told.is_complete {
-        let so_far = if told.opens.is_empty() && told.closes.is_empty() {
-            "nothing was found yet"
+        let is_bare = told.opens.is_empty() && told.closes.is_empty();
+        let so_far = if is_bare {
+            "no difference was found in the time there is"
         } else {
-            "this is not all"
+            "there is more than is told here"
         };
-        writeln!(
-            out,
-            "  {name}: {so_far}: the change is too large to tell every difference; narrow it, or apply it in steps"
-        )?;
+        writeln!(out, "  {name}: {so_far}: the change touches too many rules to tell every range of frames")?;
     } else if !told.is_same() {
         writeln!(out, "  {name}: everything else is judged as before")?;
     }
