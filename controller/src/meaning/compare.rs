@@ -20,10 +20,35 @@ pub(super) struct Gains {
     pub(super) is_complete: bool,
 }
 
-/// Regions with what makes them pass, and whether that is all.
+/// A region with what makes it pass.
+type Passed = (Region, Vec<Cause>);
+
+/// What was found, and whether that is all.
 struct Found {
-    regions: Vec<(Region, Vec<Cause>)>,
+    regions: Vec<Passed>,
+    /// Ranges in the regions together.
+    weight: usize,
     is_complete: bool,
+}
+
+/// Ranges that are kept before regions are joined: joining compares them all, again and again.
+const MOST_RANGES: usize = 400_000;
+
+impl Found {
+    fn new() -> Self {
+        Found { regions: Vec::new(), weight: 0, is_complete: true }
+    }
+
+    /// Adds a region, unless there are too many.
+    fn add(&mut self, region: Region, cause: Cause) -> ControlFlow<()> {
+        self.weight += region.weight();
+        if self.weight > MOST_RANGES {
+            self.is_complete = false;
+            return ControlFlow::Break(());
+        }
+        self.regions.push((region, vec![cause]));
+        ControlFlow::Continue(())
+    }
 }
 
 /// What `passing` lets through and `dropping` does not.
@@ -63,7 +88,7 @@ fn by_rules(dropping: (Side<'_>, &Pieces), passing: (Side<'_>, &Pieces), budget:
     let hurdles = without.allow.iter().map(|(region, rule)| (region.clone(), Some(*rule)));
     let hurdles = hurdles.chain(with.deny.iter().map(|(region, _)| (region.clone(), None)));
     let hurdles = Shelves::new(&hurdles.collect::<Vec<_>>());
-    let mut found = Found { regions: Vec::new(), is_complete: true };
+    let mut found = Found::new();
     for (region, rule) in with.allow.iter().filter(|(region, _)| !known.contains(region)) {
         let (shelf, rules) = hurdles.of(region.kind);
         let id = &side.ruleset.rules[*rule].id;
@@ -71,13 +96,11 @@ fn by_rules(dropping: (Side<'_>, &Pieces), passing: (Side<'_>, &Pieces), budget:
         let mut others = shelf.meeting(region, budget);
         // The rule as it was takes most away; what is left then is what was changed about it.
         others.sort_by_key(|at| !is_namesake(at));
-        let mut take = |piece| {
-            found.regions.push((piece, vec![Cause::Allow(*rule)]));
-            ControlFlow::Continue(())
-        };
+        let mut take = |piece| found.add(piece, Cause::Allow(*rule));
         // Not all that is left: one rule that meets every other one does not leave nothing for the rest.
         let mut own = budget.lend(budget.left() / 4 * 3);
-        found.is_complete &= shelf.carve(region.clone(), &others, &mut own, &mut take) == Carved::Whole;
+        let is_whole = shelf.carve(region.clone(), &others, &mut own, &mut take) == Carved::Whole;
+        found.is_complete &= is_whole;
         budget.take_back(own);
     }
     found.regions = merge(found.regions, also);
@@ -95,7 +118,7 @@ fn freed(without: &Pieces, with: &Pieces, known: &Found, budget: &mut Budget) ->
             told.entry(rule).or_default().push(region);
         }
     }
-    let mut found = Found { regions: Vec::new(), is_complete: true };
+    let mut found = Found::new();
     for (refused, cause) in without.deny.iter().filter(|(region, _)| !still.contains(region)) {
         let (shelf, _) = hurdles.of(refused.kind);
         let others = shelf.meeting(refused, budget);
@@ -105,30 +128,28 @@ fn freed(without: &Pieces, with: &Pieces, known: &Found, budget: &mut Budget) ->
             ControlFlow::Continue(())
         };
         found.is_complete &= shelf.carve(refused.clone(), &others, budget, &mut take) == Carved::Whole;
-        let mut regions = Vec::new();
         let (shelf, rules) = allowed.of(refused.kind);
         for piece in pieces {
+            found.is_complete &= !budget.is_spent();
             for at in shelf.meeting(&piece, budget) {
                 let Some(region) = piece.intersection(shelf.get(at)) else { continue };
                 let is_told = |told: &Vec<&Region>| told.iter().any(|known| known.covers(&region));
-                if !told.get(&rules[at]).is_some_and(is_told) {
-                    regions.push((region, vec![*cause]));
+                if !told.get(&rules[at]).is_some_and(is_told) && found.add(region, *cause).is_break() {
+                    break;
                 }
             }
-            if budget.is_spent() {
-                found.is_complete = false;
-                break;
-            }
         }
-        found.regions.extend(merge(regions, also));
     }
     found.regions = merge_alike(found.regions);
     found
 }
 
+/// Regions that pass for the same reasons.
+type Alike = (Vec<Cause>, Vec<(Region, ())>);
+
 /// Joins regions that something freed, where the cause is the same: a setting may refuse in several regions.
-fn merge_alike(regions: Vec<(Region, Vec<Cause>)>) -> Vec<(Region, Vec<Cause>)> {
-    let mut by_cause: Vec<(Vec<Cause>, Vec<(Region, ())>)> = Vec::new();
+fn merge_alike(regions: Vec<Passed>) -> Vec<Passed> {
+    let mut by_cause: Vec<Alike> = Vec::new();
     for (region, causes) in regions {
         match by_cause.iter_mut().find(|(known, _)| *known == causes) {
             Some((_, group)) => group.push((region, ())),
@@ -150,7 +171,7 @@ fn also(causes: &mut Vec<Cause>, more: Vec<Cause>) {
 }
 
 /// The widest first; no region that another one covers for the same reasons.
-fn widest_first(regions: Vec<(Region, Vec<Cause>)>) -> Vec<(Region, Vec<Cause>)> {
+fn widest_first(regions: Vec<Passed>) -> Vec<Passed> {
     let mut sized: Vec<(f64, Region, Vec<Cause>)> =
         regions.into_iter().map(|(region, causes)| (region.log2(), region, causes)).collect();
     sized.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal));

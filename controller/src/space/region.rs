@@ -180,6 +180,11 @@ impl Region {
         pieces
     }
 
+    /// How many ranges it takes to write it down.
+    pub fn weight(&self) -> usize {
+        self.sides.iter().map(Set::len).sum()
+    }
+
     /// Whether the frame with these fields is in it.
     pub fn contains(&self, kind: Kind, fields: &[u128; Dimension::ALL.len()]) -> bool {
         self.kind == kind && self.sides.iter().zip(fields).all(|(set, number)| set.contains(*number))

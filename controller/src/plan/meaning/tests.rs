@@ -125,9 +125,8 @@ fn settings_are_told_by_what_they_let_through() {
         ("vlans: 20", format!("closes untagged: {of}  [vlans]")),
         (
             "sources: 10.1.0.0/16",
-            format!(
-                "closes untagged: 10.0.0.0/16, 10.2.0.0/15, 10.4.0.0/14, 10.8.0.0/13 and 4 more -> any tcp/22  [sources]"
-            ),
+            "closes untagged: 10.0.0.0/16, 10.2.0.0/15, 10.4.0.0/14, 10.8.0.0/13 and 4 more -> any tcp/22  [sources]"
+                .to_owned(),
         ),
         (
             "sources: 10.0.0.0/8",
