@@ -18,7 +18,7 @@ use sha2::Digest as _;
 use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
 
-pub use journal::{Enforced, Event, Expected, What, expected};
+pub use journal::{Enforced, Event, Expected, Guard, What, expected};
 
 /// The state directory.
 #[derive(Clone, Debug)]

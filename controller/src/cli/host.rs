@@ -6,8 +6,11 @@ use anyhow::bail;
 
 use super::policy_file::Loaded;
 use super::{Env, Global};
+use crate::backend::absent::Absent;
+use crate::backend::guards::Guards;
+use crate::backend::offload::Devices;
 use crate::backend::xdp::{Xdp, namespace};
-use crate::backend::{Backend, Observed};
+use crate::backend::{Backend, BackendError, Observed, Wanted};
 use crate::compile::compile;
 use crate::digest::Digest;
 use crate::plan::{Applied, Facts, Known, Plan};
@@ -15,9 +18,12 @@ use crate::ruleset::Ruleset;
 use crate::state::{Namespace, Record, State};
 use crate::tables::Image;
 
+/// Everything in the kernel that judges frames.
+pub(super) type Kernel = Guards<Xdp, Absent, Devices>;
+
 pub(super) struct Host {
     pub(super) state: State,
-    pub(super) backend: Xdp,
+    pub(super) backend: Kernel,
     pub(super) namespace: Namespace,
 }
 
@@ -34,8 +40,22 @@ impl Host {
             bail!("what the kernel enforces is told to root only: run it again with sudo");
         }
         let namespace = namespace()?;
-        let backend = Xdp::new(&global.bpffs, &global.state_dir, namespace)?;
+        let memory = global.state_dir.join(format!("offloads-{}", namespace.cookie));
+        let backend =
+            Guards { xdp: Xdp::new(&global.bpffs, namespace)?, nft: Absent, offloads: Devices::new(&memory) };
         Ok(Host { state: State::new(&global.state_dir), backend, namespace })
+    }
+
+    /// Refuses to enforce where enforcement would end with the shell. That there can be no pins at all is for the engines to
+    /// say: nftables needs none.
+    pub(super) fn require_lasting(&self, ruleset: &Ruleset) -> anyhow::Result<()> {
+        if ruleset.interfaces.iter().all(|interface| Wanted::of(interface.mode).xdp.is_empty()) {
+            return Ok(());
+        }
+        match self.backend.xdp.require_lasting() {
+            Err(BackendError::Failed { .. }) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// The interfaces of `named`, then those that are enforced beside them.
@@ -48,7 +68,7 @@ impl Host {
     /// What the state directory knows of the policies in force.
     pub(super) fn known(&self, observed: &[Observed]) -> anyhow::Result<BTreeMap<Digest, Known>> {
         let mut known = BTreeMap::new();
-        for record in observed.iter().filter_map(Observed::in_force) {
+        for record in observed.iter().flat_map(Observed::records) {
             if let Some((record, ruleset)) = self.state.find(record.policy)? {
                 known.insert(record.policy, Known { ruleset, applied: applied(record) });
             }
@@ -82,7 +102,7 @@ pub(super) fn names(ruleset: &Ruleset) -> Vec<String> {
     ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect()
 }
 
-pub(super) fn applied(record: Record) -> Applied {
+fn applied(record: Record) -> Applied {
     Applied { at: record.at, by: record.by, policy_file: record.policy_file }
 }
 

@@ -1,6 +1,6 @@
 //! `perimeter status`: what is enforced now?
 
-use super::host::{Host, applied};
+use super::host::Host;
 use super::{Env, Exit, Global};
 use crate::backend::Backend;
 use crate::counters::report;
@@ -32,8 +32,8 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
         );
     }
     let observed = host.observe(&names)?;
-    let who = |policy| host.state.find(policy).ok().flatten().map(|(record, _)| applied(record));
-    let status = status(&observed, &expected, who, &report(&host.backend.counters()?));
+    let known = host.known(&observed)?;
+    let status = status(&observed, &expected, &known, &report(&host.backend.counters()?));
     if args.json {
         serde_json::to_writer_pretty(&mut *env.out, &status)?;
         writeln!(env.out)?;
