@@ -6,6 +6,7 @@
 
 mod choice;
 mod diff;
+mod file;
 mod refusal;
 mod render;
 mod words;
@@ -13,7 +14,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use perimeter_classifier::abi::ABI_VERSION;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::backend::{Enforcement, Feature, InForce, Observed};
 use crate::digest::Digest;
@@ -21,11 +22,12 @@ use crate::ruleset::{Interface, Mode, Ruleset};
 
 pub use choice::Choice;
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
+pub use file::{PlanFile, PlanFileError, changed};
 pub use refusal::Refusal;
 pub use render::{human, in_sync};
 
 /// Everything that would be done, and what it means for the rules.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Digest of the policy that is planned.
     pub policy: Digest,
@@ -38,7 +40,7 @@ pub struct Plan {
 }
 
 /// What would happen to one interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfacePlan {
     pub interface: String,
     pub step: Step,
@@ -68,7 +70,7 @@ pub struct InterfacePlan {
 }
 
 /// What would be done to an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// It enforces this policy already.
@@ -82,7 +84,7 @@ pub enum Step {
 }
 
 /// A change after which an interface no longer keeps anything out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opening {
     NoLongerNamed,
@@ -91,7 +93,7 @@ pub enum Opening {
 }
 
 /// When and by whom a generation was put in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     pub at: jiff::Timestamp,
     pub by: String,

@@ -9,9 +9,9 @@ use crate::backend::{
     list as told,
 };
 use crate::digest::Digest;
-use crate::plan::{InterfacePlan, Plan, Step};
+use crate::plan::{Choice, InterfacePlan, Plan, Step};
 use crate::ruleset::Ruleset;
-use crate::state::{Event, Guard, Lock, Namespace, Record, Source, State, StateError, What, expected};
+use crate::state::{Event, Guard, Lock, Occasion, Record, Source, State, StateError, What, expected};
 use crate::tables::Image;
 
 /// The policy to put in force, and who asks.
@@ -23,9 +23,27 @@ pub struct Order<'a> {
     /// The policy's own text first.
     pub sources: &'a [Source],
     pub policy_file: &'a str,
-    pub by: &'a str,
-    pub at: jiff::Timestamp,
-    pub namespace: Namespace,
+    pub occasion: Occasion,
+    /// The generation goes again unless it is confirmed.
+    pub trial: Option<Trial<'a>>,
+}
+
+/// A trial that is asked for.
+pub struct Trial<'a> {
+    /// What comes back; nothing was enforced where this is `None`.
+    pub before: Option<u64>,
+    pub until: jiff::Timestamp,
+    /// Starts what takes the generation of this number back; called before the first switch.
+    pub keeper: &'a mut dyn FnMut(u64) -> std::io::Result<()>,
+}
+
+impl std::fmt::Debug for Trial<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trial")
+            .field("before", &self.before)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What was done.
@@ -99,12 +117,10 @@ pub fn apply<B: Backend + Offloads>(
     let ending: Vec<&InterfacePlan> = plan.interfaces.iter().filter(|one| one.step == Step::End).collect();
     let unfinished = |cause| ApplyError::Unfinished { cause };
     for one in ending {
-        end(backend, (state, lock), one, (order.by, order.at, order.namespace), &mut report).map_err(
-            |error| match error {
-                ApplyError::Unchanged(cause) if report.generation.is_some() => unfinished(cause),
-                other => other,
-            },
-        )?;
+        end(backend, (state, lock), one, &order.occasion, &mut report).map_err(|error| match error {
+            ApplyError::Unchanged(cause) if report.generation.is_some() => unfinished(cause),
+            other => other,
+        })?;
     }
     Ok(report)
 }
@@ -115,34 +131,29 @@ pub fn detach<B: Backend + Offloads>(
     state: &State,
     lock: &Lock,
     plan: &Plan,
-    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+    occasion: &Occasion,
 ) -> Result<Report, ApplyError> {
     let mut report = Report::default();
     for one in &plan.interfaces {
-        end(backend, (state, lock), one, (by, at, namespace), &mut report)?;
+        end(backend, (state, lock), one, occasion, &mut report)?;
     }
     Ok(report)
 }
 
 /// Notes in the journal that a generation is in force, where the kernel says so and a crash kept the note from being
 /// written. The plan must have no changes.
-pub fn acknowledge(
-    state: &State,
-    lock: &Lock,
-    plan: &Plan,
-    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
-) -> Result<(), StateError> {
+pub fn acknowledge(state: &State, lock: &Lock, plan: &Plan, occasion: &Occasion) -> Result<(), StateError> {
     let Some(Enforcement::InForce(record)) = plan.interfaces.first().map(|one| &one.now) else {
         return Ok(());
     };
-    let noted = expected(&state.journal()?, namespace);
+    let noted = expected(&state.journal()?, occasion.namespace);
     if noted.begun.is_none() && noted.settled.is_some_and(|settled| settled.generation == record.generation) {
         return Ok(());
     }
     let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
     let guards = Vec::new();
     let what = What::InForce { generation: record.generation, policy: record.policy, guards };
-    state.append(lock, &Event { at, by: by.to_owned(), namespace, interfaces, what })
+    state.append(lock, &Event { occasion: occasion.clone(), interfaces, what })
 }
 
 /// A new generation on every interface of the policy.
@@ -162,13 +173,16 @@ fn replace<B: Backend + Offloads>(
     })?;
     let record = record(order, generation, policy);
     state.store(lock, &record, order.ruleset, order.sources)?;
-    let event = |what| Event {
-        at: order.at,
-        by: order.by.to_owned(),
-        namespace: order.namespace,
-        interfaces: record.interfaces.clone(),
-        what,
-    };
+    let event =
+        |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
+    if let Some(trial) = &mut order.trial {
+        let Trial { before, until, keeper } = trial;
+        state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
+        keeper(generation).map_err(|error| {
+            tidy(backend, plan);
+            ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
+        })?;
+    }
     state.append(lock, &event(What::Begun { generation, policy }))?;
     match switch_all(backend, plan, &mut prepared) {
         Ok(switched) => {
@@ -211,10 +225,9 @@ fn record(order: &Order<'_>, generation: u64, policy: Digest) -> Record {
         generation,
         policy,
         policy_file: order.policy_file.to_owned(),
-        at: order.at,
-        by: order.by.to_owned(),
+        occasion: order.occasion.clone(),
         interfaces: order.ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect(),
-        namespace: order.namespace,
+        files: order.sources.iter().skip(1).map(|(name, _)| name.clone()).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
@@ -227,7 +240,7 @@ fn prepare<B: Backend + Offloads>(
 ) -> Result<Vec<B::Prepared>, BackendError> {
     let wanted = |index: usize| {
         let guard = plan.interfaces[index].guard.as_ref();
-        guard.map_or(Wanted::of(ruleset.interfaces[index].mode), |guard| guard.wanted)
+        guard.map_or(Wanted::of(ruleset.interfaces[index].mode), Choice::wanted)
     };
     let policy = plan.policy;
     let target = |(index, image)| Target { ruleset, index, wanted: wanted(index), image, generation, policy };
@@ -324,12 +337,12 @@ fn end<B: Backend + Offloads>(
     backend: &mut B,
     (state, lock): (&State, &Lock),
     one: &InterfacePlan,
-    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+    occasion: &Occasion,
     report: &mut Report,
 ) -> Result<(), ApplyError> {
     backend.detach(&one.interface).map_err(ApplyError::Unchanged)?;
     let interfaces = vec![one.interface.clone()];
-    state.append(lock, &Event { at, by: by.to_owned(), namespace, interfaces, what: What::Detached })?;
+    state.append(lock, &Event { occasion: occasion.clone(), interfaces, what: What::Detached })?;
     let restored = backend.restore(&one.interface, &[]).map_err(|cause| ApplyError::Unfinished { cause })?;
     report.ended.push((one.interface.clone(), restored));
     Ok(())

@@ -13,7 +13,7 @@ use crate::backend::{Engine, Observed};
 use crate::counters::InterfaceCounters;
 use crate::digest::Digest;
 use crate::plan::{Applied, Known, mode_name};
-use crate::state::{Enforced, Expected};
+use crate::state::{Enforced, Expected, Trial};
 use drift::drift;
 
 pub use render::human;
@@ -24,7 +24,21 @@ pub struct Status {
     /// Whether something is enforced, and exactly what was put in force last.
     pub in_sync: bool,
     pub interfaces: Vec<InterfaceStatus>,
+    /// The generation that goes unless it is confirmed.
+    pub trial: Option<TrialStatus>,
 }
+
+/// A generation on trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TrialStatus {
+    pub generation: u64,
+    pub until: jiff::Timestamp,
+    /// It should have been taken back by now.
+    pub overdue: bool,
+}
+
+/// How long after its deadline a trial counts as overdue: the keeper is promised to be done within one second.
+const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,7 +81,20 @@ pub fn status(
         })
         .collect();
     let in_sync = !interfaces.is_empty() && interfaces.iter().all(|one| one.in_sync);
-    Status { in_sync, interfaces }
+    Status { in_sync, interfaces, trial: None }
+}
+
+impl Status {
+    /// Tells of the generation on trial, as of `now`; one that is overdue is not in sync.
+    pub fn with_trial(mut self, trial: Option<&Trial>, now: jiff::Timestamp) -> Status {
+        self.trial = trial.map(|trial| TrialStatus {
+            generation: trial.generation,
+            until: trial.until,
+            overdue: now.duration_since(trial.until) > GRACE,
+        });
+        self.in_sync &= !self.trial.is_some_and(|trial| trial.overdue);
+        self
+    }
 }
 
 /// What should be in force: a generation that was begun counts once every interface has it, since all that is missing

@@ -1,6 +1,6 @@
 //! What a backend sees: facts about a device and about what judges its frames.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Refused;
 use crate::digest::Digest;
@@ -41,7 +41,7 @@ pub enum Device {
 }
 
 /// What judges the frames of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Enforcement {
     /// Nothing is attached, and nothing is pinned for it.
@@ -56,7 +56,7 @@ pub enum Enforcement {
 }
 
 /// The record of the program that is attached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
     pub engine: Engine,
     pub generation: u64,
@@ -71,14 +71,14 @@ pub struct InForce {
 }
 
 /// A program of somebody else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Foreign {
     pub id: u32,
     pub name: String,
 }
 
 /// Where in the kernel the frames are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     Native,
@@ -103,7 +103,7 @@ pub fn names(engines: &[Engine]) -> String {
 }
 
 /// An offload after which a frame is not what was on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feature {
     /// The 802.1Q tag is taken out of the frame.

@@ -3,17 +3,14 @@
 //! Promises: pure. What stands and is asked for stays what it is: `mode: auto` does not try anew, at every apply, what the
 //! device has refused before.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::backend::{Enforcement, Engine, Feature, Nftables, Observed, Wanted, list};
 use crate::ruleset::Mode;
 
-use super::words;
-
 /// The engines of an interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
-    #[serde(serialize_with = "mode")]
     pub mode: Mode,
     /// What is expected to judge, in the order in which a frame meets it. An engine that shows only when it is tried that
     /// it is not to be had gives way to the next that the mode allows, and `apply` and `status` say so.
@@ -22,12 +19,6 @@ pub struct Choice {
     pub before: Vec<Engine>,
     /// What keeps better engines away, or what happens on the way; empty where there is nothing to say.
     pub why: String,
-    #[serde(skip)]
-    pub wanted: Wanted,
-}
-
-fn mode<S: Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(words::mode(*mode))
 }
 
 /// Chooses for `mode`. `before` is the mode of the policy that is in force, where that is known.
@@ -52,7 +43,7 @@ pub(super) fn choose(mode: Mode, before: Option<Mode>, observed: &Observed) -> C
         Nftables::Always => xdp.into_iter().chain([Engine::Nft]).collect(),
     };
     let why = why(&engines, wanted, observed);
-    Choice { mode, engines, before: now, why, wanted }
+    Choice { mode, engines, before: now, why }
 }
 
 /// Why not a better engine, where one is known not to be had.
@@ -69,6 +60,13 @@ pub(super) fn is_met(mode: Mode, observed: &Observed) -> bool {
 }
 
 impl Choice {
+    /// What is to be tried.
+    pub fn wanted(&self) -> Wanted {
+        let wanted = Wanted::of(self.mode);
+        let generic = |engines: &[Engine]| engines.first() == Some(&Engine::Generic);
+        if generic(&self.before) && generic(&self.engines) { wanted.without_native() } else { wanted }
+    }
+
     /// Whether other engines are to judge than do now.
     pub fn changes(&self) -> bool {
         self.engines != self.before

@@ -117,7 +117,7 @@ fn engines(one: &InterfacePlan, first: Engine) -> String {
 }
 
 /// What is in force, and since when.
-fn now(one: &InterfacePlan) -> String {
+pub(super) fn now(one: &InterfacePlan) -> String {
     match &one.now {
         Enforcement::Off => "not enforced now".to_owned(),
         Enforcement::Lost { why } => format!("not enforced now: {why}"),

@@ -205,7 +205,7 @@ fn auto_stays_with_the_engine_that_it_has() {
         assert!(!same.changes, "{engine:?}");
         let changed = plan(&next, &[guarded(&ruleset, &[engine])], &known(&ruleset));
         let guard = changed.interfaces[0].guard.clone().unwrap();
-        assert_eq!((guard.engines.as_slice(), guard.wanted.xdp[0]), (&[engine][..], engine));
+        assert_eq!((guard.engines.as_slice(), guard.wanted().xdp[0]), (&[engine][..], engine));
     }
     assert!(!plan(&ruleset, &[guarded(&ruleset, &[Engine::Nft])], &known(&ruleset)).changes);
 }

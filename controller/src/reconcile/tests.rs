@@ -5,6 +5,7 @@ use crate::backend::memory::{Memory, Step as Fault};
 use crate::backend::{Feature, Observed};
 use crate::plan::Facts;
 use crate::samples::{rule, ruleset};
+use crate::state::{Author, Namespace};
 
 struct World {
     backend: Memory,
@@ -13,6 +14,10 @@ struct World {
 }
 
 const HERE: Namespace = Namespace { cookie: 1 };
+
+fn occasion() -> Occasion {
+    Occasion { at: jiff::Timestamp::UNIX_EPOCH, author: Author::default(), namespace: HERE }
+}
 
 impl World {
     fn new() -> World {
@@ -38,9 +43,8 @@ impl World {
             images: ruleset.interfaces.iter().map(|_| image()).collect(),
             sources: &[],
             policy_file: "gateway.yaml",
-            by: "alice",
-            at: jiff::Timestamp::UNIX_EPOCH,
-            namespace: HERE,
+            occasion: occasion(),
+            trial: None,
         };
         apply(&mut self.backend, &self.state, &lock, &plan, order)
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{InterfaceStatus, Status};
+use super::{InterfaceStatus, Status, TrialStatus};
 use crate::backend::names;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 
@@ -28,7 +28,19 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{:width$}{}", "", sums(counters))?;
         }
     }
-    Ok(())
+    status.trial.iter().try_for_each(|trial| writeln!(out, "{}", on_trial(trial)))
+}
+
+fn on_trial(trial: &TrialStatus) -> String {
+    let TrialStatus { generation, until, overdue } = trial;
+    let until = until.strftime("%H:%M:%S");
+    if *overdue {
+        format!(
+            "! generation {generation} was to be taken back at {until} UTC and was not: `perimeter rollback` does it now, `perimeter confirm` keeps it"
+        )
+    } else {
+        format!("Generation {generation} is on trial until {until} UTC: `perimeter confirm` keeps it.")
+    }
 }
 
 fn headline(one: &InterfaceStatus) -> String {

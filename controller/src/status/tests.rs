@@ -140,3 +140,16 @@ fn why_an_interface_has_its_engine_is_kept() {
         text(&status)
     );
 }
+
+#[test]
+fn a_trial_is_told_and_one_that_is_overdue_is_not_in_sync() {
+    let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
+    let until: jiff::Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    let trial = Trial { generation: 3, before: None, until, interfaces: vec!["wan0".into()] };
+    let at = |seconds| {
+        let status = judge(&[observed("wan0", in_force(3))], &expected);
+        status.with_trial(Some(&trial), until + jiff::SignedDuration::from_secs(seconds))
+    };
+    assert!(at(1).in_sync && text(&at(1)).contains("on trial until 12:00:00 UTC"));
+    assert!(!at(3).in_sync && text(&at(3)).contains("was to be taken back at 12:00:00"));
+}
