@@ -9,6 +9,7 @@ mod device;
 mod ethtool;
 pub mod guards;
 pub mod memory;
+mod netdev;
 mod observed;
 pub mod offload;
 mod wanted;

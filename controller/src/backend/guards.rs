@@ -39,9 +39,11 @@ pub struct Prepared<X: Backend, N: Backend> {
     falls_back: bool,
     xdp: Option<X::Prepared>,
     nft: Option<N::Prepared>,
-    /// The engines in force after the steps so far.
+    /// What of XDP is in force after the steps so far.
     front: Option<Engine>,
     refused: Vec<Refused>,
+    /// Why nftables could not stand in, which matters only where it has to.
+    no_stand_in: Option<Refused>,
     done: Vec<Rise>,
 }
 
@@ -65,7 +67,7 @@ impl<X: Front, N: Backend, O: Offloads> Guards<X, N, O> {
             Ok(nft) => prepared.nft = Some(nft),
             // It would only stand in, and may not be needed: where it is, this is told.
             Err(error) if !prepared.handover.raises_nft() => {
-                prepared.refused.push(Refused { engine: Engine::Nft, reason: error.to_string() });
+                prepared.no_stand_in = Some(nft_refused(error));
             }
             Err(error) => return Err(with(error, &prepared.refused, &prepared.interface)),
         }
@@ -103,10 +105,9 @@ impl<X: Front, N: Backend, O: Offloads> Guards<X, N, O> {
         prepared: &mut Prepared<X, N>,
         refused: Vec<Refused>,
     ) -> Result<(), BackendError> {
-        let unprepared = prepared.nft.is_none();
-        let nft = std::mem::take(&mut prepared.refused);
-        prepared.refused = [refused, nft].concat();
-        if unprepared {
+        prepared.refused.extend(refused);
+        if let Some(nft) = prepared.no_stand_in.take() {
+            prepared.refused.push(nft);
             let (interface, refused) = (prepared.interface.clone(), prepared.refused.clone());
             return Err(BackendError::Refused { interface, refused });
         }
@@ -157,8 +158,16 @@ fn with(error: BackendError, refused: &[Refused], interface: &str) -> BackendErr
     if refused.is_empty() {
         return error;
     }
-    let nft = Refused { engine: Engine::Nft, reason: error.to_string() };
-    BackendError::Refused { interface: interface.to_owned(), refused: [refused, &[nft]].concat() }
+    let refused = [refused, &[nft_refused(error)]].concat();
+    BackendError::Refused { interface: interface.to_owned(), refused }
+}
+
+/// Why nftables is not to be had.
+fn nft_refused(error: BackendError) -> Refused {
+    match error {
+        BackendError::Refused { mut refused, .. } if refused.len() == 1 => refused.remove(0),
+        error => Refused { engine: Engine::Nft, reason: error.to_string() },
+    }
 }
 
 impl<X: Front, N: Backend, O: Offloads> Backend for Guards<X, N, O> {
@@ -199,6 +208,7 @@ impl<X: Front, N: Backend, O: Offloads> Backend for Guards<X, N, O> {
             nft: None,
             front: None,
             refused: Vec::new(),
+            no_stand_in: None,
             done: Vec::new(),
         };
         let needs_nft = prepared.handover.raises_nft() || prepared.falls_back;

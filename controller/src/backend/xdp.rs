@@ -14,6 +14,7 @@ mod namespace;
 mod object;
 mod observe;
 mod pins;
+mod probe;
 pub mod program;
 mod prune;
 mod refusal;

@@ -7,6 +7,7 @@ use perimeter_classifier::abi::Info;
 
 use super::info::{InfoError, read_info};
 use super::pins::{Object, Pins};
+use super::probe;
 use super::sys::{self, LinkInfo};
 use crate::backend::device::{self, Attached, Device as Facts, How};
 use crate::backend::{BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed};
@@ -16,7 +17,12 @@ use crate::digest::Digest;
 pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendError> {
     let facts = device::find(interface)?;
     let enforcement = enforcement(pins, interface, facts.as_ref())?;
-    Ok(Observed { device: kind(facts.as_ref()), enforcement, ..Observed::nothing(interface) })
+    let device = kind(facts.as_ref());
+    let obstacles = match (&device, &enforcement) {
+        (Device::Ethernet { index }, Enforcement::Off | Enforcement::Lost { .. }) => probe::obstacles(*index),
+        _ => Vec::new(),
+    };
+    Ok(Observed { device, enforcement, obstacles, ..Observed::nothing(interface) })
 }
 
 /// What stands behind the name.
