@@ -2,6 +2,8 @@
 
 mod counting;
 mod lifetime;
+mod modes;
 mod swap;
+mod traffic;
 mod trial;
 mod world;
