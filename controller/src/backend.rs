@@ -5,6 +5,7 @@
 //! [`crate::reconcile`]'s, the wish is the plan's.
 
 pub mod memory;
+pub mod nft;
 mod observed;
 pub mod xdp;
 
