@@ -10,6 +10,7 @@ mod ethtool;
 pub mod guards;
 pub mod memory;
 mod netdev;
+pub mod nft;
 mod observed;
 pub mod offload;
 mod wanted;
