@@ -4,7 +4,6 @@
 //! two frames, and `revert` takes exactly that back. A backend decides nothing: the order of the steps is
 //! [`crate::reconcile`]'s, the wish is the plan's.
 
-pub mod absent;
 mod device;
 mod ethtool;
 pub mod guards;
@@ -76,11 +75,27 @@ pub trait Backend {
     /// Takes down what judged beside the new generation until every interface had switched; there is no way back then.
     fn settle(&mut self, prepared: &mut Self::Prepared) -> Result<(), BackendError>;
 
+    /// Lets go of what was prepared and is not in force.
+    fn discard(&mut self, prepared: Self::Prepared) {
+        drop(prepared);
+    }
+
     /// Ends enforcement on one interface and removes what is pinned for it; what it has counted stays.
     fn lower(&mut self, interface: &str) -> Result<(), BackendError>;
 
     /// Ends all counters. Nothing may be enforced any more.
     fn end_counters(&mut self) -> Result<(), BackendError>;
+
+    /// In which ways what is in force is not what was made of `ruleset`, each in words; `record` is what it says of itself.
+    /// Where nothing can be changed behind perimeter's back there are none.
+    fn inspect(
+        &self,
+        _ruleset: &Ruleset,
+        _index: usize,
+        _record: &InForce,
+    ) -> Result<Vec<String>, BackendError> {
+        Ok(Vec::new())
+    }
 
     /// What every series has counted.
     fn counters(&self) -> Result<Counts, BackendError>;

@@ -172,18 +172,13 @@ fn replace<B: Backend + Offloads>(
         ApplyError::Unchanged(error)
     })?;
     let record = record(order, generation, policy);
-    state.store(lock, &record, order.ruleset, order.sources)?;
     let event =
         |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
-    if let Some(trial) = &mut order.trial {
-        let Trial { before, until, keeper } = trial;
-        state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
-        keeper(generation).map_err(|error| {
-            tidy(backend, plan);
-            ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
-        })?;
+    if let Err(error) = announce(state, lock, &record, order) {
+        prepared.into_iter().for_each(|one| backend.discard(one));
+        tidy(backend, plan);
+        return Err(error);
     }
-    state.append(lock, &event(What::Begun { generation, policy }))?;
     match switch_all(backend, plan, &mut prepared) {
         Ok(switched) => {
             report.generation = Some(generation);
@@ -195,12 +190,28 @@ fn replace<B: Backend + Offloads>(
             settled.map_err(|cause| ApplyError::Unfinished { cause })
         }
         Err(error) => {
+            prepared.into_iter().for_each(|one| backend.discard(one));
             tidy(backend, plan);
             // The error that is reported is the one that stopped the apply; the kernel still says what is in force.
             let _ = state.append(lock, &event(What::Failed { generation, why: error.to_string() }));
             Err(error)
         }
     }
+}
+
+/// Stores a generation, starts what would take it back where it is on trial, and notes that it is about to be in force.
+fn announce(state: &State, lock: &Lock, record: &Record, order: &mut Order<'_>) -> Result<(), ApplyError> {
+    let (generation, policy) = (record.generation, record.policy);
+    let event =
+        |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
+    state.store(lock, record, order.ruleset, order.sources)?;
+    if let Some(Trial { before, until, keeper }) = &mut order.trial {
+        state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
+        keeper(generation).map_err(|error| {
+            ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
+        })?;
+    }
+    Ok(state.append(lock, &event(What::Begun { generation, policy }))?)
 }
 
 /// Removes what a failed first apply has left on interfaces that nothing enforces.
@@ -244,7 +255,17 @@ fn prepare<B: Backend + Offloads>(
     };
     let policy = plan.policy;
     let target = |(index, image)| Target { ruleset, index, wanted: wanted(index), image, generation, policy };
-    images.into_iter().enumerate().map(|one| backend.prepare(target(one))).collect()
+    let mut prepared = Vec::new();
+    for one in images.into_iter().enumerate() {
+        match backend.prepare(target(one)) {
+            Ok(one) => prepared.push(one),
+            Err(error) => {
+                prepared.into_iter().for_each(|one| backend.discard(one));
+                return Err(error);
+            }
+        }
+    }
+    Ok(prepared)
 }
 
 /// Switches every interface, or none. `prepared` stands in the order of the plan's first interfaces.

@@ -10,10 +10,11 @@ mod handover;
 use handover::{Fall, Handover, Rise, Standing, handover};
 
 use super::{
-    Backend, BackendError, Enforcement, Engine, Feature, Nftables, Observed, Offloads, Refused, Switched,
-    Target,
+    Backend, BackendError, Enforcement, Engine, Feature, InForce, Nftables, Observed, Offloads, Refused,
+    Switched, Target,
 };
 use crate::counters::Counts;
+use crate::ruleset::Ruleset;
 
 /// A backend whose guard can make way for another of its own kind.
 pub trait Front: Backend {
@@ -255,9 +256,28 @@ impl<X: Front, N: Backend, O: Offloads> Backend for Guards<X, N, O> {
 
     fn settle(&mut self, prepared: &mut Prepared<X, N>) -> Result<(), BackendError> {
         match prepared.handover.fall {
-            Some(Fall::Nft) => self.nft.lower(&prepared.interface),
-            Some(Fall::Xdp) => self.xdp.lower(&prepared.interface),
-            None => Ok(()),
+            Some(Fall::Nft) => self.nft.lower(&prepared.interface)?,
+            Some(Fall::Xdp) => self.xdp.lower(&prepared.interface)?,
+            None => {}
+        }
+        let (raised, falls) = (prepared.done.contains(&Rise::Nft), prepared.handover.fall == Some(Fall::Nft));
+        match prepared.nft.take() {
+            Some(mut nft) if raised && !falls => self.nft.settle(&mut nft)?,
+            Some(nft) if !raised => self.nft.discard(nft),
+            _ => {}
+        }
+        match &mut prepared.xdp {
+            Some(xdp) if prepared.front.is_some() => self.xdp.settle(xdp),
+            _ => Ok(()),
+        }
+    }
+
+    fn discard(&mut self, prepared: Prepared<X, N>) {
+        if let Some(nft) = prepared.nft.filter(|_| !prepared.done.contains(&Rise::Nft)) {
+            self.nft.discard(nft);
+        }
+        if let Some(xdp) = prepared.xdp.filter(|_| !prepared.done.contains(&Rise::Xdp)) {
+            self.xdp.discard(xdp);
         }
     }
 
@@ -270,6 +290,18 @@ impl<X: Front, N: Backend, O: Offloads> Backend for Guards<X, N, O> {
     fn end_counters(&mut self) -> Result<(), BackendError> {
         self.xdp.end_counters()?;
         self.nft.end_counters()
+    }
+
+    fn inspect(
+        &self,
+        ruleset: &Ruleset,
+        index: usize,
+        record: &InForce,
+    ) -> Result<Vec<String>, BackendError> {
+        match record.engine {
+            Engine::Nft => self.nft.inspect(ruleset, index, record),
+            Engine::Native | Engine::Generic => self.xdp.inspect(ruleset, index, record),
+        }
     }
 
     /// What both have counted, added up: a frame is counted by the one that decided about it.

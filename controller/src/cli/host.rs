@@ -6,8 +6,8 @@ use anyhow::bail;
 
 use super::change::Wish;
 use super::{Env, Global};
-use crate::backend::absent::Absent;
 use crate::backend::guards::Guards;
+use crate::backend::nft::Nft;
 use crate::backend::offload::Devices;
 use crate::backend::xdp::{Xdp, namespace};
 use crate::backend::{Backend, BackendError, Enforcement, Observed, Wanted};
@@ -19,7 +19,7 @@ use crate::state::{Lock, Namespace, Occasion, Record, State, Stored, earlier, ex
 use crate::tables::Image;
 
 /// Everything in the kernel that judges frames.
-pub(super) type Kernel = Guards<Xdp, Absent, Devices>;
+pub(super) type Kernel = Guards<Xdp, Nft, Devices>;
 
 pub(super) struct Host {
     pub(super) state: State,
@@ -44,8 +44,11 @@ impl Host {
         }
         let namespace = namespace()?;
         let memory = global.state_dir.join(format!("offloads-{}", namespace.cookie));
-        let backend =
-            Guards { xdp: Xdp::new(&global.bpffs, namespace)?, nft: Absent, offloads: Devices::new(&memory) };
+        let backend = Guards {
+            xdp: Xdp::new(&global.bpffs, namespace)?,
+            nft: Nft::new(&global.bpffs),
+            offloads: Devices::new(&memory),
+        };
         Ok(Host { state: State::new(&global.state_dir), backend, namespace })
     }
 
@@ -77,6 +80,26 @@ impl Host {
             }
         }
         Ok(known)
+    }
+
+    /// Adds to what was observed how it differs from what was put in force.
+    pub(super) fn inspect(
+        &self,
+        observed: &mut [Observed],
+        known: &BTreeMap<Digest, Known>,
+    ) -> anyhow::Result<()> {
+        for one in observed {
+            let mut damage = Vec::new();
+            for record in one.records() {
+                let Some(Known { ruleset, .. }) = known.get(&record.policy) else { continue };
+                let index = ruleset.interfaces.iter().position(|interface| interface.name == one.interface);
+                if let Some(index) = index {
+                    damage.extend(self.backend.inspect(ruleset, index, record)?);
+                }
+            }
+            one.damage.extend(damage);
+        }
+        Ok(())
     }
 
     /// The circumstances of what the command does.
@@ -155,8 +178,9 @@ impl Host {
         images: &[Image],
         env: &mut Env<'_>,
     ) -> anyhow::Result<Option<Plan>> {
-        let observed = self.observe(&names(ruleset))?;
+        let mut observed = self.observe(&names(ruleset))?;
         let known = self.known(&observed)?;
+        self.inspect(&mut observed, &known)?;
         let sizes: Vec<u64> = images.iter().map(kernel_bytes).collect();
         match Plan::new(ruleset, &sizes, Facts { observed: &observed, known: &known }) {
             Ok(plan) => Ok(Some(plan)),

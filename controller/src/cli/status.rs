@@ -32,8 +32,9 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
             enforced.interfaces.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>(),
         );
     }
-    let observed = host.observe(&names)?;
+    let mut observed = host.observe(&names)?;
     let known = host.known(&observed)?;
+    host.inspect(&mut observed, &known)?;
     let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
         .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);
     if args.json {
