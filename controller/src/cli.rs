@@ -4,26 +4,36 @@
 //! answer. Nothing else in the crate prints, and nothing imports this module but `main`.
 
 mod apply;
+mod change;
 mod check;
 mod choose;
 mod completions;
+mod confirm;
 mod counters;
 mod detach;
 mod explain;
 #[cfg(test)]
 mod harness;
+mod history;
 mod host;
+mod keeper;
 mod man;
 mod plan;
 mod policy_file;
+mod render;
 mod replay;
+mod restore;
+mod rollback;
 mod schema;
+mod show;
 mod status;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+use crate::state::Author;
 
 /// What a command may touch of the process around it; tests pass their own.
 pub struct Env<'a> {
@@ -37,8 +47,10 @@ pub struct Env<'a> {
     /// Whether a person can be asked: standard input is a terminal.
     pub interactive: bool,
     pub now: jiff::Timestamp,
-    /// Who runs the command, for the record: the login name behind `sudo`, else the user, else the user id.
-    pub who: String,
+    /// Who runs the command, for the record.
+    pub author: Author,
+    /// The program that is running, for what must outlive it.
+    pub program: PathBuf,
 }
 
 impl Env<'_> {
@@ -81,6 +93,9 @@ The usual way:
   perimeter check gateway.yaml           is the policy right?
   perimeter plan gateway.yaml            what would change in the kernel?
   perimeter apply gateway.yaml           change it, after asking
+  perimeter apply gateway.yaml --confirm-within 60s; perimeter confirm
+                                         change it, and take it back unless you can still get in
+  perimeter rollback                     undo it
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
   perimeter detach                       stop enforcing
@@ -110,14 +125,22 @@ pub enum Command {
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
+    Confirm(confirm::ConfirmArgs),
+    Rollback(rollback::RollbackArgs),
+    Restore(restore::RestoreArgs),
+    History(history::HistoryArgs),
+    Show(show::ShowArgs),
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
     Detach(detach::DetachArgs),
     Replay(replay::ReplayArgs),
+    Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::Args),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    #[command(hide = true)]
+    Keeper(keeper::KeeperArgs),
 }
 
 /// Carries out one command.
@@ -127,10 +150,17 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&args, env),
         Command::Plan(args) => plan::run(&args, global, env),
         Command::Apply(args) => apply::run(&args, global, env),
+        Command::Confirm(args) => confirm::run(&args, global, env),
+        Command::Rollback(args) => rollback::run(&args, global, env),
+        Command::Restore(args) => restore::run(&args, global, env),
+        Command::History(args) => history::run(&args, global, env),
+        Command::Show(args) => show::run(&args, global, env),
+        Command::Keeper(args) => keeper::run(&args, global, env),
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),
+        Command::Render(args) => render::run(&args, global, env),
         Command::Explain(args) => explain::run(&args, env),
         Command::Schema(args) => schema::run(&args, env),
         Command::Completions(args) => completions::run(&args, env),

@@ -18,7 +18,12 @@ pub struct Digest(pub [u8; 32]);
 impl Digest {
     /// The digest of `ruleset`.
     pub fn of(ruleset: &Ruleset) -> Digest {
-        Digest(Sha256::digest(canonical(ruleset)).into())
+        Digest::of_bytes(&canonical(ruleset))
+    }
+
+    /// SHA-256 of `bytes`.
+    pub fn of_bytes(bytes: &[u8]) -> Digest {
+        Digest(Sha256::digest(bytes).into())
     }
 
     /// The first eight digits, enough for people.

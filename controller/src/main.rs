@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use perimeter::cli::{self, Cli, Env, Exit};
+use perimeter::state::Author;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
         colour_err: colour && io::stderr().is_terminal(),
         interactive: io::stdin().is_terminal(),
         now: jiff::Timestamp::now(),
-        who: who(),
+        author: author(),
+        program: std::env::current_exe().unwrap_or("perimeter".into()),
     };
     let result = cli::run(cli, &mut env).and_then(|exit| {
         env.out.flush()?;
@@ -52,9 +54,17 @@ fn causes(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
 }
 
-fn who() -> String {
+/// The login name behind `sudo`, else the user, else the user id; and the login session, where there is one.
+fn author() -> Author {
     let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
     let user = rustix::process::getuid();
     let id = || if user.is_root() { "root".to_owned() } else { format!("uid {}", user.as_raw()) };
-    name("SUDO_USER").or_else(|| name("LOGNAME")).or_else(|| name("USER")).unwrap_or_else(id)
+    let by = name("SUDO_USER").or_else(|| name("LOGNAME")).or_else(|| name("USER")).unwrap_or_else(id);
+    Author { by, session: session(), ticket: None }
+}
+
+/// The kernel's number of this login session (`/proc/self/sessionid`, which is all ones outside one).
+fn session() -> Option<u32> {
+    let text = std::fs::read_to_string("/proc/self/sessionid").ok()?;
+    text.trim().parse().ok().filter(|session| *session != u32::MAX)
 }

@@ -2,9 +2,11 @@
 //!
 //! Promises: pure; no clock, no input or output; the same facts give the same plan. Refuses, with every reason at once,
 //! what could not be carried out: a device that is missing or not Ethernet, somebody else's program, an offload that
-//! cannot be switched off, a change of engine under traffic.
+//! cannot be switched off.
 
+mod choice;
 mod diff;
+mod file;
 mod refusal;
 mod render;
 mod words;
@@ -12,18 +14,20 @@ mod words;
 use std::collections::BTreeMap;
 
 use perimeter_classifier::abi::ABI_VERSION;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::backend::{Enforcement, Engine, Feature, InForce, Observed};
+use crate::backend::{Enforcement, Feature, InForce, Observed};
 use crate::digest::Digest;
-use crate::ruleset::{Mode, Ruleset};
+use crate::ruleset::{Interface, Mode, Ruleset};
 
+pub use choice::Choice;
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
+pub use file::{PlanFile, PlanFileError, changed};
 pub use refusal::Refusal;
 pub use render::{human, in_sync};
 
 /// Everything that would be done, and what it means for the rules.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Digest of the policy that is planned.
     pub policy: Digest,
@@ -36,13 +40,17 @@ pub struct Plan {
 }
 
 /// What would happen to one interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfacePlan {
     pub interface: String,
     pub step: Step,
     /// Why this ends enforcement, where it does.
     pub opens: Option<Opening>,
     pub now: Enforcement,
+    /// What of it was changed behind perimeter's back, each in words.
+    pub damage: Vec<String>,
+    /// Which engines are to judge it, and why those; `None` where enforcement ends.
+    pub guard: Option<Choice>,
     /// Who put in force what is in force, where the state directory knows.
     pub applied: Option<Applied>,
     /// The kernel enforces a policy whose text is not kept: every rule is shown as new.
@@ -54,13 +62,15 @@ pub struct InterfacePlan {
     pub same_rules: usize,
     /// Offloads that would be switched off.
     pub switch_off: Vec<Feature>,
+    /// Offloads that would be on again, since they harm none of the engines.
+    pub switch_on: Vec<Feature>,
     /// Memory of the tables in bytes, now and then.
     pub table_bytes: (u64, u64),
     pub findings: Vec<String>,
 }
 
 /// What would be done to an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// It enforces this policy already.
@@ -74,7 +84,7 @@ pub enum Step {
 }
 
 /// A change after which an interface no longer keeps anything out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opening {
     NoLongerNamed,
@@ -83,7 +93,7 @@ pub enum Opening {
 }
 
 /// When and by whom a generation was put in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     pub at: jiff::Timestamp,
     pub by: String,
@@ -115,9 +125,7 @@ impl Plan {
             return Err(refusals);
         }
         let policy = Digest::of(ruleset);
-        let in_force = facts.observed.iter().filter_map(Observed::in_force);
-        let settled = settled(policy, ruleset.interfaces.len(), facts.observed);
-        debug_assert!(!settled || in_force.count() > 0 || ruleset.interfaces.is_empty());
+        let settled = settled(policy, &ruleset.interfaces, facts.observed);
         let interfaces: Vec<InterfacePlan> = facts
             .observed
             .iter()
@@ -129,7 +137,7 @@ impl Plan {
             .collect();
         Ok(Plan {
             policy,
-            changes: interfaces.iter().any(|one| one.step != Step::Keep || !one.switch_off.is_empty()),
+            changes: interfaces.iter().any(InterfacePlan::changes),
             opens: interfaces.iter().any(|one| one.opens.is_some()),
             interfaces,
         })
@@ -156,10 +164,14 @@ impl Plan {
     }
 }
 
-/// Whether every interface of the policy enforces it, all under one generation number.
-fn settled(policy: Digest, interfaces: usize, observed: &[Observed]) -> bool {
-    let records: Vec<&InForce> = observed[..interfaces].iter().filter_map(Observed::in_force).collect();
-    records.len() == interfaces
+/// Whether every interface of the policy enforces it, undamaged, by engines that its mode asks for, all under one
+/// generation number.
+fn settled(policy: Digest, interfaces: &[Interface], observed: &[Observed]) -> bool {
+    let observed = &observed[..interfaces.len()];
+    let records: Vec<&InForce> = observed.iter().flat_map(Observed::records).collect();
+    let whole =
+        |(wish, fact): (&Interface, &Observed)| choice::is_met(wish.mode, fact) && fact.damage.is_empty();
+    interfaces.iter().zip(observed).all(whole)
         && records.iter().all(|record| record.policy == policy && record.abi == ABI_VERSION)
         && records.windows(2).all(|pair| pair[0].generation == pair[1].generation)
 }
@@ -173,6 +185,11 @@ struct After<'a> {
 }
 
 impl InterfacePlan {
+    /// Whether anything would be done here.
+    pub fn changes(&self) -> bool {
+        self.step != Step::Keep || !self.switch_off.is_empty()
+    }
+
     fn new(
         observed: &Observed,
         after: Option<After<'_>>,
@@ -187,6 +204,10 @@ impl InterfacePlan {
             (Some(_), Some(_)) if settled => Step::Keep,
             (Some(_), Some(_)) => Step::Replace,
         };
+        let guard = after.map(|after| {
+            let before = before.and_then(|known| known.mode(&observed.interface));
+            choice::choose(after.ruleset.interfaces[after.index].mode, before, observed)
+        });
         let difference = after.map(|after| {
             diff::interface(
                 before.map(|known| &known.ruleset),
@@ -199,13 +220,16 @@ impl InterfacePlan {
             interface: observed.interface.clone(),
             step,
             opens: opening(record, after),
-            now: observed.enforcement.clone(),
+            now: observed.leading().clone(),
+            damage: observed.damage.clone(),
             applied: before.map(|known| known.applied.clone()),
             unknown: record.is_some() && before.is_none(),
             settings,
             groups,
             same_rules,
-            switch_off: if after.is_some() { observed.harmful() } else { Vec::new() },
+            switch_off: guard.as_ref().map_or(Vec::new(), |guard| observed.harmful(&guard.engines)),
+            switch_on: guard.as_ref().map_or(Vec::new(), |guard| guard.frees(observed)),
+            guard,
             table_bytes: (
                 record.map_or(0, |record| record.table_bytes),
                 after.map_or(0, |after| after.table_bytes),
@@ -226,13 +250,15 @@ fn opening(record: Option<&InForce>, after: Option<After<'_>>) -> Option<Opening
     }
 }
 
-/// Whether `mode` is content with an engine that runs already.
-fn accepts(mode: Mode, engine: Engine) -> bool {
-    match mode {
-        Mode::Auto => true,
-        Mode::Native => engine == Engine::Native,
-        Mode::Generic => engine == Engine::Generic,
-        Mode::Nft => false,
+/// A mode as the policy writes it.
+pub fn mode_name(mode: Mode) -> &'static str {
+    words::mode(mode)
+}
+
+impl Known {
+    /// The mode of an interface.
+    pub fn mode(&self, interface: &str) -> Option<Mode> {
+        self.ruleset.interfaces.iter().find(|one| one.name == interface).map(|one| one.mode)
     }
 }
 

@@ -1,14 +1,17 @@
 //! Carrying out a plan: prepare every interface, then switch every interface, or go back.
 //!
 //! Promises: nothing meets a packet before everything is compiled, loaded and verified; if one switch fails, those
-//! already switched go back; the journal has the intent before the effect, and what became of it after. Decides nothing:
+//! already switched go back; what judged before falls only when every interface has switched; the journal has the intent before the effect, and what became of it after. Decides nothing:
 //! what to do is the plan's.
 
-use crate::backend::{Backend, BackendError, Enforcement, Engine, Feature, Switched, Target};
+use crate::backend::{
+    Backend, BackendError, Enforcement, Engine, Feature, Offloads, Refused, Switched, Target, Wanted,
+    list as told,
+};
 use crate::digest::Digest;
-use crate::plan::{InterfacePlan, Plan, Step};
+use crate::plan::{Choice, InterfacePlan, Plan, Step};
 use crate::ruleset::Ruleset;
-use crate::state::{Event, Lock, Namespace, Record, Source, State, StateError, What, expected};
+use crate::state::{Event, Guard, Lock, Occasion, Record, Source, State, StateError, What, expected};
 use crate::tables::Image;
 
 /// The policy to put in force, and who asks.
@@ -20,9 +23,27 @@ pub struct Order<'a> {
     /// The policy's own text first.
     pub sources: &'a [Source],
     pub policy_file: &'a str,
-    pub by: &'a str,
-    pub at: jiff::Timestamp,
-    pub namespace: Namespace,
+    pub occasion: Occasion,
+    /// The generation goes again unless it is confirmed.
+    pub trial: Option<Trial<'a>>,
+}
+
+/// A trial that is asked for.
+pub struct Trial<'a> {
+    /// What comes back; nothing was enforced where this is `None`.
+    pub before: Option<u64>,
+    pub until: jiff::Timestamp,
+    /// Starts what takes the generation of this number back; called before the first switch.
+    pub keeper: &'a mut dyn FnMut(u64) -> std::io::Result<()>,
+}
+
+impl std::fmt::Debug for Trial<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trial")
+            .field("before", &self.before)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What was done.
@@ -39,8 +60,12 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NowInForce {
     pub interface: String,
-    pub engine: Engine,
-    pub native_refused: Option<String>,
+    /// What judges it, in the order in which a frame meets them.
+    pub engines: Vec<Engine>,
+    /// What was tried before them.
+    pub refused: Vec<Refused>,
+    /// Offloads that are on again, since they harm none of the engines.
+    pub restored: Vec<Feature>,
 }
 
 /// Why a plan was not carried out.
@@ -74,7 +99,7 @@ fn list(stuck: &[(String, BackendError)]) -> String {
 }
 
 /// Makes what the plan says so.
-pub fn apply<B: Backend>(
+pub fn apply<B: Backend + Offloads>(
     backend: &mut B,
     state: &State,
     lock: &Lock,
@@ -92,53 +117,47 @@ pub fn apply<B: Backend>(
     let ending: Vec<&InterfacePlan> = plan.interfaces.iter().filter(|one| one.step == Step::End).collect();
     let unfinished = |cause| ApplyError::Unfinished { cause };
     for one in ending {
-        end(backend, (state, lock), one, (order.by, order.at, order.namespace), &mut report).map_err(
-            |error| match error {
-                ApplyError::Unchanged(cause) if report.generation.is_some() => unfinished(cause),
-                other => other,
-            },
-        )?;
+        end(backend, (state, lock), one, &order.occasion, &mut report).map_err(|error| match error {
+            ApplyError::Unchanged(cause) if report.generation.is_some() => unfinished(cause),
+            other => other,
+        })?;
     }
     Ok(report)
 }
 
 /// Ends enforcement on every interface of a plan made by [`Plan::detach`].
-pub fn detach<B: Backend>(
+pub fn detach<B: Backend + Offloads>(
     backend: &mut B,
     state: &State,
     lock: &Lock,
     plan: &Plan,
-    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+    occasion: &Occasion,
 ) -> Result<Report, ApplyError> {
     let mut report = Report::default();
     for one in &plan.interfaces {
-        end(backend, (state, lock), one, (by, at, namespace), &mut report)?;
+        end(backend, (state, lock), one, occasion, &mut report)?;
     }
     Ok(report)
 }
 
 /// Notes in the journal that a generation is in force, where the kernel says so and a crash kept the note from being
 /// written. The plan must have no changes.
-pub fn acknowledge(
-    state: &State,
-    lock: &Lock,
-    plan: &Plan,
-    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
-) -> Result<(), StateError> {
+pub fn acknowledge(state: &State, lock: &Lock, plan: &Plan, occasion: &Occasion) -> Result<(), StateError> {
     let Some(Enforcement::InForce(record)) = plan.interfaces.first().map(|one| &one.now) else {
         return Ok(());
     };
-    let noted = expected(&state.journal()?, namespace);
+    let noted = expected(&state.journal()?, occasion.namespace);
     if noted.begun.is_none() && noted.settled.is_some_and(|settled| settled.generation == record.generation) {
         return Ok(());
     }
     let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
-    let what = What::InForce { generation: record.generation, policy: record.policy };
-    state.append(lock, &Event { at, by: by.to_owned(), namespace, interfaces, what })
+    let guards = Vec::new();
+    let what = What::InForce { generation: record.generation, policy: record.policy, guards };
+    state.append(lock, &Event { occasion: occasion.clone(), interfaces, what })
 }
 
 /// A new generation on every interface of the policy.
-fn replace<B: Backend>(
+fn replace<B: Backend + Offloads>(
     backend: &mut B,
     (state, lock): (&State, &Lock),
     plan: &Plan,
@@ -148,26 +167,32 @@ fn replace<B: Backend>(
     let generation = next_generation(state, plan)?;
     let policy = plan.policy;
     let images = std::mem::take(&mut order.images);
-    let mut prepared = prepare(backend, (order.ruleset, images), generation, policy).map_err(|error| {
+    let mut prepared = prepare(backend, plan, (order.ruleset, images), generation).map_err(|error| {
         tidy(backend, plan);
         ApplyError::Unchanged(error)
     })?;
     let record = record(order, generation, policy);
     state.store(lock, &record, order.ruleset, order.sources)?;
-    let event = |what| Event {
-        at: order.at,
-        by: order.by.to_owned(),
-        namespace: order.namespace,
-        interfaces: record.interfaces.clone(),
-        what,
-    };
+    let event =
+        |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
+    if let Some(trial) = &mut order.trial {
+        let Trial { before, until, keeper } = trial;
+        state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
+        keeper(generation).map_err(|error| {
+            tidy(backend, plan);
+            ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
+        })?;
+    }
     state.append(lock, &event(What::Begun { generation, policy }))?;
     match switch_all(backend, plan, &mut prepared) {
         Ok(switched) => {
             report.generation = Some(generation);
             report.in_force = switched;
-            let noted = state.append(lock, &event(What::InForce { generation, policy }));
-            noted.map_err(|cause| ApplyError::NotNoted { generation, cause })
+            let settled = settle_all(backend, &mut prepared, report);
+            let guards = guards(&report.in_force);
+            let noted = state.append(lock, &event(What::InForce { generation, policy, guards }));
+            noted.map_err(|cause| ApplyError::NotNoted { generation, cause })?;
+            settled.map_err(|cause| ApplyError::Unfinished { cause })
         }
         Err(error) => {
             tidy(backend, plan);
@@ -179,7 +204,7 @@ fn replace<B: Backend>(
 }
 
 /// Removes what a failed first apply has left on interfaces that nothing enforces.
-fn tidy<B: Backend>(backend: &mut B, plan: &Plan) {
+fn tidy<B: Backend + Offloads>(backend: &mut B, plan: &Plan) {
     for one in plan.interfaces.iter().filter(|one| one.step == Step::Start) {
         // The error that is reported is the one that stopped the apply.
         let _ = backend.detach(&one.interface);
@@ -200,26 +225,30 @@ fn record(order: &Order<'_>, generation: u64, policy: Digest) -> Record {
         generation,
         policy,
         policy_file: order.policy_file.to_owned(),
-        at: order.at,
-        by: order.by.to_owned(),
+        occasion: order.occasion.clone(),
         interfaces: order.ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect(),
-        namespace: order.namespace,
+        files: order.sources.iter().skip(1).map(|(name, _)| name.clone()).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
-fn prepare<B: Backend>(
+fn prepare<B: Backend + Offloads>(
     backend: &mut B,
+    plan: &Plan,
     (ruleset, images): (&Ruleset, Vec<Image>),
     generation: u64,
-    policy: Digest,
 ) -> Result<Vec<B::Prepared>, BackendError> {
-    let target = |(index, image)| Target { ruleset, index, image, generation, policy };
+    let wanted = |index: usize| {
+        let guard = plan.interfaces[index].guard.as_ref();
+        guard.map_or(Wanted::of(ruleset.interfaces[index].mode), Choice::wanted)
+    };
+    let policy = plan.policy;
+    let target = |(index, image)| Target { ruleset, index, wanted: wanted(index), image, generation, policy };
     images.into_iter().enumerate().map(|one| backend.prepare(target(one))).collect()
 }
 
 /// Switches every interface, or none. `prepared` stands in the order of the plan's first interfaces.
-fn switch_all<B: Backend>(
+fn switch_all<B: Backend + Offloads>(
     backend: &mut B,
     plan: &Plan,
     prepared: &mut [B::Prepared],
@@ -228,8 +257,9 @@ fn switch_all<B: Backend>(
     for at in 0..prepared.len() {
         let one = &plan.interfaces[at];
         match switch_one(backend, one, &mut prepared[at]) {
-            Ok(Switched { engine, native_refused }) => {
-                done.push(NowInForce { interface: one.interface.clone(), engine, native_refused });
+            Ok(Switched { engines, refused }) => {
+                let interface = one.interface.clone();
+                done.push(NowInForce { interface, engines, refused, restored: Vec::new() });
             }
             Err(cause) => return Err(go_back(backend, plan, &mut prepared[..at], cause)),
         }
@@ -238,7 +268,7 @@ fn switch_all<B: Backend>(
 }
 
 /// Offloads first: a frame that the new program meets is whole.
-fn switch_one<B: Backend>(
+fn switch_one<B: Backend + Offloads>(
     backend: &mut B,
     one: &InterfacePlan,
     prepared: &mut B::Prepared,
@@ -248,15 +278,42 @@ fn switch_one<B: Backend>(
         features => backend.switch_off(&one.interface, features),
     };
     switched.and_then(|()| backend.switch(prepared)).inspect_err(|_| {
-        if one.step == Step::Start {
-            // The error that is reported is the one that stopped the switch.
-            let _ = backend.restore(&one.interface);
-        }
+        // The error that is reported is the one that stopped the switch.
+        let _ = backend.restore(&one.interface, before(one));
     })
 }
 
+/// The engines that judged an interface when the plan was made.
+fn before(one: &InterfacePlan) -> &[Engine] {
+    one.guard.as_ref().map_or(&[], |guard| &guard.before)
+}
+
+/// Takes down what judged before, and switches on again what harms none of the new engines. Goes on after a failure, and
+/// gives the first: the new generation is in force all the same.
+fn settle_all<B: Backend + Offloads>(
+    backend: &mut B,
+    prepared: &mut [B::Prepared],
+    report: &mut Report,
+) -> Result<(), BackendError> {
+    let mut first = Ok(());
+    for (prepared, now) in prepared.iter_mut().zip(&mut report.in_force) {
+        let settled = backend.settle(prepared).and_then(|()| backend.restore(&now.interface, &now.engines));
+        match settled {
+            Ok(restored) => now.restored = restored,
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
+    first
+}
+
+/// What the journal keeps of why each interface has its engine.
+fn guards(in_force: &[NowInForce]) -> Vec<Guard> {
+    let refused = in_force.iter().filter(|one| !one.refused.is_empty());
+    refused.map(|one| Guard { interface: one.interface.clone(), why: told(&one.refused) }).collect()
+}
+
 /// Takes back what was switched, the last first.
-fn go_back<B: Backend>(
+fn go_back<B: Backend + Offloads>(
     backend: &mut B,
     plan: &Plan,
     switched: &mut [B::Prepared],
@@ -264,10 +321,7 @@ fn go_back<B: Backend>(
 ) -> ApplyError {
     let mut stuck = Vec::new();
     for (one, prepared) in plan.interfaces.iter().zip(switched.iter_mut()).rev() {
-        let mut back = backend.revert(prepared);
-        if one.step == Step::Start && back.is_ok() {
-            back = backend.restore(&one.interface).map(drop);
-        }
+        let back = backend.revert(prepared).and_then(|()| backend.restore(&one.interface, before(one)));
         if let Err(error) = back {
             stuck.push((one.interface.clone(), error));
         }
@@ -279,17 +333,17 @@ fn go_back<B: Backend>(
     }
 }
 
-fn end<B: Backend>(
+fn end<B: Backend + Offloads>(
     backend: &mut B,
     (state, lock): (&State, &Lock),
     one: &InterfacePlan,
-    (by, at, namespace): (&str, jiff::Timestamp, Namespace),
+    occasion: &Occasion,
     report: &mut Report,
 ) -> Result<(), ApplyError> {
     backend.detach(&one.interface).map_err(ApplyError::Unchanged)?;
     let interfaces = vec![one.interface.clone()];
-    state.append(lock, &Event { at, by: by.to_owned(), namespace, interfaces, what: What::Detached })?;
-    let restored = backend.restore(&one.interface).map_err(|cause| ApplyError::Unfinished { cause })?;
+    state.append(lock, &Event { occasion: occasion.clone(), interfaces, what: What::Detached })?;
+    let restored = backend.restore(&one.interface, &[]).map_err(|cause| ApplyError::Unfinished { cause })?;
     report.ended.push((one.interface.clone(), restored));
     Ok(())
 }

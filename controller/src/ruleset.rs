@@ -25,6 +25,15 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
 }
 
+impl Ruleset {
+    /// The ruleset as of `at`: without the rules whose last day (UTC) is over.
+    pub fn as_of(mut self, at: jiff::Timestamp) -> Ruleset {
+        let today = jiff::tz::TimeZone::UTC.to_datetime(at).date().to_string();
+        self.rules.retain(|rule| rule.about.expires.as_ref().is_none_or(|last| *last >= today));
+        self
+    }
+}
+
 /// One enforced device and its settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
@@ -70,6 +79,8 @@ pub enum Mode {
     Native,
     Generic,
     Nft,
+    /// XDP in front, nftables behind it.
+    Both,
 }
 
 /// What happens to a frame over the MTU.

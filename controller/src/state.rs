@@ -7,18 +7,21 @@
 //! Layout: `lock`, `journal.jsonl`, `generations/00000008/{record.json, ruleset.json, policy.yaml, files/*}`.
 
 mod journal;
+mod stored;
+mod trial;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
 
-pub use journal::{Enforced, Event, Expected, What, expected};
+pub use journal::{Enforced, Event, Expected, Guard, What, expected};
+pub use stored::Stored;
+pub use trial::{Trial, earlier, kept, on_trial};
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -38,6 +41,28 @@ pub struct Namespace {
     pub cookie: u64,
 }
 
+/// Who does something, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// The login name behind `sudo`, else the user.
+    pub by: String,
+    /// Number of the login session, as the kernel's audit counts them; none outside a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u32>,
+    /// The change request that this carries out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// When and where something is done, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occasion {
+    pub at: jiff::Timestamp,
+    #[serde(flatten)]
+    pub author: Author,
+    pub namespace: Namespace,
+}
+
 /// One generation, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -45,10 +70,12 @@ pub struct Record {
     pub policy: Digest,
     /// The policy file, as it was named, made absolute.
     pub policy_file: String,
-    pub at: jiff::Timestamp,
-    pub by: String,
+    #[serde(flatten)]
+    pub occasion: Occasion,
     pub interfaces: Vec<String>,
-    pub namespace: Namespace,
+    /// The files that the policy names, as it writes them.
+    #[serde(default)]
+    pub files: Vec<String>,
     /// Version of perimeter.
     pub version: String,
 }
@@ -63,6 +90,10 @@ pub enum StateError {
     Busy(String),
     #[error("cannot {what} {path}: {cause}")]
     File { what: &'static str, path: String, cause: io::Error },
+    #[error(
+        "generation {number} is not kept whole in {path}; `perimeter history` lists the generations there are"
+    )]
+    NoGeneration { number: u64, path: String },
     #[error("{path} is damaged: {cause}; move it away to go on without it")]
     Damaged { path: String, cause: serde_json::Error },
 }
@@ -143,7 +174,7 @@ impl State {
         for (at, (name, text)) in sources.iter().enumerate() {
             let path = match at {
                 0 => draft.join("policy.yaml"),
-                _ => files.join(format!("{at}-{}", base_name(name))),
+                _ => files.join(file_name(at, name)),
             };
             write_synced(&path, text)?;
         }
@@ -159,14 +190,16 @@ fn folder(generation: u64) -> String {
     format!("{generation:08}")
 }
 
-fn base_name(name: &str) -> String {
-    Path::new(name).file_name().map_or("list".to_owned(), |name| name.to_string_lossy().into_owned())
+/// Under which name the `at`th source is kept, from 1: two folders may have a file of the same name.
+fn file_name(at: usize, path: &str) -> String {
+    let name = Path::new(path).file_name().map_or("list".into(), |name| name.to_string_lossy());
+    format!("{at}-{name}")
 }
 
 /// The ruleset behind a digest; `None` where the file is missing, is not what was stored, or is of another version.
 fn ruleset(folder: &Path, policy: Digest) -> Option<Ruleset> {
     let bytes = fs::read(folder.join("ruleset.json")).ok()?;
-    let same = Digest(sha2::Sha256::digest(&bytes).into()) == policy;
+    let same = Digest::of_bytes(&bytes) == policy;
     serde_json::from_slice(&bytes).ok().filter(|_| same)
 }
 

@@ -5,6 +5,7 @@ use std::io;
 
 use clap::{Command, CommandFactory, Parser};
 use perimeter::cli::{self, Cli, Env, Exit};
+use perimeter::state::Author;
 
 /// Runs a command in this process; its exit and what it printed.
 fn run(arguments: &[&str]) -> (Exit, String) {
@@ -17,7 +18,8 @@ fn run(arguments: &[&str]) -> (Exit, String) {
         colour_err: false,
         interactive: false,
         now: "2026-11-21T12:00:00Z".parse().expect("a time"),
-        who: "tester".to_owned(),
+        author: Author { by: "tester".into(), ..Author::default() },
+        program: "perimeter".into(),
     };
     let cli = Cli::try_parse_from([&["perimeter"], arguments].concat()).expect("the arguments are right");
     let exit = cli::run(cli, &mut env).expect("the command succeeds");

@@ -1,7 +1,8 @@
 //! What a backend sees: facts about a device and about what judges its frames.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::Refused;
 use crate::digest::Digest;
 
 /// One device, as the kernel describes it now.
@@ -9,9 +10,18 @@ use crate::digest::Digest;
 pub struct Observed {
     pub interface: String,
     pub device: Device,
+    /// What XDP does, or the one backend that was asked.
     pub enforcement: Enforcement,
-    /// Offloads of this device that would falsify what XDP sees, on or not; those it does not know are absent.
+    /// What nftables does, which judges what XDP lets through.
+    pub behind: Enforcement,
+    /// In which ways what is in force was changed behind perimeter's back, each in words.
+    pub damage: Vec<String>,
+    /// Engines that are known not to be had here, asked without trying them.
+    pub obstacles: Vec<Refused>,
+    /// Offloads of this device that would falsify what an engine sees, on or not; those it does not know are absent.
     pub offloads: Vec<Offload>,
+    /// Offloads that were switched off for perimeter.
+    pub switched_off: Vec<Feature>,
     /// Things worth knowing that stop nothing.
     pub findings: Vec<String>,
 }
@@ -31,7 +41,7 @@ pub enum Device {
 }
 
 /// What judges the frames of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Enforcement {
     /// Nothing is attached, and nothing is pinned for it.
@@ -46,7 +56,7 @@ pub enum Enforcement {
 }
 
 /// The record of the program that is attached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
     pub engine: Engine,
     pub generation: u64,
@@ -61,18 +71,19 @@ pub struct InForce {
 }
 
 /// A program of somebody else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Foreign {
     pub id: u32,
     pub name: String,
 }
 
 /// Where in the kernel the frames are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     Native,
     Generic,
+    Nft,
 }
 
 impl Engine {
@@ -81,12 +92,18 @@ impl Engine {
         match self {
             Engine::Native => "native XDP",
             Engine::Generic => "generic XDP",
+            Engine::Nft => "nftables",
         }
     }
 }
 
+/// Engines for people, in the order in which a frame meets them: "native XDP and nftables".
+pub fn names(engines: &[Engine]) -> String {
+    engines.iter().map(|engine| engine.name()).collect::<Vec<_>>().join(" and ")
+}
+
 /// An offload after which a frame is not what was on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feature {
     /// The 802.1Q tag is taken out of the frame.
@@ -97,10 +114,24 @@ pub enum Feature {
     Lro,
     /// Packets are merged by the device.
     GroHw,
+    /// Packets are merged by the kernel, before nftables and after XDP.
+    Gro,
+    /// The same, kept as a list.
+    GroList,
+    /// The same for UDP that is only forwarded.
+    GroUdpForwarding,
 }
 
 impl Feature {
-    pub const ALL: [Feature; 4] = [Feature::RxVlan, Feature::RxVlanStag, Feature::Lro, Feature::GroHw];
+    pub const ALL: [Feature; 7] = [
+        Feature::RxVlan,
+        Feature::RxVlanStag,
+        Feature::Lro,
+        Feature::GroHw,
+        Feature::Gro,
+        Feature::GroList,
+        Feature::GroUdpForwarding,
+    ];
 
     /// The name that `ethtool -K` takes.
     pub fn name(self) -> &'static str {
@@ -109,6 +140,19 @@ impl Feature {
             Feature::RxVlanStag => "rx-vlan-stag-hw-parse",
             Feature::Lro => "lro",
             Feature::GroHw => "rx-gro-hw",
+            Feature::Gro => "gro",
+            Feature::GroList => "rx-gro-list",
+            Feature::GroUdpForwarding => "rx-udp-gro-forwarding",
+        }
+    }
+
+    /// Whether an engine would judge frames that were not on the wire. A tag that the device has taken out is still told
+    /// to nftables; what the kernel merges, it merges behind XDP.
+    pub fn harms(self, engine: Engine) -> bool {
+        match self {
+            Feature::RxVlan | Feature::RxVlanStag => engine != Engine::Nft,
+            Feature::Lro | Feature::GroHw => true,
+            Feature::Gro | Feature::GroList | Feature::GroUdpForwarding => engine == Engine::Nft,
         }
     }
 }
@@ -123,16 +167,61 @@ pub struct Offload {
 }
 
 impl Observed {
-    /// The record of what is in force, where this instance enforces.
-    pub fn in_force(&self) -> Option<&InForce> {
-        match &self.enforcement {
-            Enforcement::InForce(record) => Some(record),
-            _ => None,
+    /// A name, and nothing known of it.
+    pub fn nothing(interface: &str) -> Observed {
+        Observed {
+            interface: interface.to_owned(),
+            device: Device::Missing,
+            enforcement: Enforcement::Off,
+            behind: Enforcement::Off,
+            damage: Vec::new(),
+            obstacles: Vec::new(),
+            offloads: Vec::new(),
+            switched_off: Vec::new(),
+            findings: Vec::new(),
         }
     }
 
-    /// The offloads that are on and have to go.
-    pub fn harmful(&self) -> Vec<Feature> {
-        self.offloads.iter().filter(|offload| offload.on).map(|offload| offload.feature).collect()
+    /// What counts: the engine that a frame meets first, or else what is known of the others.
+    pub fn leading(&self) -> &Enforcement {
+        match (&self.enforcement, &self.behind) {
+            (Enforcement::InForce(_), _) => &self.enforcement,
+            (_, Enforcement::InForce(_)) | (Enforcement::Off, _) => &self.behind,
+            _ => &self.enforcement,
+        }
+    }
+
+    /// The record of what is in force, where this instance enforces; of XDP where both engines do.
+    pub fn in_force(&self) -> Option<&InForce> {
+        self.leading().record()
+    }
+
+    /// Every record that is in force, in the order in which a frame meets them.
+    pub fn records(&self) -> impl Iterator<Item = &InForce> {
+        [&self.enforcement, &self.behind].into_iter().filter_map(Enforcement::record)
+    }
+
+    /// What judges the frames, in the order in which they meet it.
+    pub fn engines(&self) -> Vec<Engine> {
+        self.records().map(|record| record.engine).collect()
+    }
+
+    /// The offloads that are on and have to go where `engines` are to judge.
+    pub fn harmful(&self, engines: &[Engine]) -> Vec<Feature> {
+        let harms = |feature: Feature| engines.iter().any(|engine| feature.harms(*engine));
+        self.offloads
+            .iter()
+            .filter(|offload| offload.on && harms(offload.feature))
+            .map(|offload| offload.feature)
+            .collect()
+    }
+}
+
+impl Enforcement {
+    fn record(&self) -> Option<&InForce> {
+        match self {
+            Enforcement::InForce(record) => Some(record),
+            _ => None,
+        }
     }
 }

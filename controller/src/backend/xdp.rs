@@ -6,19 +6,18 @@
 
 mod bytecode;
 mod counters;
-mod device;
 mod enforcer;
-mod ethtool;
 mod fold;
 pub mod info;
 pub mod maps;
 mod namespace;
 mod object;
 mod observe;
-mod offload;
 mod pins;
+mod probe;
 pub mod program;
 mod prune;
+mod refusal;
 pub mod sys;
 
 pub use enforcer::{Prepared, Xdp};

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use super::apply::{Consent, ended};
+use super::change::{Consent, ended};
 use super::host::Host;
 use super::{Env, Exit, Global};
 use crate::backend::Backend;
@@ -28,10 +28,19 @@ pub struct DetachArgs {
 
 /// Carries out the command.
 pub(super) fn run(args: &DetachArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    let mut host = Host::open(global)?;
-    let lock = host.state.lock()?;
+    end(&mut Host::open(global)?, args.interface.as_ref(), &args.consent, env)
+}
+
+/// Ends enforcement on one interface or on all, after asking.
+pub(super) fn end(
+    host: &mut Host,
+    interface: Option<&String>,
+    consent: &Consent,
+    env: &mut Env<'_>,
+) -> anyhow::Result<Exit> {
+    consent.sign(env);
     let enforced = host.backend.enforced()?;
-    let names = match &args.interface {
+    let names = match interface {
         Some(name) if !enforced.contains(name) => {
             bail!("{name} is not enforced by perimeter in this network namespace; nothing was changed")
         }
@@ -46,12 +55,17 @@ pub(super) fn run(args: &DetachArgs, global: &Global, env: &mut Env<'_>) -> anyh
     let plan = Plan::detach(&observed, &host.known(&observed)?);
     human(&plan, env.out)?;
     env.out.flush()?;
-    if !args.consent.given(&plan, env)? {
+    if !consent.given(&plan, env)? {
         writeln!(env.err, "perimeter: not detached; nothing was changed")?;
         return Ok(Exit::Reported);
     }
-    let who = (env.who.as_str(), env.now, host.namespace);
-    let report = reconcile::detach(&mut host.backend, &host.state, &lock, &plan, who)?;
+    let lock = host.state.lock()?;
+    let now = names.iter().map(|name| host.backend.observe(name)).collect::<Result<Vec<_>, _>>()?;
+    if now != observed {
+        bail!("something changed since this plan was shown; look again; nothing was changed")
+    }
+    let occasion = host.occasion(env);
+    let report = reconcile::detach(&mut host.backend, &host.state, &lock, &plan, &occasion)?;
     ended(&report, env)?;
     Ok(Exit::Done)
 }

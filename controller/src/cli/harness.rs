@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::Parser;
 
 use super::{Cli, Env, Exit, run};
+use crate::state::Author;
 
 /// What a command left behind.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +31,8 @@ pub(super) fn perimeter(arguments: &[&str]) -> Ran {
         colour_err: false,
         interactive: false,
         now: "2026-11-21T12:00:00Z".parse().expect("it is a time"),
-        who: "tester".into(),
+        author: Author { by: "tester".into(), ..Author::default() },
+        program: "perimeter".into(),
     };
     let result = run(cli, &mut env);
     let [out, mut err] = [out, err].map(|bytes| String::from_utf8(bytes).expect("output is text"));

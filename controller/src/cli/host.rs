@@ -4,22 +4,31 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 
-use super::policy_file::Loaded;
+use super::change::Wish;
 use super::{Env, Global};
+use crate::backend::guards::Guards;
+use crate::backend::nft::Nft;
+use crate::backend::offload::Devices;
 use crate::backend::xdp::{Xdp, namespace};
-use crate::backend::{Backend, Observed};
+use crate::backend::{Backend, BackendError, Enforcement, Observed, Wanted};
 use crate::compile::compile;
 use crate::digest::Digest;
 use crate::plan::{Applied, Facts, Known, Plan};
 use crate::ruleset::Ruleset;
-use crate::state::{Namespace, Record, State};
+use crate::state::{Lock, Namespace, Occasion, Record, State, Stored, earlier, expected, kept, on_trial};
 use crate::tables::Image;
+
+/// Everything in the kernel that judges frames.
+pub(super) type Kernel = Guards<Xdp, Nft, Devices>;
 
 pub(super) struct Host {
     pub(super) state: State,
-    pub(super) backend: Xdp,
+    pub(super) backend: Kernel,
     pub(super) namespace: Namespace,
 }
+
+const NOT_WHOLE: &str =
+    "there is nothing whole to come back to; apply without --confirm-within first; nothing was changed";
 
 /// A plan, and the tables it was made with.
 pub(super) struct Planned {
@@ -34,8 +43,22 @@ impl Host {
             bail!("what the kernel enforces is told to root only: run it again with sudo");
         }
         let namespace = namespace()?;
-        let backend = Xdp::new(&global.bpffs, &global.state_dir, namespace)?;
+        let memory = global.state_dir.join(format!("offloads-{}", namespace.cookie));
+        let backend =
+            Guards { xdp: Xdp::new(&global.bpffs, namespace)?, nft: Nft::new(&global.bpffs), offloads: Devices::new(&memory) };
         Ok(Host { state: State::new(&global.state_dir), backend, namespace })
+    }
+
+    /// Refuses to enforce where enforcement would end with the shell. That there can be no pins at all is for the engines to
+    /// say: nftables needs none.
+    pub(super) fn require_lasting(&self, ruleset: &Ruleset) -> anyhow::Result<()> {
+        if ruleset.interfaces.iter().all(|interface| Wanted::of(interface.mode).xdp.is_empty()) {
+            return Ok(());
+        }
+        match self.backend.xdp.require_lasting() {
+            Err(BackendError::Failed { .. }) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// The interfaces of `named`, then those that are enforced beside them.
@@ -48,7 +71,7 @@ impl Host {
     /// What the state directory knows of the policies in force.
     pub(super) fn known(&self, observed: &[Observed]) -> anyhow::Result<BTreeMap<Digest, Known>> {
         let mut known = BTreeMap::new();
-        for record in observed.iter().filter_map(Observed::in_force) {
+        for record in observed.iter().flat_map(Observed::records) {
             if let Some((record, ruleset)) = self.state.find(record.policy)? {
                 known.insert(record.policy, Known { ruleset, applied: applied(record) });
             }
@@ -56,17 +79,87 @@ impl Host {
         Ok(known)
     }
 
+    /// The circumstances of what the command does.
+    pub(super) fn occasion(&self, env: &Env<'_>) -> Occasion {
+        Occasion { at: env.now, author: env.author.clone(), namespace: self.namespace }
+    }
+
+    /// The content of a stored generation, without the rules that have expired at `now`.
+    pub(super) fn stored(&self, number: u64, now: jiff::Timestamp) -> anyhow::Result<Wish> {
+        let Stored { record, ruleset, sources } = self.state.generation(number)?;
+        Ok(Wish { ruleset: ruleset.as_of(now), sources, policy_file: record.policy_file })
+    }
+
+    /// Refuses to change anything while a generation is on trial.
+    pub(super) fn refuse_trial(&self) -> anyhow::Result<()> {
+        if let Some(trial) = on_trial(&self.state.journal()?, self.namespace) {
+            bail!(
+                "generation {} is on trial until {} UTC: keep it with `perimeter confirm`, or take it back with `perimeter rollback`; nothing was changed",
+                trial.generation,
+                trial.until.strftime("%H:%M:%S")
+            )
+        }
+        Ok(())
+    }
+
+    /// The one generation that is in force on every enforced interface of a plan; nothing where none is enforced. Refuses
+    /// where it is not whole: there would be nothing to come back to.
+    pub(super) fn whole(&self, plan: &Plan) -> anyhow::Result<Option<u64>> {
+        let settled = expected(&self.state.journal()?, self.namespace).settled;
+        let mut records = plan.interfaces.iter().filter_map(|one| match &one.now {
+            Enforcement::InForce(record) => Some((one.interface.as_str(), record.generation)),
+            _ => None,
+        });
+        let Some(settled) = settled else {
+            return match records.next() {
+                None => Ok(None),
+                Some((interface, _)) => bail!("what {interface} enforces is not in the records: {NOT_WHOLE}"),
+            };
+        };
+        let in_force: Vec<(&str, u64)> = records.collect();
+        let is_whole = in_force.len() == settled.interfaces.len()
+            && in_force.iter().all(|(name, generation)| {
+                *generation == settled.generation && settled.interfaces.iter().any(|one| one == name)
+            });
+        if is_whole {
+            return Ok(Some(settled.generation));
+        }
+        bail!("generation {} is not in force on every one of its interfaces: {NOT_WHOLE}", settled.generation)
+    }
+
+    /// Lets go of the policies of generations that nothing needs any more.
+    pub(super) fn prune(&self, lock: &Lock, env: &Env<'_>) -> anyhow::Result<()> {
+        let journal = self.state.journal()?;
+        let expected = expected(&journal, self.namespace);
+        let sides = [expected.settled, expected.begun, kept(&journal, self.namespace)];
+        let needed = sides.into_iter().flatten().map(|one| one.generation);
+        Ok(self.state.prune(lock, &needed.chain(earlier(&journal, self.namespace)).collect(), env.now)?)
+    }
+
+    /// The tables of every interface of a policy.
+    pub(super) fn compile(ruleset: &Ruleset) -> anyhow::Result<Vec<Image>> {
+        let interfaces = 0..ruleset.interfaces.len();
+        Ok(interfaces.map(|interface| compile(ruleset, interface)).collect::<Result<_, _>>()?)
+    }
+
     /// Compiles a policy and compares it with the kernel; prints every refusal and gives nothing where there is one.
-    pub(super) fn plan(&self, loaded: &Loaded, env: &mut Env<'_>) -> anyhow::Result<Option<Planned>> {
-        let ruleset = &loaded.ruleset;
-        let images = (0..ruleset.interfaces.len())
-            .map(|interface| compile(ruleset, interface))
-            .collect::<Result<Vec<Image>, _>>()?;
+    pub(super) fn plan(&self, ruleset: &Ruleset, env: &mut Env<'_>) -> anyhow::Result<Option<Planned>> {
+        let images = Host::compile(ruleset)?;
+        Ok(self.compare(ruleset, &images, env)?.map(|plan| Planned { plan, images }))
+    }
+
+    /// Compares a policy and its tables with the kernel; prints every refusal and gives nothing where there is one.
+    pub(super) fn compare(
+        &self,
+        ruleset: &Ruleset,
+        images: &[Image],
+        env: &mut Env<'_>,
+    ) -> anyhow::Result<Option<Plan>> {
         let observed = self.observe(&names(ruleset))?;
         let known = self.known(&observed)?;
         let sizes: Vec<u64> = images.iter().map(kernel_bytes).collect();
         match Plan::new(ruleset, &sizes, Facts { observed: &observed, known: &known }) {
-            Ok(plan) => Ok(Some(Planned { plan, images })),
+            Ok(plan) => Ok(Some(plan)),
             Err(refusals) => {
                 for refusal in refusals {
                     writeln!(env.err, "perimeter: {refusal}; nothing was changed")?;
@@ -82,8 +175,8 @@ pub(super) fn names(ruleset: &Ruleset) -> Vec<String> {
     ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect()
 }
 
-pub(super) fn applied(record: Record) -> Applied {
-    Applied { at: record.at, by: record.by, policy_file: record.policy_file }
+fn applied(record: Record) -> Applied {
+    Applied { at: record.occasion.at, by: record.occasion.author.by, policy_file: record.policy_file }
 }
 
 /// Memory that an image takes in the kernel, whose maps hold a power of two of words.

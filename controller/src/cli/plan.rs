@@ -1,9 +1,14 @@
 //! `perimeter plan`: what would change in the kernel?
 
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::apply::absolute;
 use super::host::Host;
-use super::policy_file::PolicyArgs;
+use super::policy_file::{Loaded, PolicyArgs};
 use super::{Env, Exit, Global};
-use crate::plan::{Plan, human};
+use crate::plan::{Plan, PlanFile, human};
 use crate::policy::Diagnostic;
 
 /// Show what would change in the kernel; change nothing
@@ -16,10 +21,14 @@ Examples:
   perimeter plan gateway.yaml
   perimeter plan gateway.yaml --detailed-exitcode    0: no changes, 2: some
   perimeter plan gateway.yaml --at 2027-07-01        as of then: rules that have expired are gone
+  perimeter plan gateway.yaml --out gateway.plan     then `perimeter show` and `perimeter apply` it
   perimeter plan gateway.yaml --json | jq '.interfaces[].groups'")]
 pub struct PlanArgs {
     #[command(flatten)]
     policy: PolicyArgs,
+    /// Write the plan to a file, for somebody to review with `perimeter show` and to put in force with `perimeter apply`
+    #[arg(long, value_name = "FILE", conflicts_with = "at")]
+    out: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -39,7 +48,7 @@ struct Answer<'a> {
 /// Carries out the command.
 pub(super) fn run(args: &PlanArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let Some(loaded) = args.policy.load(env)? else { return Ok(Exit::Reported) };
-    let Some(planned) = Host::open(global)?.plan(&loaded, env)? else { return Ok(Exit::Reported) };
+    let Some(planned) = Host::open(global)?.plan(&loaded.ruleset, env)? else { return Ok(Exit::Reported) };
     if args.json {
         let answer = Answer { plan: &planned.plan, warnings: &loaded.warnings };
         serde_json::to_writer_pretty(&mut *env.out, &answer)?;
@@ -47,5 +56,21 @@ pub(super) fn run(args: &PlanArgs, global: &Global, env: &mut Env<'_>) -> anyhow
     } else {
         human(&planned.plan, env.out)?;
     }
+    if let Some(path) = &args.out {
+        write(&planned.plan, &loaded, (&args.policy.policy, path), env)?;
+    }
     Ok(if args.detailed_exitcode && planned.plan.changes { Exit::Negative } else { Exit::Done })
+}
+
+/// Writes a plan file, and says by which digest to know it.
+fn write(
+    plan: &Plan,
+    loaded: &Loaded,
+    (policy, path): (&Path, &Path),
+    env: &mut Env<'_>,
+) -> anyhow::Result<()> {
+    let file = PlanFile::new(plan.clone(), absolute(policy), &loaded.sources)?;
+    std::fs::write(path, file.bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    writeln!(env.err, "The plan is in {}, SHA-256 {}", path.display(), file.digest())?;
+    Ok(())
 }

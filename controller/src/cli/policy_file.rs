@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Env;
+use crate::plan::PlanFile;
 use crate::policy::{self, Diagnostic, Reading, Severity};
 use crate::ruleset::Ruleset;
 
@@ -59,6 +60,19 @@ pub(super) fn load(path: &Path, at: Timestamp, env: &mut Env<'_>) -> anyhow::Res
     };
     let sources = [(name, text)].into_iter().chain(files).collect();
     Ok(Some(Loaded { ruleset, sources, warnings: diagnostics }))
+}
+
+/// Reads the policy that a plan holds, as of now.
+pub(super) fn from_plan(file: &PlanFile, env: &mut Env<'_>) -> anyhow::Result<Option<Loaded>> {
+    let sources = file.sources();
+    let mut inside = |name: &str| {
+        let found = sources.iter().skip(1).find(|(path, _)| path == name);
+        found.map(|(_, text)| text.clone()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    };
+    let text = sources.first().map_or(&[][..], |(_, text)| text);
+    let Reading { ruleset, diagnostics, .. } = policy::read(&file.policy_file, text, &mut inside, env.now);
+    print(&diagnostics, env)?;
+    Ok(ruleset.map(|ruleset| Loaded { ruleset, sources, warnings: diagnostics }))
 }
 
 /// The content of a policy.

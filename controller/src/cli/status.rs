@@ -1,10 +1,10 @@
 //! `perimeter status`: what is enforced now?
 
-use super::host::{Host, applied};
+use super::host::Host;
 use super::{Env, Exit, Global};
 use crate::backend::Backend;
 use crate::counters::report;
-use crate::state::expected;
+use crate::state::{expected, on_trial};
 use crate::status::{human, status};
 
 /// Show what the kernel enforces now, and whether that is what was put in force
@@ -24,7 +24,8 @@ pub struct StatusArgs {
 /// Carries out the command.
 pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let host = Host::open(global)?;
-    let expected = expected(&host.state.journal()?, host.namespace);
+    let journal = host.state.journal()?;
+    let expected = expected(&journal, host.namespace);
     let mut names: Vec<String> = Vec::new();
     for enforced in expected.settled.iter().chain(&expected.begun) {
         names.extend(
@@ -32,8 +33,9 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
         );
     }
     let observed = host.observe(&names)?;
-    let who = |policy| host.state.find(policy).ok().flatten().map(|(record, _)| applied(record));
-    let status = status(&observed, &expected, who, &report(&host.backend.counters()?));
+    let known = host.known(&observed)?;
+    let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
+        .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);
     if args.json {
         serde_json::to_writer_pretty(&mut *env.out, &status)?;
         writeln!(env.out)?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::words;
 use crate::ruleset::{Action, AddressSet, Interface, Rule, Ruleset, Vlan, VlanRange};
 
 /// One field before and after, in the words of the policy; empty where it was not, or is no longer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     pub field: String,
     pub before: String,
@@ -16,7 +16,7 @@ pub struct FieldChange {
 }
 
 /// The rules that speak of the same VLANs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// "vlan mgmt (10)", "untagged", "any vlan".
     pub vlan: String,
@@ -24,7 +24,7 @@ pub struct Group {
 }
 
 /// What happens to one rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleChange {
     pub rule: String,
     pub action: Action,
@@ -37,7 +37,7 @@ pub struct RuleChange {
     pub fields: Vec<FieldChange>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleStep {
     Added,

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{Applied, FieldChange, Group, InterfacePlan, Opening, Plan, RuleChange, RuleStep, Step};
-use crate::backend::Enforcement;
+use super::{Applied, Choice, FieldChange, Group, InterfacePlan, Opening, Plan, RuleChange, RuleStep, Step};
+use crate::backend::{Enforcement, Engine, names};
 
 /// Writes the whole plan: what ends enforcement first, then interface by interface.
 pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
@@ -15,7 +15,7 @@ pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     if !plan.changes {
         return in_sync(plan, out);
     }
-    for one in plan.interfaces.iter().filter(|one| one.step != Step::Keep || !one.switch_off.is_empty()) {
+    for one in plan.interfaces.iter().filter(|one| one.changes()) {
         interface(one, out)?;
     }
     if plan.makes_generation() { summary(plan, out) } else { Ok(()) }
@@ -42,7 +42,7 @@ pub fn in_sync(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
                 " {} {verb} generation {} ({}), which is this policy.",
                 one.interface,
                 record.generation,
-                record.engine.name()
+                engines(one, record.engine)
             );
         }
     }
@@ -57,13 +57,22 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
     if one.step == Step::End {
         writeln!(out, "  - enforcement ends; offloads that were switched off for it are restored")?;
     }
+    for damage in &one.damage {
+        writeln!(out, "  ! {damage}: it is made anew")?;
+    }
     settings(one, out)?;
+    if let Some(choice) = &one.guard {
+        guard(choice, out)?;
+    }
     for feature in &one.switch_off {
         let name = feature.name();
         writeln!(
             out,
             "  ~ offload {name}: on -> off, read back after the change; `perimeter detach` restores it"
         )?;
+    }
+    for feature in &one.switch_on {
+        writeln!(out, "  ~ offload {}: off -> on, as it was before perimeter", feature.name())?;
     }
     for group in &one.groups {
         rules(group, out)?;
@@ -82,8 +91,33 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
+/// Which engines judge from now on, where those are others, and why.
+fn guard(choice: &Choice, out: &mut dyn Write) -> io::Result<()> {
+    let why = if choice.why.is_empty() { String::new() } else { format!("; {}", choice.why) };
+    let after = names(&choice.engines);
+    match (choice.before.as_slice(), choice.changes()) {
+        (_, false) => Ok(()),
+        ([], _) => writeln!(out, "  + guard: {after}{why}"),
+        (before, _) => {
+            let how = match choice.has_interlude() {
+                true => "nftables stands in between, so that there is no gap",
+                false => "the new one stands before the old one falls",
+            };
+            writeln!(out, "  ~ guard: {} -> {after}; {how}{why}", names(before))
+        }
+    }
+}
+
+/// The engines that judge now; `first` is that of the record.
+fn engines(one: &InterfacePlan, first: Engine) -> String {
+    match one.guard.as_ref().map(|guard| guard.before.as_slice()) {
+        Some(before @ [_, _, ..]) => names(before),
+        _ => first.name().to_owned(),
+    }
+}
+
 /// What is in force, and since when.
-fn now(one: &InterfacePlan) -> String {
+pub(super) fn now(one: &InterfacePlan) -> String {
     match &one.now {
         Enforcement::Off => "not enforced now".to_owned(),
         Enforcement::Lost { why } => format!("not enforced now: {why}"),
@@ -93,7 +127,7 @@ fn now(one: &InterfacePlan) -> String {
         Enforcement::InForce(record) => {
             let shadow = if record.enforce { "" } else { ", shadow mode" };
             let since = one.applied.as_ref().map_or(String::new(), applied);
-            format!("{}, generation {}{shadow}{since}", record.engine.name(), record.generation)
+            format!("{}, generation {}{shadow}{since}", engines(one, record.engine), record.generation)
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::backend::memory::{Memory, Step as Fault};
 use crate::backend::{Feature, Observed};
 use crate::plan::Facts;
 use crate::samples::{rule, ruleset};
+use crate::state::{Author, Namespace};
 
 struct World {
     backend: Memory,
@@ -13,6 +14,10 @@ struct World {
 }
 
 const HERE: Namespace = Namespace { cookie: 1 };
+
+fn occasion() -> Occasion {
+    Occasion { at: jiff::Timestamp::UNIX_EPOCH, author: Author::default(), namespace: HERE }
+}
 
 impl World {
     fn new() -> World {
@@ -38,9 +43,8 @@ impl World {
             images: ruleset.interfaces.iter().map(|_| image()).collect(),
             sources: &[],
             policy_file: "gateway.yaml",
-            by: "alice",
-            at: jiff::Timestamp::UNIX_EPOCH,
-            namespace: HERE,
+            occasion: occasion(),
+            trial: None,
         };
         apply(&mut self.backend, &self.state, &lock, &plan, order)
     }
@@ -129,7 +133,7 @@ fn an_interface_that_cannot_go_back_is_named_and_the_next_apply_converges() {
 fn an_interface_that_is_no_longer_named_is_detached_after_the_others_are_switched() {
     let mut world = World::new();
     world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
-    world.backend.fail.insert(Fault::Detach("wan1".into()));
+    world.backend.fail.insert(Fault::Lower("wan1".into()));
     let error = world.apply(&ruleset(&["wan0"])).unwrap_err();
     assert!(matches!(error, ApplyError::Unfinished { .. }), "{error}");
     assert_eq!(world.generations(), [("wan0", 2), ("wan1", 1)]);

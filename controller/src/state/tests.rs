@@ -1,23 +1,27 @@
+use std::collections::BTreeSet;
+
 use super::*;
+
+fn occasion() -> Occasion {
+    let author = Author { by: "alice".into(), session: Some(3), ticket: None };
+    Occasion { at: jiff::Timestamp::UNIX_EPOCH, author, namespace: Namespace { cookie: 7 } }
+}
 
 fn record(generation: u64, ruleset: &Ruleset) -> Record {
     Record {
         generation,
         policy: Digest::of(ruleset),
         policy_file: "/etc/perimeter/gateway.yaml".into(),
-        at: jiff::Timestamp::UNIX_EPOCH,
-        by: "alice".into(),
+        occasion: occasion(),
         interfaces: vec!["wan0".into()],
-        namespace: Namespace { cookie: 7 },
+        files: vec!["lists/partners.txt".into()],
         version: "0".into(),
     }
 }
 
 fn event(what: What, interfaces: &[&str]) -> Event {
     Event {
-        at: jiff::Timestamp::UNIX_EPOCH,
-        by: "alice".into(),
-        namespace: Namespace { cookie: 7 },
+        occasion: occasion(),
         interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),
         what,
     }
@@ -71,7 +75,8 @@ fn a_torn_line_hides_no_other() {
     state.append(&lock, &first).unwrap();
     let path = dir.path().join("journal.jsonl");
     fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"at\":\"20").unwrap();
-    let second = event(What::InForce { generation: 1, policy: Digest([1; 32]) }, &["wan0"]);
+    let second =
+        event(What::InForce { generation: 1, policy: Digest([1; 32]), guards: Vec::new() }, &["wan0"]);
     state.append(&lock, &second).unwrap();
     assert_eq!(state.journal().unwrap(), [first, second]);
 }
@@ -82,7 +87,7 @@ fn the_journal_tells_what_should_be_in_force() {
     let here = Namespace { cookie: 7 };
     let mut events = vec![
         event(What::Begun { generation: 1, policy }, &["wan0", "wan1"]),
-        event(What::InForce { generation: 1, policy }, &["wan0", "wan1"]),
+        event(What::InForce { generation: 1, policy, guards: Vec::new() }, &["wan0", "wan1"]),
         event(What::Begun { generation: 2, policy }, &["wan0"]),
     ];
     let crashed = expected(&events, here);
@@ -94,4 +99,36 @@ fn the_journal_tells_what_should_be_in_force() {
     assert_eq!(now.settled.unwrap().interfaces, ["wan0"]);
     assert_eq!(now.begun, None);
     assert_eq!(expected(&events, Namespace { cookie: 8 }), Expected::default());
+}
+
+#[test]
+fn a_stored_generation_is_read_back_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::new(dir.path());
+    let ruleset = Ruleset::default();
+    let record = record(3, &ruleset);
+    let sources = vec![
+        (record.policy_file.clone(), b"version: 1\n".to_vec()),
+        ("lists/partners.txt".into(), b"192.0.2.1\n".to_vec()),
+    ];
+    state.store(&state.lock().unwrap(), &record, &ruleset, &sources).unwrap();
+    assert_eq!(state.generation(3).unwrap(), Stored { record, ruleset, sources });
+    assert!(matches!(state.generation(4), Err(StateError::NoGeneration { number: 4, .. })));
+}
+
+#[test]
+fn old_generations_go_but_for_those_that_are_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::new(dir.path());
+    let lock = state.lock().unwrap();
+    let ruleset = Ruleset::default();
+    for number in 1..=3 {
+        let record = Record { files: Vec::new(), ..record(number, &ruleset) };
+        state.store(&lock, &record, &ruleset, &[("p.yaml".into(), Vec::new())]).unwrap();
+    }
+    let day = jiff::Timestamp::UNIX_EPOCH + stored::KEPT_FOR;
+    state.prune(&lock, &BTreeSet::from([1]), day).unwrap();
+    assert_eq!(state.numbers().unwrap(), [3, 2, 1]);
+    state.prune(&lock, &BTreeSet::from([1]), day + jiff::SignedDuration::from_secs(1)).unwrap();
+    assert_eq!(state.numbers().unwrap(), [3, 1]);
 }

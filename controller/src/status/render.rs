@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{InterfaceStatus, Status};
+use super::{InterfaceStatus, Status, TrialStatus};
+use crate::backend::names;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
@@ -17,6 +18,9 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             let when = applied.at.strftime("%Y-%m-%d %H:%M");
             writeln!(out, "{:width$}applied {when} UTC by {} from {}", "", applied.by, applied.policy_file)?;
         }
+        if let (Some(why), Some(_)) = (&one.why, one.generation) {
+            writeln!(out, "{:width$}{why}", "")?;
+        }
         for drift in &one.drift {
             writeln!(out, "{:width$}! {drift}", "")?;
         }
@@ -24,7 +28,19 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{:width$}{}", "", sums(counters))?;
         }
     }
-    Ok(())
+    status.trial.iter().try_for_each(|trial| writeln!(out, "{}", on_trial(trial)))
+}
+
+fn on_trial(trial: &TrialStatus) -> String {
+    let TrialStatus { generation, until, overdue } = trial;
+    let until = until.strftime("%H:%M:%S");
+    if *overdue {
+        format!(
+            "! generation {generation} was to be taken back at {until} UTC and was not: `perimeter rollback` does it now, `perimeter confirm` keeps it"
+        )
+    } else {
+        format!("Generation {generation} is on trial until {until} UTC: `perimeter confirm` keeps it.")
+    }
 }
 
 fn headline(one: &InterfaceStatus) -> String {
@@ -33,7 +49,7 @@ fn headline(one: &InterfaceStatus) -> String {
         (Some(_), true) => "enforcing",
         (Some(_), false) => "shadow mode, nothing is dropped",
     };
-    let engine = one.engine.map_or("", |engine| engine.name());
+    let engine = names(&one.engines);
     let policy = one.policy.map_or(String::new(), |policy| policy.short());
     let generation = one.generation.unwrap_or(0);
     let sync = if one.in_sync { "in sync with" } else { "not as it was left:" };

@@ -124,16 +124,20 @@ fn somebody_elses_program_is_named_and_left_alone() {
 }
 
 #[test]
-fn native_does_not_become_generic_under_traffic() {
+fn where_no_guard_can_stand_in_between_the_engine_stays() {
     let Some(world) = World::new(&["wan0"]) else { return };
     world.ok(&["apply", &world.policy("a.yaml", MINIMUM), "--yes"]);
     let generic = world.policy("b.yaml", &MINIMUM.replace("wan0:", "wan0: { mode: generic }"));
+    assert!(
+        world
+            .ok(&["plan", &generic])
+            .contains("guard: native XDP -> generic XDP; nftables stands in between")
+    );
     let said = world.perimeter(&["apply", &generic, "--yes"]);
-    assert!(said.code == 1 && said.err.contains("`perimeter detach --interface wan0` first"), "{said:?}");
+    assert!(said.code == 1 && said.err.contains("nftables was refused"), "{said:?}");
+    assert_eq!(world.json(&["status"])["interfaces"][0]["engine"], "native");
     world.ok(&["detach", "--interface", "wan0", "--yes", "--allow-open"]);
     assert!(world.ok(&["apply", &generic, "--yes"]).contains("generic XDP"));
-    let nft = world.policy("c.yaml", &MINIMUM.replace("wan0:", "wan0: { mode: nft }"));
-    assert!(world.perimeter(&["plan", &nft]).err.contains("comes with a later release"));
 }
 
 #[test]

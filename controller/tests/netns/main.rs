@@ -3,4 +3,5 @@
 mod counting;
 mod lifetime;
 mod swap;
+mod trial;
 mod world;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use perimeter::cli::{self, Cli, Env, Exit};
+use perimeter::state::Author;
 use pnet_datalink::{Channel, DataLinkReceiver, DataLinkSender};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -210,7 +211,8 @@ fn run(words: &[&str]) -> Said {
         colour_err: false,
         interactive: false,
         now: jiff::Timestamp::now(),
-        who: "tester".into(),
+        author: Author { by: "tester".into(), ..Author::default() },
+        program: env!("CARGO_BIN_EXE_perimeter").into(),
     };
     let result = cli::run(Cli::try_parse_from(words).unwrap(), &mut env);
     let code = match result {

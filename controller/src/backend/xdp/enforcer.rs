@@ -7,44 +7,47 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::counters::{self, Counters};
-use super::device::How;
 use super::namespace;
 use super::observe;
-use super::offload::Memory;
 use super::pins::{Object, Pins};
 use super::program::{self, Program};
+use super::refusal::{self, cannot_load};
 use super::sys::{self, XdpPath};
-use crate::backend::{Backend, BackendError, Engine, Feature, Observed, Switched, Target};
-use crate::counters::{Counts, bind, series};
-use crate::ruleset::Mode;
+use crate::backend::device::{self, How};
+use crate::backend::guards::Front;
+use crate::backend::{Backend, BackendError, Engine, Nftables, Observed, Refused, Switched, Target, Wanted};
+use crate::counters::{Counted, Counts, bind, series};
 use crate::state::Namespace;
 
 /// XDP in the network namespace of this process.
 pub struct Xdp {
     pins: Pins,
-    offloads: Memory,
     counters: Option<Counters>,
 }
 
 /// A loaded program, and what it takes to go back.
 pub struct Prepared {
     interface: String,
-    mode: Mode,
+    wanted: Wanted,
     generation: u64,
     program: Program,
     /// The program that the link ran before the switch.
     before: Option<OwnedFd>,
+    /// What stood aside for it.
+    aside: Option<Aside>,
+}
+
+/// A program that was taken off a device, and how it was attached.
+struct Aside {
+    program: OwnedFd,
+    path: XdpPath,
 }
 
 impl Xdp {
-    /// The backend whose pins lie below `bpffs` and whose memory of offloads lies in `state_dir`.
-    pub fn new(bpffs: &Path, state_dir: &Path, namespace: Namespace) -> Result<Xdp, BackendError> {
+    /// The backend whose pins lie below `bpffs`.
+    pub fn new(bpffs: &Path, namespace: Namespace) -> Result<Xdp, BackendError> {
         namespace::require_readable(bpffs)?;
-        Ok(Xdp {
-            pins: Pins::new(bpffs, namespace),
-            offloads: Memory::new(&state_dir.join(format!("offloads-{}", namespace.cookie))),
-            counters: None,
-        })
+        Ok(Xdp { pins: Pins::new(bpffs, namespace), counters: None })
     }
 
     /// Refuses to enforce where enforcement would end with the shell.
@@ -62,14 +65,14 @@ impl Xdp {
     /// The first program on a device: a link, pinned.
     fn attach(&self, prepared: &Prepared, device: u32) -> Result<Switched, BackendError> {
         self.pins.clear(&prepared.interface)?;
-        let (link, switched) = create(prepared, device)?;
+        let (link, engine, refused) = create(prepared, device)?;
         let keep = || {
-            self.verify(prepared, &link, switched.engine)?;
+            self.verify(prepared, &link, engine)?;
             self.pins.pin(&prepared.interface, Object::Program, prepared.program.as_fd())?;
             self.pins.pin(&prepared.interface, Object::Link, link.as_fd())
         };
         match keep() {
-            Ok(()) => Ok(switched),
+            Ok(()) => Ok(Switched { engines: vec![engine], refused }),
             Err(error) => {
                 // What is not pinned ends with `link`; the error that is reported is the first.
                 let _ = self.pins.clear(&prepared.interface);
@@ -92,7 +95,7 @@ impl Xdp {
         match self.update(prepared, link, &before) {
             Ok(engine) => {
                 prepared.before = Some(before);
-                Ok(Switched { engine, native_refused: None })
+                Ok(Switched { engines: vec![engine], refused: Vec::new() })
             }
             Err(error) => {
                 // The error that is reported is the one that stopped the update.
@@ -123,7 +126,7 @@ impl Xdp {
     }
 
     fn engine(&self, interface: &str) -> Result<Engine, BackendError> {
-        let device = observe::device(interface)?;
+        let device = device::find(interface)?;
         match device.and_then(|device| device.program).map(|attached| attached.how) {
             Some(How::Generic) => Ok(Engine::Generic),
             _ => Ok(Engine::Native),
@@ -140,7 +143,7 @@ impl Xdp {
         if found.program != wanted {
             return Err(not(format!("its link runs program {} instead of {wanted}", found.program)));
         }
-        let device = observe::device(interface)?;
+        let device = device::find(interface)?;
         let attached = device.and_then(|device| device.program.filter(|_| device.index == found.device));
         let how = if engine == Engine::Native { How::Driver } else { How::Generic };
         match attached {
@@ -151,28 +154,56 @@ impl Xdp {
     }
 }
 
-/// Creates the link: native, or generic where native is refused and the policy leaves the choice.
-fn create(prepared: &Prepared, device: u32) -> Result<(OwnedFd, Switched), BackendError> {
+/// A link, the engine that it made, and the ways that were refused before.
+type Created = (OwnedFd, Engine, Vec<Refused>);
+
+/// Creates the link in the first of the wanted ways that the device takes.
+fn create(prepared: &Prepared, device: u32) -> Result<Created, BackendError> {
     let interface = &prepared.interface;
-    let create = |path| sys::link_create(prepared.program.as_fd(), device, path);
-    let failed = |error| BackendError::failed(format!("attach to {interface}"), error);
-    let generic = |native_refused| {
-        let link = create(XdpPath::Generic).map_err(failed)?;
-        Ok((link, Switched { engine: Engine::Generic, native_refused }))
-    };
-    if prepared.mode == Mode::Generic {
-        return generic(None);
+    let mut refused = Vec::new();
+    for &engine in prepared.wanted.xdp {
+        match sys::link_create(prepared.program.as_fd(), device, path(engine)) {
+            Ok(link) => return Ok((link, engine, refused)),
+            // Somebody else's program, missing rights, a device that went: no other way would do better.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV)) => {
+                return Err(BackendError::failed(format!("attach to {interface}"), error));
+            }
+            Err(error) => refused.push(Refused { engine, reason: refusal::attach(&error) }),
+        }
     }
-    match create(XdpPath::Driver) {
-        Ok(link) => Ok((link, Switched { engine: Engine::Native, native_refused: None })),
-        // Somebody else's program, missing rights, a device that went: no other path would do better.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV)) => {
-            Err(failed(error))
-        }
-        Err(error) if prepared.mode == Mode::Native => {
-            Err(BackendError::NativeRefused { interface: interface.clone(), reason: error.to_string() })
-        }
-        Err(error) => generic(Some(error.to_string())),
+    Err(BackendError::Refused { interface: interface.clone(), refused })
+}
+
+fn path(engine: Engine) -> XdpPath {
+    if engine == Engine::Generic { XdpPath::Generic } else { XdpPath::Driver }
+}
+
+impl Front for Xdp {
+    fn stand_aside(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
+        let interface = &prepared.interface;
+        let Some(link) = self.pins.open(interface, Object::Link)? else { return Ok(()) };
+        let failed =
+            |error| BackendError::failed(format!("take the program off {interface} for a moment"), error);
+        let program =
+            sys::program_by_id(sys::link_info(link.as_fd()).map_err(failed)?.program).map_err(failed)?;
+        let path = path(self.engine(interface)?);
+        // Its pins stay until another program takes their place: they say that it was here.
+        sys::link_detach(link.as_fd()).map_err(failed)?;
+        prepared.aside = Some(Aside { program, path });
+        Ok(())
+    }
+
+    fn come_back(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
+        let Some(Aside { program, path }) = prepared.aside.take() else { return Ok(()) };
+        let interface = &prepared.interface;
+        let failed =
+            |error| BackendError::failed(format!("attach the program before to {interface} again"), error);
+        let gone = || BackendError::failed(format!("attach to {interface}"), "the device is gone");
+        let device = device::find(interface)?.ok_or_else(gone)?;
+        let link = sys::link_create(program.as_fd(), device.index, path).map_err(failed)?;
+        self.pins.clear(interface)?;
+        self.pins.pin(interface, Object::Program, program.as_fd())?;
+        self.pins.pin(interface, Object::Link, link.as_fd())
     }
 }
 
@@ -190,9 +221,15 @@ impl Backend for Xdp {
     fn prepare(&mut self, target: Target<'_>) -> Result<Prepared, BackendError> {
         let interface = target.name().to_owned();
         let wish = &target.ruleset.interfaces[target.index];
-        let counters = self.counters()?;
+        namespace::require_lasting(self.pins.root())
+            .map_err(|error| cannot_load(&interface, target.wanted, error))?;
+        let counters = self.counters().map_err(|error| cannot_load(&interface, target.wanted, error))?;
         counters.allocate(&series(target.ruleset, target.index))?;
-        let binding = bind(counters.slots(), target.ruleset, target.index);
+        let counted = match target.wanted.nft {
+            Nftables::Always => Counted::Kept,
+            Nftables::Never | Nftables::IfRefused => Counted::All,
+        };
+        let binding = bind(counters.slots(), target.ruleset, target.index, counted);
         let mut image = target.image;
         image.bind_slots(&binding.rules);
         let enforcement = program::Enforcement {
@@ -202,28 +239,18 @@ impl Backend for Xdp {
             reason_slots: binding.reasons,
         };
         let slots = counters::slot_map(&self.pins.counters())?;
-        let program = Program::load(&image, enforcement, &slots)
-            .map_err(|error| BackendError::failed(format!("load the program for {interface}"), error))?;
-        Ok(Prepared { interface, mode: wish.mode, generation: target.generation, program, before: None })
-    }
-
-    fn switch_off(&mut self, interface: &str, features: &[Feature]) -> Result<(), BackendError> {
-        match observe::device(interface)? {
-            Some(device) => self.offloads.switch_off(&device, features),
-            None => {
-                Err(BackendError::failed(format!("switch off offloads of {interface}"), "the device is gone"))
-            }
-        }
-    }
-
-    fn restore(&mut self, interface: &str) -> Result<Vec<Feature>, BackendError> {
-        self.offloads.restore(interface)
+        let program = Program::load(&image, enforcement, &slots).map_err(|error| {
+            let failed = BackendError::failed(format!("load the program for {interface}"), error);
+            cannot_load(&interface, target.wanted, failed)
+        })?;
+        let (wanted, generation) = (target.wanted, target.generation);
+        Ok(Prepared { interface, wanted, generation, program, before: None, aside: None })
     }
 
     fn switch(&mut self, prepared: &mut Prepared) -> Result<Switched, BackendError> {
         let interface = prepared.interface.clone();
         let gone = || BackendError::failed(format!("attach to {interface}"), "the device is gone");
-        let device = observe::device(&interface)?.ok_or_else(gone)?;
+        let device = device::find(&interface)?.ok_or_else(gone)?;
         let ask = |error| BackendError::failed(format!("ask what {interface} runs"), error);
         if let Some(link) = self.pins.open(&interface, Object::Link)? {
             let info = sys::link_info(link.as_fd()).map_err(ask)?;
@@ -236,7 +263,7 @@ impl Backend for Xdp {
 
     fn revert(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
         let interface = prepared.interface.clone();
-        let Some(before) = prepared.before.take() else { return self.detach(&interface) };
+        let Some(before) = prepared.before.take() else { return self.lower(&interface) };
         let what = format!("go back from generation {} on {interface}", prepared.generation);
         let failed = |error: std::io::Error| BackendError::failed(what.clone(), error);
         let lost = || BackendError::failed(what.clone(), "its link is no longer pinned");
@@ -245,7 +272,12 @@ impl Backend for Xdp {
         self.pins.rename(&interface, Object::Previous, Object::Program)
     }
 
-    fn detach(&mut self, interface: &str) -> Result<(), BackendError> {
+    /// Nothing of XDP stands beside another program of XDP.
+    fn settle(&mut self, _prepared: &mut Prepared) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn lower(&mut self, interface: &str) -> Result<(), BackendError> {
         if let Some(link) = self.pins.open(interface, Object::Link)? {
             let failed = |error| BackendError::failed(format!("detach the program from {interface}"), error);
             // A link whose device is gone has nothing to detach from; its pin goes all the same.
@@ -253,12 +285,12 @@ impl Backend for Xdp {
                 sys::link_detach(link.as_fd()).map_err(failed)?;
             }
         }
-        self.pins.clear(interface)?;
-        if self.pins.interfaces()?.is_empty() {
-            self.counters = None;
-            self.pins.clear_shared()?;
-        }
-        Ok(())
+        self.pins.clear(interface)
+    }
+
+    fn end_counters(&mut self) -> Result<(), BackendError> {
+        self.counters = None;
+        self.pins.clear_shared()
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {

@@ -1,43 +1,37 @@
-//! What a device runs now, as the kernel says: from its link, its program's record and its offloads.
+//! What a device runs now, as the kernel says: from its link and its program's record.
 
 use std::io;
 use std::os::fd::AsFd;
 
 use perimeter_classifier::abi::Info;
 
-use super::device::{self, Attached, Device as Facts, How};
 use super::info::{InfoError, read_info};
-use super::offload;
 use super::pins::{Object, Pins};
+use super::probe;
 use super::sys::{self, LinkInfo};
+use crate::backend::device::{self, Attached, Device as Facts, How};
 use crate::backend::{BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed};
 use crate::digest::Digest;
 
-/// ARPHRD_ETHER of `linux/if_arp.h`.
-const ETHERNET: u16 = 1;
-
-/// The device of this name; `None` where there is none.
-pub(super) fn device(interface: &str) -> Result<Option<Facts>, BackendError> {
-    device::by_name(interface).map_err(|error| BackendError::failed(format!("look at {interface}"), error))
+/// Everything about one interface but its offloads.
+pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendError> {
+    let facts = device::find(interface)?;
+    let enforcement = enforcement(pins, interface, facts.as_ref())?;
+    let device = kind(facts.as_ref());
+    let obstacles = match (&device, &enforcement) {
+        (Device::Ethernet { index }, Enforcement::Off | Enforcement::Lost { .. }) => probe::obstacles(*index),
+        _ => Vec::new(),
+    };
+    Ok(Observed { device, enforcement, obstacles, ..Observed::nothing(interface) })
 }
 
-/// Everything about one interface.
-pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendError> {
-    let facts = device(interface)?;
-    let enforcement = enforcement(pins, interface, facts.as_ref())?;
-    let device = match &facts {
+/// What stands behind the name.
+fn kind(facts: Option<&Facts>) -> Device {
+    match facts {
         None => Device::Missing,
-        Some(facts) if facts.kind != ETHERNET => Device::NotEthernet { kind: facts.kind },
-        Some(facts) => Device::Ethernet { index: facts.index },
-    };
-    let ethernet = facts.filter(|facts| facts.kind == ETHERNET);
-    Ok(Observed {
-        interface: interface.to_owned(),
-        device,
-        enforcement,
-        offloads: ethernet.as_ref().map_or(Ok(Vec::new()), |facts| offload::read(&facts.name))?,
-        findings: ethernet.as_ref().map_or(Vec::new(), offload::findings),
-    })
+        Some(facts) if facts.is_ethernet() => Device::Ethernet { index: facts.index },
+        Some(facts) => Device::NotEthernet { kind: facts.kind },
+    }
 }
 
 fn enforcement(pins: &Pins, interface: &str, facts: Option<&Facts>) -> Result<Enforcement, BackendError> {

@@ -9,6 +9,8 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, XdpAttached};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
+use super::BackendError;
+
 /// One device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Device {
@@ -43,6 +45,25 @@ pub(super) enum Peer {
     /// Index of the device, in this namespace.
     Here(u32),
     Elsewhere,
+}
+
+/// ARPHRD_ETHER of `linux/if_arp.h`.
+const ETHERNET: u16 = 1;
+
+/// The device of this name; `None` where there is none.
+pub(super) fn find(interface: &str) -> Result<Option<Device>, BackendError> {
+    by_name(interface).map_err(|error| BackendError::failed(format!("look at {interface}"), error))
+}
+
+/// The same; `None` too for a device that carries no Ethernet frames.
+pub(super) fn ethernet(interface: &str) -> Result<Option<Device>, BackendError> {
+    Ok(find(interface)?.filter(Device::is_ethernet))
+}
+
+impl Device {
+    pub(super) fn is_ethernet(&self) -> bool {
+        self.kind == ETHERNET
+    }
 }
 
 /// The device of this name; `None` where there is none.

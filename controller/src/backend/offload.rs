@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::device::{self, Device, Peer};
-use super::{ethtool, observe};
-use crate::backend::{BackendError, Feature, Offload};
+use super::ethtool;
+use super::{BackendError, Engine, Feature, Observed, Offload, Offloads};
 
 /// The kernel's name of a feature.
 fn kernel_name(feature: Feature) -> &'static str {
@@ -21,11 +21,14 @@ fn kernel_name(feature: Feature) -> &'static str {
         Feature::RxVlanStag => "rx-vlan-stag-hw-parse",
         Feature::Lro => "rx-lro",
         Feature::GroHw => "rx-gro-hw",
+        Feature::Gro => "rx-gro",
+        Feature::GroList => "rx-gro-list",
+        Feature::GroUdpForwarding => "rx-udp-gro-forwarding",
     }
 }
 
 /// The state of every feature that matters, on this device.
-pub(super) fn read(device: &str) -> Result<Vec<Offload>, BackendError> {
+fn read(device: &str) -> Result<Vec<Offload>, BackendError> {
     let states = ethtool::features(device)
         .map_err(|error| BackendError::failed(format!("read the offloads of {device}"), error))?;
     let find = |feature| {
@@ -37,7 +40,7 @@ pub(super) fn read(device: &str) -> Result<Vec<Offload>, BackendError> {
 }
 
 /// What only the other end of a veth pair can switch off.
-pub(super) fn findings(device: &Device) -> Vec<String> {
+fn findings(device: &Device) -> Vec<String> {
     let name = &device.name;
     let peer = match device.veth_peer {
         None => return Vec::new(),
@@ -69,9 +72,9 @@ pub(super) fn findings(device: &Device) -> Vec<String> {
     }
 }
 
-/// The memory of what was switched off, by device.
+/// The offloads of the devices of this network namespace, and the memory of what was switched off.
 #[derive(Clone, Debug)]
-pub(super) struct Memory {
+pub struct Devices {
     folder: PathBuf,
 }
 
@@ -84,10 +87,10 @@ struct SwitchedOff {
     features: BTreeSet<Feature>,
 }
 
-impl Memory {
-    /// Kept in `folder`, which need not exist yet.
-    pub(super) fn new(folder: &Path) -> Memory {
-        Memory { folder: folder.to_owned() }
+impl Devices {
+    /// The memory is kept in `folder`, which need not exist yet.
+    pub fn new(folder: &Path) -> Devices {
+        Devices { folder: folder.to_owned() }
     }
 
     fn path(&self, device: &str) -> PathBuf {
@@ -126,30 +129,60 @@ impl Memory {
         }
     }
 
-    /// Switches features off and reads them back.
-    pub(super) fn switch_off(&self, device: &Device, features: &[Feature]) -> Result<(), BackendError> {
-        let mut off = self.recall(device)?;
+    /// Forgets what is remembered of a device, or but for `features`.
+    fn keep(
+        &self,
+        device: &str,
+        mut what: SwitchedOff,
+        features: BTreeSet<Feature>,
+    ) -> Result<(), BackendError> {
+        if features.is_empty() {
+            return self.forget(device);
+        }
+        what.features = features;
+        self.remember(device, &what)
+    }
+}
+
+impl Offloads for Devices {
+    fn look(&self, observed: &mut Observed) -> Result<(), BackendError> {
+        let Some(device) = device::ethernet(&observed.interface)? else { return Ok(()) };
+        observed.offloads = read(&device.name)?;
+        observed.switched_off = self.recall(&device)?.features.into_iter().collect();
+        observed.findings.extend(findings(&device));
+        Ok(())
+    }
+
+    fn switch_off(&mut self, interface: &str, features: &[Feature]) -> Result<(), BackendError> {
+        let gone =
+            || BackendError::failed(format!("switch off offloads of {interface}"), "the device is gone");
+        let device = device::find(interface)?.ok_or_else(gone)?;
+        let mut off = self.recall(&device)?;
         off.features.extend(features);
-        self.remember(&device.name, &off)?;
-        features.iter().try_for_each(|&feature| set(&device.name, feature, false))?;
-        let now = read(&device.name)?;
+        self.remember(interface, &off)?;
+        features.iter().try_for_each(|&feature| set(interface, feature, false))?;
+        let now = read(interface)?;
         match now.iter().find(|offload| offload.on && features.contains(&offload.feature)) {
             None => Ok(()),
-            Some(offload) => {
-                Err(BackendError::OffloadStaysOn { interface: device.name.clone(), feature: offload.feature })
-            }
+            Some(offload) => Err(BackendError::OffloadStaysOn {
+                interface: interface.to_owned(),
+                feature: offload.feature,
+            }),
         }
     }
 
-    /// Switches on again what was switched off, where the device is still there. Returns what is on again.
-    pub(super) fn restore(&self, interface: &str) -> Result<Vec<Feature>, BackendError> {
-        let mut features = BTreeSet::new();
-        if let Some(device) = observe::device(interface)? {
-            features = self.recall(&device)?.features;
-            features.iter().try_for_each(|&feature| set(interface, feature, true))?;
-        }
-        self.forget(interface)?;
-        Ok(features.into_iter().collect())
+    fn restore(&mut self, interface: &str, engines: &[Engine]) -> Result<Vec<Feature>, BackendError> {
+        let Some(device) = device::find(interface)? else {
+            self.forget(interface)?;
+            return Ok(Vec::new());
+        };
+        let off = self.recall(&device)?;
+        let harms = |feature: &Feature| engines.iter().any(|engine| feature.harms(*engine));
+        let (keep, on): (BTreeSet<Feature>, BTreeSet<Feature>) =
+            off.features.iter().partition(|one| harms(one));
+        on.iter().try_for_each(|&feature| set(interface, feature, true))?;
+        self.keep(interface, off, keep)?;
+        Ok(on.into_iter().collect())
     }
 }
 

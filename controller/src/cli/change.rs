@@ -1,0 +1,220 @@
+//! Putting a policy in force, for every command that does: plan, show, ask, take the lock, make sure that nothing has
+//! changed meanwhile, carry it out.
+//!
+//! Promises: what is carried out is what was shown. Nobody holds the lock while a person thinks.
+
+use anyhow::bail;
+use jiff::SignedDuration;
+
+use super::host::{Host, Planned};
+use super::{Env, Exit, Global, keeper};
+use crate::backend::{Feature, list, names};
+use crate::counters::grouped;
+use crate::plan::{Plan, changed, human};
+use crate::reconcile::{self, Order, Report, Trial};
+use crate::ruleset::Ruleset;
+use crate::state::{Lock, Source};
+
+/// A policy that is to be in force.
+pub(super) struct Wish {
+    pub(super) ruleset: Ruleset,
+    /// The policy's own text first, then the files it names.
+    pub(super) sources: Vec<Source>,
+    /// Where the policy was read, made absolute.
+    pub(super) policy_file: String,
+}
+
+/// What stands for an answer where nobody is asked, and what is noted.
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct Consent {
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// With --yes: agree to a change after which an interface no longer keeps anything out
+    #[arg(long)]
+    allow_open: bool,
+    /// The change request that this carries out, for the record
+    #[arg(long, value_name = "TEXT")]
+    ticket: Option<String>,
+}
+
+impl Consent {
+    /// Of whoever set things up so that this command runs by itself.
+    pub(super) fn given_before() -> Consent {
+        Consent { yes: true, allow_open: true, ticket: None }
+    }
+
+    /// Whether to go on with a plan that has been shown; asks where somebody can answer.
+    pub(super) fn given(&self, plan: &Plan, env: &mut Env<'_>) -> anyhow::Result<bool> {
+        match (self.yes, plan.opens) {
+            (true, true) if !self.allow_open => {
+                bail!("this ends enforcement: it needs --allow-open beside --yes; nothing was changed")
+            }
+            (true, _) => Ok(true),
+            (false, _) if !env.interactive => {
+                bail!(
+                    "nobody can be asked, since this is no terminal: run it again with --yes; nothing was changed"
+                )
+            }
+            (false, true) => Ok(env.ask("End enforcement as told in the first line?")?),
+            (false, false) => Ok(env.ask("Apply this?")?),
+        }
+    }
+
+    /// Notes the ticket with who runs the command.
+    pub(super) fn sign(&self, env: &mut Env<'_>) {
+        env.author.ticket.clone_from(&self.ticket);
+    }
+}
+
+/// The circumstances of a change.
+#[derive(Default)]
+pub(super) struct How<'a> {
+    /// The plan that somebody reviewed: this one or none.
+    pub(super) reviewed: Option<&'a Plan>,
+    /// The new generation goes again unless it is confirmed within this time.
+    pub(super) within: Option<SignedDuration>,
+    /// Whether this may take the place of a generation on trial.
+    pub(super) ends_trial: bool,
+}
+
+/// Plans, shows, asks and applies.
+pub(super) fn put_in_force(
+    host: &mut Host,
+    wish: &Wish,
+    (consent, how): (&Consent, How<'_>),
+    global: &Global,
+    env: &mut Env<'_>,
+) -> anyhow::Result<Exit> {
+    host.require_lasting(&wish.ruleset)?;
+    consent.sign(env);
+    if !how.ends_trial {
+        host.refuse_trial()?;
+    }
+    let Some(planned) = host.plan(&wish.ruleset, env)? else { return Ok(Exit::Reported) };
+    if let Some(reviewed) = how.reviewed {
+        same("the plan was made", reviewed, &planned.plan)?;
+    }
+    human(&planned.plan, env.out)?;
+    env.out.flush()?;
+    if planned.plan.changes && !consent.given(&planned.plan, env)? {
+        writeln!(env.err, "perimeter: not applied; nothing was changed")?;
+        return Ok(Exit::Reported);
+    }
+    let lock = host.state.lock()?;
+    let Some(now) = host.compare(&wish.ruleset, &planned.images, env)? else { return Ok(Exit::Reported) };
+    same("this plan was shown", &planned.plan, &now)?;
+    if !how.ends_trial {
+        host.refuse_trial()?;
+    }
+    if !now.changes {
+        reconcile::acknowledge(&host.state, &lock, &now, &host.occasion(env))?;
+        return Ok(Exit::Done);
+    }
+    match how.within.filter(|_| now.makes_generation()) {
+        Some(within) => on_trial(host, &lock, (planned, wish), within, global, env)?,
+        None => {
+            let report = carry_out(host, &lock, (planned, wish), None, env)?;
+            tell(&report, &wish.ruleset, env)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Refuses where something is no longer as it was when somebody read the plan.
+fn same(when: &str, then: &Plan, now: &Plan) -> anyhow::Result<()> {
+    match changed(then, now).as_slice() {
+        [] => Ok(()),
+        changed => bail!(
+            "something changed since {when}: {}; look at a new plan; nothing was changed",
+            changed.join("; ")
+        ),
+    }
+}
+
+/// Applies, with a keeper that takes it back unless somebody confirms.
+fn on_trial(
+    host: &mut Host,
+    lock: &Lock,
+    (planned, wish): (Planned, &Wish),
+    within: SignedDuration,
+    global: &Global,
+    env: &mut Env<'_>,
+) -> anyhow::Result<()> {
+    let before = host.whole(&planned.plan)?;
+    let until = env.now + within;
+    let program = env.program.clone();
+    let mut start =
+        |generation| keeper::start(&program, global, keeper::Charge { generation, before, within });
+    let trial = Trial { before, until, keeper: &mut start };
+    let report = carry_out(host, lock, (planned, wish), Some(trial), env)?;
+    tell(&report, &wish.ruleset, env)?;
+    let back = before.map_or("nothing is enforced again, as before".to_owned(), |before| {
+        format!("what generation {before} says is in force again")
+    });
+    writeln!(
+        env.out,
+        "On trial until {} UTC: `perimeter confirm` keeps it, else {back}.",
+        until.strftime("%H:%M:%S")
+    )?;
+    Ok(())
+}
+
+/// Carries out a plan.
+pub(super) fn carry_out<'a>(
+    host: &mut Host,
+    lock: &Lock,
+    (planned, wish): (Planned, &'a Wish),
+    trial: Option<Trial<'a>>,
+    env: &Env<'_>,
+) -> anyhow::Result<Report> {
+    let order = Order {
+        ruleset: &wish.ruleset,
+        images: planned.images,
+        sources: &wish.sources,
+        policy_file: &wish.policy_file,
+        occasion: host.occasion(env),
+        trial,
+    };
+    let report = reconcile::apply(&mut host.backend, &host.state, lock, &planned.plan, order)?;
+    host.prune(lock, env)?;
+    Ok(report)
+}
+
+/// One line an interface.
+fn tell(report: &Report, ruleset: &Ruleset, env: &mut Env<'_>) -> anyhow::Result<()> {
+    for one in &report.in_force {
+        let generation = report.generation.unwrap_or(0);
+        let index = ruleset.interfaces.iter().position(|interface| interface.name == one.interface);
+        let rules =
+            ruleset.rules.iter().filter(|rule| index.is_some_and(|index| rule.interfaces.contains(&index)));
+        let rules = grouped(rules.count() as u64);
+        let engine = names(&one.engines);
+        let refused =
+            if one.refused.is_empty() { String::new() } else { format!("; {}", list(&one.refused)) };
+        let restored = again(&one.restored);
+        let interface = &one.interface;
+        writeln!(
+            env.out,
+            "{interface}  generation {generation} is in force ({engine}, rules: {rules}{refused}{restored})"
+        )?;
+    }
+    if report.generation.is_none() && report.ended.is_empty() {
+        writeln!(env.out, "Offloads were switched off; the generation in force stays.")?;
+    }
+    ended(report, env)
+}
+
+/// Where enforcement has ended.
+pub(super) fn ended(report: &Report, env: &mut Env<'_>) -> anyhow::Result<()> {
+    for (interface, restored) in &report.ended {
+        writeln!(env.out, "{interface}  is no longer enforced{}", again(restored))?;
+    }
+    Ok(())
+}
+
+/// The offloads that are on again.
+fn again(restored: &[Feature]) -> String {
+    let names: Vec<&str> = restored.iter().map(|feature| feature.name()).collect();
+    if names.is_empty() { String::new() } else { format!("; on again: {}", names.join(", ")) }
+}

@@ -1,0 +1,92 @@
+//! `perimeter show`: a saved plan, or a past generation, for whoever reviews it.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+
+use super::policy_file::text;
+use super::{Env, Exit, Global};
+use crate::plan::{PlanFile, human};
+use crate::ruleset::Ruleset;
+use crate::state::{Record, State, Stored};
+
+/// Show a plan that was written by `plan --out`, or the policy of a past generation
+///
+/// Needs no privilege. The SHA-256 of a plan is what `plan --out` printed: who applies it applies what you see.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  perimeter show gateway.plan
+  perimeter show gateway.plan --json | jq .plan.interfaces[].groups
+  perimeter show 7                                 who put generation 7 in force, and its policy")]
+pub struct ShowArgs {
+    /// A plan file, or the number of a generation
+    #[arg(value_name = "PLANFILE|GENERATION")]
+    what: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Carries out the command.
+pub(super) fn run(args: &ShowArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
+    let path = Path::new(&args.what);
+    match args.what.parse() {
+        Ok(number) if !path.exists() => {
+            generation(&State::new(&global.state_dir).generation(number)?, args.json, env)?
+        }
+        _ => plan(path, args.json, env)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn plan(path: &Path, json: bool, env: &mut Env<'_>) -> anyhow::Result<()> {
+    let bytes = text(path)?;
+    let Some(file) = PlanFile::read(&bytes) else {
+        bail!("{} is no plan; `perimeter plan POLICY --out FILE` writes one", path.display())
+    };
+    let file = file.with_context(|| format!("cannot read {}", path.display()))?;
+    if json {
+        env.out.write_all(&file.bytes())?;
+        return Ok(());
+    }
+    writeln!(env.out, "Plan for {}, SHA-256 {}\n", file.policy_file, file.digest())?;
+    human(&file.plan, env.out)?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Generation<'a> {
+    #[serde(flatten)]
+    record: &'a Record,
+    ruleset: &'a Ruleset,
+}
+
+fn generation(stored: &Stored, json: bool, env: &mut Env<'_>) -> anyhow::Result<()> {
+    let Stored { record, ruleset, sources } = stored;
+    if json {
+        serde_json::to_writer_pretty(&mut *env.out, &Generation { record, ruleset })?;
+        writeln!(env.out)?;
+        return Ok(());
+    }
+    let author = &record.occasion.author;
+    let ticket = author.ticket.as_ref().map_or(String::new(), |ticket| format!(" for {ticket}"));
+    writeln!(
+        env.out,
+        "Generation {}, policy {}, put in force {} UTC by {}{ticket} on {}",
+        record.generation,
+        record.policy.short(),
+        record.occasion.at.strftime("%Y-%m-%d %H:%M:%S"),
+        author.by,
+        record.interfaces.join(", ")
+    )?;
+    for (name, text) in sources {
+        writeln!(env.out, "\n# {name}")?;
+        env.out.write_all(text)?;
+        if !text.ends_with(b"\n") {
+            writeln!(env.out)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Changes that undo themselves, and plans that hold.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::world::{World, udp};
+
+const WEB: &str = "version: 1\ninterfaces: { wan0: }\nallow: [{ id: web, service: udp/8000 }]\n";
+const MAIL: &str = "version: 1\ninterfaces: { wan0: }\nallow: [{ id: mail, service: udp/2500 }]\n";
+
+impl World {
+    fn generation(&self) -> u64 {
+        let said = self.perimeter(&["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        status["interfaces"][0]["generation"].as_u64().unwrap_or(0)
+    }
+
+    /// Waits until the generation is `wanted`; the time it took.
+    fn reaches(&self, wanted: u64) -> Duration {
+        let start = Instant::now();
+        while self.generation() != wanted {
+            assert!(start.elapsed() < Duration::from_secs(30), "generation {wanted} is never in force");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        start.elapsed()
+    }
+
+    fn history(&self) -> Vec<String> {
+        let lines = self.ok(&["history", "--json"]);
+        let event = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].clone();
+        lines.lines().map(|line| event(line).as_str().unwrap().to_owned()).collect()
+    }
+}
+
+#[test]
+fn what_is_not_confirmed_is_taken_back() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let (web, mail) = (world.policy("web.yaml", WEB), world.policy("mail.yaml", MAIL));
+    world.ok(&["apply", &web, "--yes"]);
+    let said = world.ok(&["apply", &mail, "--yes", "--confirm-within", "3s", "--ticket", "NET-7"]);
+    assert!(said.contains("On trial until"), "{said}");
+    assert_eq!(world.generation(), 2);
+    let refused = world.perimeter(&["apply", &web, "--yes"]);
+    assert!(refused.code == 1 && refused.err.contains("on trial"), "{refused:?}");
+    assert_eq!(world.generation(), 2, "nothing else may change meanwhile");
+    world.reaches(3);
+    assert!(world.ok(&["apply", &web]).starts_with("No changes."), "it is the policy of before");
+    let wanted = ["begun", "in_force", "trial", "begun", "in_force", "reverting", "begun", "in_force"];
+    assert_eq!(world.history(), wanted);
+    assert!(world.ok(&["history"]).contains("[NET-7]"));
+    assert_eq!(world.perimeter(&["confirm"]).code, 1, "it is too late");
+}
+
+#[test]
+fn what_is_confirmed_stays() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes"]);
+    world.ok(&["apply", &world.policy("mail.yaml", MAIL), "--yes", "--confirm-within", "2s"]);
+    assert_eq!(world.ok(&["confirm"]), "Generation 2 is kept.\n");
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(world.generation(), 2);
+    assert_eq!(world.perimeter(&["status"]).code, 0);
+}
+
+#[test]
+fn a_first_policy_that_is_not_confirmed_leaves_nothing() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes", "--confirm-within", "2s"]);
+    assert_eq!(world.generation(), 1);
+    world.reaches(0);
+    assert_eq!(world.history().last().unwrap(), "detached");
+}
+
+#[test]
+fn the_keeper_outlives_the_command_and_its_terminal() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes"]);
+    let mail = world.policy("mail.yaml", MAIL);
+    let mut command = Command::new("nsenter")
+        .arg(format!("--net=/run/netns/{}", world.namespace("gw")))
+        .arg(env!("CARGO_BIN_EXE_perimeter"))
+        .args(world.places())
+        .args(["apply", &mail, "--yes", "--confirm-within", "3s"])
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    world.reaches(2);
+    // What a terminal that goes away does, and worse.
+    let group = format!("-{}", command.id());
+    for signal in ["-HUP", "-KILL"] {
+        let _ = Command::new("kill").args([signal, "--", &group]).status();
+    }
+    command.wait().unwrap();
+    world.reaches(3);
+    assert!(world.json(&["plan", &world.policy("web.yaml", WEB)])["changes"] == false);
+}
+
+#[test]
+fn rollback_puts_an_old_policy_in_force_under_a_new_number() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let (web, mail) = (world.policy("web.yaml", WEB), world.policy("mail.yaml", MAIL));
+    assert_eq!(world.perimeter(&["rollback", "--yes"]).code, 1, "there is nothing to go back to");
+    world.ok(&["apply", &web, "--yes"]);
+    world.ok(&["apply", &mail, "--yes"]);
+    world.ok(&["rollback", "--yes"]);
+    assert_eq!(world.generation(), 3);
+    assert!(world.ok(&["apply", &web]).starts_with("No changes."));
+    world.ok(&["rollback", "2", "--yes"]);
+    assert!(world.ok(&["apply", &mail]).starts_with("No changes."));
+    let unknown = world.perimeter(&["rollback", "77", "--yes"]);
+    assert!(unknown.code == 1, "{unknown:?}");
+    assert!(world.ok(&["show", "1"]).contains("udp/8000"));
+    world.send("wan0", &udp([192, 0, 2, 1], 2500), 10);
+    assert_eq!(world.settled("wan0", 10)["passed"]["packets"], 10);
+}
+
+#[test]
+fn rollback_during_a_trial_ends_it_at_once() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes"]);
+    world.ok(&["apply", &world.policy("mail.yaml", MAIL), "--yes", "--confirm-within", "2s"]);
+    world.ok(&["rollback", "--yes"]);
+    assert_eq!(world.generation(), 3);
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(world.generation(), 3, "the keeper has nothing left to do");
+}
+
+#[test]
+fn a_plan_is_applied_as_reviewed_or_not_at_all() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let (web, mail) = (world.policy("web.yaml", WEB), world.policy("mail.yaml", MAIL));
+    let file = world.policy("web.plan", "");
+    let made = world.perimeter(&["plan", &web, "--out", &file]);
+    let first = std::fs::read(&file).unwrap();
+    world.perimeter(&["plan", &web, "--out", &file]);
+    assert_eq!(std::fs::read(&file).unwrap(), first, "the same inputs give the same bytes");
+    let digest = made.err.split_whitespace().last().unwrap();
+    let shown = world.ok(&["show", &file]);
+    assert!(shown.contains(digest) && shown.contains("udp/8000"), "{shown}");
+    world.ok(&["apply", &file, "--yes"]);
+    assert!(world.ok(&["apply", &web]).starts_with("No changes."));
+
+    let stale = world.perimeter(&["apply", &file, "--yes"]);
+    assert!(stale.code == 1 && stale.err.contains("generation 1"), "{stale:?}");
+    world.perimeter(&["plan", &mail, "--out", &file]);
+    world.policy("mail.yaml", &MAIL.replace("2500", "2501"));
+    let edited = world.perimeter(&["apply", &file, "--yes"]);
+    assert!(edited.code == 1 && edited.err.contains("has been edited"), "{edited:?}");
+    std::fs::remove_file(&mail).unwrap();
+    world.ok(&["apply", &file, "--yes"]);
+    world.send("wan0", &udp([192, 0, 2, 1], 2500), 5);
+    assert_eq!(world.settled("wan0", 5)["passed"]["packets"], 5);
+}
+
+#[test]
+fn history_tells_what_was_in_force_at_an_instant() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let before = jiff::Timestamp::now().to_string();
+    world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes"]);
+    let between = jiff::Timestamp::now().to_string();
+    world.ok(&["apply", &world.policy("mail.yaml", MAIL), "--yes"]);
+    assert!(world.ok(&["history", "--at", &before]).contains("Nothing was enforced"));
+    assert!(world.ok(&["history", "--at", &between]).contains("wan0  generation 1"));
+    assert!(world.ok(&["history", "--at", "2099-01-01"]).contains("wan0  generation 2"));
+}
+
+/// What a boot leaves: neither program nor pin.
+fn reboot(world: &World) {
+    let places = world.places();
+    assert!(Command::new("find").args([&places[3], "-type", "f", "-delete"]).status().unwrap().success());
+}
+
+#[test]
+fn a_boot_brings_back_what_was_confirmed_last() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let web = world.policy("web.yaml", WEB);
+    let nothing = world.perimeter(&["restore"]);
+    assert!(nothing.code == 1 && nothing.err.contains("no generation was kept"), "{nothing:?}");
+    world.ok(&["apply", &web, "--yes"]);
+    world.ok(&["apply", &world.policy("mail.yaml", MAIL), "--yes", "--confirm-within", "1h"]);
+    reboot(&world);
+    assert_eq!(world.generation(), 0);
+    world.ok(&["restore", "--wait", "5s"]);
+    assert_eq!(world.generation(), 3);
+    assert!(world.ok(&["apply", &web]).starts_with("No changes."), "not what was on trial");
+}
+
+#[test]
+fn where_nothing_was_kept_a_boot_falls_back_to_the_way_in() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let fallback = world.policy("fallback.yaml", MAIL);
+    let said = world.perimeter(&["restore", "--fallback", &fallback]);
+    assert!(said.code == 2 && said.err.contains("falling back"), "{said:?}");
+    assert_eq!(world.generation(), 1);
+    world.send("wan0", &udp([192, 0, 2, 1], 8000), 5);
+    assert_eq!(world.settled("wan0", 5)["dropped"]["packets"], 5);
+}
