@@ -20,6 +20,7 @@ mod keeper;
 mod man;
 mod plan;
 mod policy_file;
+mod render;
 mod replay;
 mod restore;
 mod rollback;
@@ -133,6 +134,7 @@ pub enum Command {
     Counters(counters::CountersArgs),
     Detach(detach::DetachArgs),
     Replay(replay::ReplayArgs),
+    Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::Args),
     Completions(completions::CompletionsArgs),
@@ -158,6 +160,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Counters(args) => counters::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),
+        Command::Render(args) => render::run(&args, global, env),
         Command::Explain(args) => explain::run(&args, env),
         Command::Schema(args) => schema::run(&args, env),
         Command::Completions(args) => completions::run(&args, env),

@@ -34,8 +34,6 @@ pub struct Options {
     pub instance: String,
     /// What the names of chains and sets begin with: two generations lie side by side for a moment.
     pub prefix: String,
-    /// What the table says of itself, in the comment of its first rule.
-    pub record: String,
     /// Where verdicts are told to: nfnetlink_log, this group.
     pub tell: Option<u16>,
 }
@@ -60,12 +58,7 @@ pub struct TooLarge {
 /// [`TooLarge`] when its maps would be too large.
 pub fn lower(ruleset: &Ruleset, index: usize, options: &Options) -> Result<Table, TooLarge> {
     let mut build = Build::new(ruleset, index, options);
-    let mut rules = tags::entry(&mut build);
-    if let Some(first) = rules.first_mut()
-        && !options.record.is_empty()
-    {
-        first.comment = Some(options.record.clone());
-    }
+    let rules = tags::entry(&mut build);
     let interface = &ruleset.interfaces[index];
     if let Some(rules) = build.too_large() {
         return Err(TooLarge { interface: interface.name.clone(), rules });

@@ -5,6 +5,7 @@
 
 pub(super) mod batch;
 mod expressions;
+pub(super) mod numbers;
 mod objects;
 mod sets;
 pub(super) mod socket;

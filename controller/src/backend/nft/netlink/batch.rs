@@ -8,8 +8,10 @@ use nftnl::nftnl_sys::{self as sys, libc};
 use nftnl::{FinalizedBatch, MsgType, NlMsg, nft_nlmsg_maxsize};
 
 use super::objects::{Chain, Object, Rule, Set, Table, header};
+use super::numbers::{self, COUNTER_OBJECT};
 use super::{expressions, sets};
 use crate::backend::nft::ir::{self, BASE, PRIORITY};
+use crate::backend::nft::read;
 
 /// A step of a transaction.
 #[derive(Debug)]
@@ -22,6 +24,10 @@ pub(in crate::backend::nft) enum Step<'a> {
     Chain(&'a str),
     /// Makes the base chain, or gives it this policy.
     Base(&'a ir::Base),
+    /// Gives the base chain another policy: true lets through what falls out of it.
+    Policy(bool),
+    /// Adds a rule as the kernel told it.
+    Raw(&'a str, &'a read::Rule),
     /// Adds a rule at the end of a chain.
     Rule(&'a str, &'a ir::Rule),
     /// Removes the rules of a chain.
@@ -54,6 +60,8 @@ pub(in crate::backend::nft) fn build(table: &str, steps: &[Step<'_>]) -> Finaliz
             Step::Counter(counter) => add_counter(&mut batch, table, counter),
             Step::Rule(chain, rule) => add_rule(&mut batch, table, chain, Some(rule)),
             Step::Flush(chain) => add_rule(&mut batch, table, chain, None),
+            Step::Policy(accept) => add_policy(&mut batch, table, *accept),
+            Step::Raw(chain, rule) => add_raw(&mut batch, table, chain, rule),
             Step::Chain(chain) => add_chain(&mut batch, table, chain, None, libc::NFT_MSG_NEWCHAIN),
             Step::Base(base) => add_chain(&mut batch, table, BASE, Some(base), libc::NFT_MSG_NEWCHAIN),
             Step::DeleteChain(chain) => add_chain(&mut batch, table, chain, None, libc::NFT_MSG_DELCHAIN),
@@ -63,8 +71,6 @@ pub(in crate::backend::nft) fn build(table: &str, steps: &[Step<'_>]) -> Finaliz
     batch.finalize()
 }
 
-/// NFT_OBJECT_COUNTER, which the `libc` crate lacks.
-pub(super) const COUNTER_OBJECT: u32 = 1;
 const CREATE: i32 = libc::NLM_F_CREATE;
 const APPEND: i32 = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
 
@@ -139,6 +145,55 @@ fn add_chain(batch: &mut nftnl::Batch, table: &str, name: &str, base: Option<&ir
         // SAFETY: header and chain are live.
         unsafe { sys::nftnl_chain_nlmsg_build_payload(header, made.as_ptr()) }
     });
+}
+
+fn add_policy(batch: &mut nftnl::Batch, table: &str, accept: bool) {
+    let made = Chain::new();
+    made.text(sys::NFTNL_CHAIN_TABLE, table);
+    made.text(sys::NFTNL_CHAIN_NAME, BASE);
+    made.number(sys::NFTNL_CHAIN_POLICY, (if accept { libc::NF_ACCEPT } else { libc::NF_DROP }) as u32);
+    add(batch, libc::NFT_MSG_NEWCHAIN, CREATE, |header| {
+        // SAFETY: header and chain are live.
+        unsafe { sys::nftnl_chain_nlmsg_build_payload(header, made.as_ptr()) }
+    });
+}
+
+/// A rule of bytes that the kernel gave: what it says, it also takes.
+fn add_raw(batch: &mut nftnl::Batch, table: &str, chain: &str, rule: &read::Rule) {
+    let made = Rule::new();
+    made.text(sys::NFTNL_RULE_TABLE, table);
+    made.text(sys::NFTNL_RULE_CHAIN, chain);
+    if !rule.userdata.is_empty() {
+        made.bytes(sys::NFTNL_RULE_USERDATA, &rule.userdata);
+    }
+    add(batch, libc::NFT_MSG_NEWRULE, APPEND, |header| {
+        // SAFETY: header and rule are live.
+        unsafe { sys::nftnl_rule_nlmsg_build_payload(header, made.as_ptr()) };
+        let kind = numbers::RULE_EXPRESSIONS as u16 | NESTED;
+        // SAFETY: the kernel gave the bytes in one message; so they fit into one, after what was put there.
+        unsafe { append(header, kind, &rule.expressions) };
+    });
+}
+
+/// NLA_F_NESTED.
+const NESTED: u16 = 1 << 15;
+
+/// Puts an attribute at the end of a message.
+///
+/// # Safety
+/// The message lies in a buffer with room for the attribute.
+unsafe fn append(header: *mut libc::nlmsghdr, kind: u16, value: &[u8]) {
+    // SAFETY: the caller vouches for the header.
+    let start = unsafe { (*header).nlmsg_len }.next_multiple_of(4);
+    let length = 4 + value.len();
+    // SAFETY: the caller vouches for the room; the attribute begins where the message has ended.
+    unsafe {
+        let at = header.cast::<u8>().add(start as usize);
+        at.cast::<u16>().write(length as u16);
+        at.add(2).cast::<u16>().write(kind);
+        at.add(4).copy_from_nonoverlapping(value.as_ptr(), value.len());
+        (*header).nlmsg_len = (start as usize + length.next_multiple_of(4)) as u32;
+    }
 }
 
 /// A rule at the end of a chain; without one, all rules of the chain go.

@@ -5,7 +5,7 @@
 
 use nftnl::nftnl_sys::{self as sys, libc};
 
-use super::batch::COUNTER_OBJECT;
+use super::numbers::COUNTER_OBJECT;
 use super::objects::{Expression, Rule};
 use crate::backend::nft::ir::{Field, Header, Raw, Relation, Statement, Verdict};
 

@@ -6,6 +6,7 @@
 use nftnl::nftnl_sys::{self as sys, libc};
 
 use super::expressions::code;
+use super::numbers::SET_CONCATENATION;
 use super::objects::{Set, SetElement};
 use crate::backend::nft::ir::{self, Element, Header, Part};
 
@@ -25,8 +26,6 @@ fn type_number(part: &Part) -> u32 {
     }
 }
 
-/// NFT_SET_CONCAT, which the `libc` crate lacks.
-const CONCATENATION_FLAG: u32 = 0x80;
 /// Bits of one type number in that of a concatenation.
 const TYPE_BITS: u32 = 6;
 /// The verdict as a type of data.
@@ -41,7 +40,7 @@ pub(super) fn definition(table: &str, set: &ir::Set, id: u32) -> Set {
     let concatenated = set.key.len() > 1;
     let mut flags = 0;
     if set.interval {
-        flags |= libc::NFT_SET_INTERVAL as u32 | CONCATENATION_FLAG;
+        flags |= libc::NFT_SET_INTERVAL as u32 | SET_CONCATENATION;
     }
     if set.map {
         flags |= libc::NFT_SET_MAP as u32;

@@ -149,3 +149,17 @@ pub(in crate::backend::nft) fn text(kind: i32, text: &str) -> Vec<u8> {
     bytes.resize(length.next_multiple_of(4), 0);
     bytes
 }
+
+/// The number of the rules' generation in this network namespace; it rises with every transaction that changes them.
+pub(in crate::backend::nft) fn generation() -> io::Result<u32> {
+    let socket = open()?;
+    socket.send(&request(libc::NFT_MSG_GETGEN, libc::NLM_F_REQUEST as u16, &[]), 0)?;
+    let mut buffer = Vec::with_capacity(1 << 16);
+    socket.recv(&mut buffer, 0)?;
+    let found = messages(&buffer).find_map(|message| {
+        // The first attribute is the number (NFTA_GEN_ID).
+        let value = message.payload().get(GENERIC + 4..GENERIC + 8)?;
+        Some(u32::from_be_bytes(value.try_into().ok()?))
+    });
+    found.ok_or_else(|| io::Error::other("the kernel does not say which generation of rules is in force"))
+}
