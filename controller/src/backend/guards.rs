@@ -180,9 +180,7 @@ impl<X: Front, N: Backend, O: Offloads> Backend for Guards<X, N, O> {
         observed.damage.extend(behind.damage);
         observed.findings.extend(behind.findings);
         self.offloads.look(&mut observed)?;
-        if let (Enforcement::Foreign(program), Enforcement::InForce(_)) =
-            (&observed.enforcement, &observed.behind)
-        {
+        if let Enforcement::Foreign(program) = &observed.enforcement {
             observed.findings.push(format!(
                 "another XDP program (id {}, \"{}\") meets the frames before nftables does, and may drop or change them",
                 program.id, program.name

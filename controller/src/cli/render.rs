@@ -45,7 +45,11 @@ pub(super) fn run(args: &RenderArgs, global: &Global, env: &mut Env<'_>) -> anyh
         )];
         let text = text::render(&table);
         if args.json {
-            writeln!(env.out, "{}", json!({ "interface": ruleset.interfaces[index].name, "table": table.name, "nft": text }))?;
+            writeln!(
+                env.out,
+                "{}",
+                json!({ "interface": ruleset.interfaces[index].name, "table": table.name, "nft": text })
+            )?;
         } else {
             write!(env.out, "{text}")?;
         }

@@ -124,23 +124,6 @@ fn somebody_elses_program_is_named_and_left_alone() {
 }
 
 #[test]
-fn where_no_guard_can_stand_in_between_the_engine_stays() {
-    let Some(world) = World::new(&["wan0"]) else { return };
-    world.ok(&["apply", &world.policy("a.yaml", MINIMUM), "--yes"]);
-    let generic = world.policy("b.yaml", &MINIMUM.replace("wan0:", "wan0: { mode: generic }"));
-    assert!(
-        world
-            .ok(&["plan", &generic])
-            .contains("guard: native XDP -> generic XDP; nftables stands in between")
-    );
-    let said = world.perimeter(&["apply", &generic, "--yes"]);
-    assert!(said.code == 1 && said.err.contains("nftables was refused"), "{said:?}");
-    assert_eq!(world.json(&["status"])["interfaces"][0]["engine"], "native");
-    world.ok(&["detach", "--interface", "wan0", "--yes", "--allow-open"]);
-    assert!(world.ok(&["apply", &generic, "--yes"]).contains("generic XDP"));
-}
-
-#[test]
 fn where_the_driver_knows_no_xdp_generic_stands_in_and_the_reason_is_told() {
     let Some(world) = World::new(&[]) else { return };
     ip(&["-n", &world.namespace("gw"), "link", "add", "wan0", "type", "bridge"]);

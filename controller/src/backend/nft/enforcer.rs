@@ -9,7 +9,9 @@ use std::path::Path;
 
 use perimeter_classifier::abi::Counter;
 
+use super::drift::drift;
 use super::ir::{BASE, Base, Table};
+use super::listing::Listing;
 use super::lower::{Options, lower};
 use super::netlink::batch::Step;
 use super::read::{self, Hook, Rule};
@@ -19,6 +21,7 @@ use crate::backend::{
     Backend, BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, Refused, Switched, Target,
 };
 use crate::counters::{Counts, Series};
+use crate::ruleset::Ruleset;
 
 /// nftables in the network namespace of this process.
 #[derive(Debug)]
@@ -56,7 +59,8 @@ impl Nft {
         let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
         let chains = read::chains(&table).map_err(failed)?;
         let lost = |why: &str| Ok(Enforcement::Lost { why: why.to_owned() });
-        let Some(hook) = chains.iter().find(|chain| chain.name == BASE).map(|chain| chain.hook.clone()) else {
+        let Some(hook) = chains.iter().find(|chain| chain.name == BASE).map(|chain| chain.hook.clone())
+        else {
             return if chains.is_empty() { Ok(Enforcement::Off) } else { lost("its base chain is gone") };
         };
         if hook.and_then(|hook| hook.device).is_none_or(|device| device != interface) {
@@ -73,7 +77,8 @@ impl Nft {
                 program_id: 0,
                 table_bytes: record.bytes,
             })),
-            None => lost("its first rule is gone, which says what it enforces"),
+            None if rules.is_empty() => lost("its nftables table was flushed"),
+            None => lost("the first rule of its nftables table is gone, which says what it enforces"),
         }
     }
 
@@ -87,11 +92,17 @@ impl Nft {
         Ok(Some((hook, read::base_rules(&table).map_err(failed)?)))
     }
 
-    /// The place that the generation in force does not lie in.
+    /// The place that the generation in force does not lie in; where that is not told any more, the one that is empty.
     fn free_place(&self, interface: &str) -> Result<Place, BackendError> {
+        let table = self.table(interface);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
         let before = self.base(interface)?;
-        let in_force = before.iter().flat_map(|(_, rules)| rules).find_map(record);
-        Ok(in_force.map_or(Place::A, |record| record.place.other()))
+        if let Some(in_force) = before.iter().flat_map(|(_, rules)| rules).find_map(record) {
+            return Ok(in_force.place.other());
+        }
+        let chains = read::chains(&table).map_err(failed)?;
+        let taken = |place: Place| chains.iter().any(|chain| place.holds(&chain.name));
+        Ok(if taken(Place::A) { Place::B } else { Place::A })
     }
 
     /// Removes every chain and set of a place.
@@ -136,12 +147,29 @@ impl Nft {
             steps.push(Step::Base(&made.base));
         }
         steps.extend(made.base.rules.iter().map(|rule| Step::Rule(BASE, rule)));
-        transact::carry_out(&made.name, &steps, &format!("put the nftables rules of {} in force", made.base.device))
+        transact::carry_out(
+            &made.name,
+            &steps,
+            &format!("put the nftables rules of {} in force", made.base.device),
+        )
+    }
+
+    /// Asks the kernel whether it has what was prepared.
+    fn verify(&self, prepared: &Prepared) -> Result<(), BackendError> {
+        let Record { generation, policy, .. } = prepared.record;
+        match self.enforcement(&prepared.interface)? {
+            Enforcement::InForce(found) if found.generation == generation && found.policy == policy => Ok(()),
+            found => {
+                let found = format!("the nftables table is {}", word(&found));
+                Err(BackendError::NotAsAsked { interface: prepared.interface.clone(), found })
+            }
+        }
     }
 
     /// The interfaces with a table, and the tables.
     fn tables(&self) -> Result<Vec<(String, String)>, BackendError> {
-        let tables = read::tables().map_err(|error| BackendError::failed("read the nftables tables", error))?;
+        let tables =
+            read::tables().map_err(|error| BackendError::failed("read the nftables tables", error))?;
         let mut ours: Vec<(String, String)> = tables
             .into_iter()
             .filter_map(|table| Some((names::interface(&self.instance, &table)?, table)))
@@ -183,7 +211,8 @@ impl Backend for Nft {
             interface: interface.clone(),
             refused: vec![Refused { engine: Engine::Nft, reason }],
         };
-        let made = lower(target.ruleset, target.index, &options).map_err(|large| refuse(large.to_string()))?;
+        let made =
+            lower(target.ruleset, target.index, &options).map_err(|large| refuse(large.to_string()))?;
         let record = Record::new(&made, place, target.generation, target.policy);
         let table = Table { base: with_record(made.base, &record.to_string()), ..made };
         let prepared = Prepared { interface: interface.clone(), table, record, before: None };
@@ -199,16 +228,17 @@ impl Backend for Nft {
         if lost {
             prepared.before = None;
             let steps = [Step::Flush(BASE), Step::DeleteChain(BASE)];
-            transact::carry_out(&prepared.table.name, &steps, "remove a base chain that stands on no device")?;
+            transact::carry_out(
+                &prepared.table.name,
+                &steps,
+                "remove a base chain that stands on no device",
+            )?;
         }
         self.enter(&prepared.table, prepared.before.is_some())?;
-        match self.enforcement(&prepared.interface)? {
-            Enforcement::InForce(found)
-                if found.generation == prepared.record.generation && found.policy == prepared.record.policy => {}
-            found => {
-                let found = format!("the nftables table is {}", word(&found));
-                return Err(BackendError::NotAsAsked { interface: prepared.interface.clone(), found });
-            }
+        if let Err(error) = self.verify(prepared) {
+            // The error that is reported is the first; going back is all that is left to do.
+            let _ = self.revert(prepared);
+            return Err(error);
         }
         Ok(Switched { engines: vec![Engine::Nft], refused: Vec::new() })
     }
@@ -217,7 +247,8 @@ impl Backend for Nft {
         let Some((hook, rules)) = prepared.before.take() else { return self.lower(&prepared.interface) };
         let mut steps = vec![Step::Policy(hook.accept), Step::Flush(BASE)];
         steps.extend(rules.iter().map(|rule| Step::Raw(BASE, rule)));
-        let what = format!("go back from generation {} on {}", prepared.record.generation, prepared.interface);
+        let what =
+            format!("go back from generation {} on {}", prepared.record.generation, prepared.interface);
         transact::carry_out(&prepared.table.name, &steps, &what)?;
         self.unload(&prepared.interface, prepared.record.place)
     }
@@ -243,6 +274,39 @@ impl Backend for Nft {
             transact::carry_out(&table, &[Step::DeleteTable], &format!("remove the nftables table {table}"))?;
         }
         Ok(())
+    }
+
+    fn discard(&mut self, prepared: Prepared) {
+        // It was loaded and nothing leads to it: what is left of it, the next apply clears.
+        let _ = self.unload(&prepared.interface, prepared.record.place);
+    }
+
+    fn inspect(
+        &self,
+        ruleset: &Ruleset,
+        index: usize,
+        in_force: &InForce,
+    ) -> Result<Vec<String>, BackendError> {
+        let interface = &ruleset.interfaces[index].name;
+        let place = self.free_place(interface)?.other();
+        let options =
+            Options { instance: self.instance.clone(), prefix: place.prefix().to_owned(), tell: None };
+        let failed = |error| BackendError::failed(format!("lower the policy of {interface}"), error);
+        let made = lower(ruleset, index, &options).map_err(failed)?;
+        let record = Record::new(&made, place, in_force.generation, in_force.policy);
+        let table = Table { base: with_record(made.base, &record.to_string()), ..made };
+        let mut found = Listing::found(&table.name).map_err(|error| {
+            BackendError::failed(format!("read the nftables table {}", table.name), error)
+        })?;
+        // What an interrupted apply has loaded, and nothing leads to.
+        found.chains.retain(|name, _| !place.other().holds(name));
+        let mut drift = drift(&table, &found);
+        let hook = self.base(interface)?.map(|(hook, _)| hook);
+        if hook.is_some_and(|hook| hook.accept != table.base.accept) {
+            let what = if table.base.accept { "drops" } else { "lets through" };
+            drift.push(format!("chain {BASE} {what} what no rule decides"));
+        }
+        Ok(drift)
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {

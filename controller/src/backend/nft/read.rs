@@ -147,6 +147,12 @@ pub(super) fn base_rules(table: &str) -> io::Result<Vec<Rule>> {
     rules(table, Some(BASE))
 }
 
+/// The elements of a set, as messages that hold them.
+pub(super) fn elements(table: &str, set: &str) -> io::Result<Vec<Reply>> {
+    let request = [text(numbers::ELEMENTS_TABLE, table), text(numbers::ELEMENTS_SET, set)];
+    undisturbed(libc::NFT_MSG_GETSETELEM, &request.concat())
+}
+
 fn is_of(reply: &Reply, kind: i32, table: &str) -> bool {
     string(&reply.attributes, kind).is_some_and(|name| name == table)
 }
@@ -157,6 +163,14 @@ pub(super) fn attribute(bytes: &[u8], kind: i32) -> Option<Vec<u8>> {
         .map_while(Result::ok)
         .find(|one: &NlaBuffer<&[u8]>| i32::from(one.kind() & NLA_TYPE_MASK) == kind)
         .map(|one| one.value().to_vec())
+}
+
+/// Every attribute: its kind and its value.
+pub(super) fn attributes(bytes: &[u8]) -> Vec<(i32, Vec<u8>)> {
+    NlasIterator::new(bytes)
+        .map_while(Result::ok)
+        .map(|one: NlaBuffer<&[u8]>| (i32::from(one.kind() & NLA_TYPE_MASK), one.value().to_vec()))
+        .collect()
 }
 
 fn string(bytes: &[u8], kind: i32) -> Option<String> {

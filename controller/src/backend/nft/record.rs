@@ -53,13 +53,22 @@ pub(super) struct Record {
 impl Record {
     /// The record of a table.
     pub(super) fn new(table: &Table, place: Place, generation: u64, policy: Digest) -> Record {
-        Record { abi: ABI_VERSION, place, generation, enforce: !table.base.accept, bytes: bytes(table), policy }
+        Record {
+            abi: ABI_VERSION,
+            place,
+            generation,
+            enforce: !table.base.accept,
+            bytes: bytes(table),
+            policy,
+        }
     }
 
     /// The reverse of the display form; `None` for anything else.
     pub(super) fn parse(text: &str) -> Option<Record> {
         let words: Vec<&str> = text.split(' ').collect();
-        let ["perimeter", place, abi, generation, enforce, bytes, policy] = words.as_slice() else { return None };
+        let ["perimeter", place, abi, generation, enforce, bytes, policy] = words.as_slice() else {
+            return None;
+        };
         let of = |word: &str, key: &str| word.strip_prefix(key)?.strip_prefix('=').map(str::to_owned);
         Some(Record {
             place: Place::ALL.into_iter().find(|known| known.name() == *place)?,
@@ -76,7 +85,10 @@ impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Record { abi, place, generation, enforce, bytes, policy } = self;
         let place = place.name();
-        write!(f, "perimeter {place} abi={abi} generation={generation} enforce={enforce} bytes={bytes} policy={policy}")
+        write!(
+            f,
+            "perimeter {place} abi={abi} generation={generation} enforce={enforce} bytes={bytes} policy={policy}"
+        )
     }
 }
 

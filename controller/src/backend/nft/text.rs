@@ -5,6 +5,8 @@
 mod fields;
 mod sets;
 
+pub(super) use sets::element;
+
 use std::fmt::Write as _;
 
 use super::ir::{BASE, PRIORITY, Relation, Rule, Statement, Table, Verdict};

@@ -7,8 +7,8 @@ use std::ffi::c_void;
 use nftnl::nftnl_sys::{self as sys, libc};
 use nftnl::{FinalizedBatch, MsgType, NlMsg, nft_nlmsg_maxsize};
 
-use super::objects::{Chain, Object, Rule, Set, Table, header};
 use super::numbers::{self, COUNTER_OBJECT};
+use super::objects::{Chain, Object, Rule, Set, Table, header};
 use super::{expressions, sets};
 use crate::backend::nft::ir::{self, BASE, PRIORITY};
 use crate::backend::nft::read;

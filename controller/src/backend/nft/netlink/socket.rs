@@ -105,6 +105,15 @@ pub(in crate::backend::nft) fn dump(kind: i32, attributes: &[u8]) -> io::Result<
     }
 }
 
+/// The messages of a batch or of an answer.
+pub(in crate::backend::nft) fn replies(datagram: &[u8]) -> Vec<Reply> {
+    let reply = |message: NetlinkBuffer<&[u8]>| Reply {
+        kind: i32::from(message.message_type() & 0xff),
+        attributes: message.payload().get(GENERIC..).unwrap_or_default().to_vec(),
+    };
+    messages(datagram).map(reply).collect()
+}
+
 /// A request with a header, nfgenmsg for netdev, and attributes.
 fn request(kind: i32, flags: u16, attributes: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; HEADER + GENERIC];

@@ -20,7 +20,7 @@ pub(super) fn render(text: &mut String, set: &Set) {
     for (number, element) in set.elements.iter().enumerate() {
         let lead = if number == 0 { "\t\telements = { " } else { "\t\t             " };
         let end = if number + 1 == set.elements.len() { " }" } else { "," };
-        let _ = writeln!(text, "{lead}{}{end}", one(set, element));
+        let _ = writeln!(text, "{lead}{}{end}", self::element(set, element));
     }
     text.push_str("\t}\n");
 }
@@ -45,7 +45,8 @@ fn key(parts: &[Part]) -> String {
     format!("{} {}", if raw { "typeof" } else { "type" }, names.join(" . "))
 }
 
-fn one(set: &Set, element: &Element) -> String {
+/// One element of a set.
+pub(in crate::backend::nft) fn element(set: &Set, element: &Element) -> String {
     let parts: Vec<String> =
         set.key.iter().zip(&element.key).map(|(part, span)| interval(part, *span)).collect();
     let key = parts.join(" . ");
