@@ -69,6 +69,54 @@ fn lengths(seed: Seed, random: &mut Random) -> (u32, u32) {
     }
 }
 
+/// `count` rules that no real set looks like: prefixes of any length from 8 on all over both families, ranges of ports,
+/// one rule in five a deny rule, and networks with holes.
+pub fn adversarial(count: usize) -> Ruleset {
+    let mut random = Random(count as u64 ^ 0xbad);
+    let mut rules: Vec<Rule> = (0..count)
+        .map(|number| {
+            let v6 = random.below(3) == 0;
+            let mut end = || {
+                let whole = anywhere(&mut random, v6);
+                let less = whole.difference(&anywhere(&mut random, v6));
+                if less.is_empty() { whole } else { less }
+            };
+            let (from, to) = (end(), end());
+            let low = random.draw() as u16;
+            let service = Service {
+                protocol: Some(random.of(&[6, 17])),
+                destination_ports: Some((low, low.saturating_add(random.below(4096) as u16))),
+                ..Service::default()
+            };
+            let action = if random.below(5) == 0 { Action::Deny } else { Action::Allow };
+            Rule { action, ..rule(number, from, to, vec![service]) }
+        })
+        .collect();
+    rules.sort_by_key(|rule| rule.action);
+    with_rules(rules)
+}
+
+/// A prefix of a random length.
+fn anywhere(random: &mut Random, v6: bool) -> AddressSet {
+    if v6 {
+        let host = u128::from(random.draw()) << 64 | u128::from(random.draw());
+        let size = u128::MAX >> (8 + random.below(120));
+        return AddressSet::new(Vec::new(), vec![(host & !size, host | size)]);
+    }
+    let host = usable(random.draw() as u32);
+    let size = u32::MAX.checked_shr(8 + random.below(25) as u32).unwrap_or(0);
+    AddressSet::new(vec![(host & !size, host | size)], Vec::new())
+}
+
+/// Twenty rules, of which one is about `count` hosts all over the address space.
+pub fn scattered(count: usize) -> Ruleset {
+    let mut random = Random(1);
+    let mut ruleset = ruleset(Seed::Acl, 20);
+    let hosts = (0..count).map(|_| random.draw() as u32).map(|host| (host, host)).collect();
+    ruleset.rules[7].from = AddressSet::new(hosts, Vec::new());
+    ruleset
+}
+
 fn prefix(random: &mut Random, networks: &[u32], length: u32) -> AddressSet {
     if length == 0 {
         return AddressSet::any();

@@ -6,12 +6,13 @@
 
 mod device;
 mod ethtool;
+pub mod facts;
 pub mod guards;
 pub mod memory;
-mod netdev;
 pub mod nft;
 mod observed;
 pub mod offload;
+mod peer;
 mod wanted;
 pub mod xdp;
 
@@ -20,7 +21,9 @@ use crate::digest::Digest;
 use crate::ruleset::Ruleset;
 use crate::tables::Image;
 
-pub use observed::{Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, names};
+pub use observed::{
+    Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion, names,
+};
 pub use wanted::{Nftables, Refused, Wanted, list};
 
 /// One interface of one generation, compiled.

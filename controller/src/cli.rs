@@ -11,6 +11,7 @@ mod completions;
 mod confirm;
 mod counters;
 mod detach;
+mod doctor;
 mod explain;
 #[cfg(test)]
 mod harness;
@@ -44,6 +45,8 @@ pub struct Env<'a> {
     /// Whether standard output and standard error take colour (a terminal, and no `NO_COLOR`).
     pub colour_out: bool,
     pub colour_err: bool,
+    /// Whether standard error is a terminal, where source lines are shown.
+    pub terminal_err: bool,
     /// Whether a person can be asked: standard input is a terminal.
     pub interactive: bool,
     pub now: jiff::Timestamp,
@@ -53,7 +56,21 @@ pub struct Env<'a> {
     pub program: PathBuf,
 }
 
-impl Env<'_> {
+impl<'a> Env<'a> {
+    /// No terminal and no colour, nobody to ask: where commands are run from a program.
+    pub fn plain(
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+        input: &'a mut dyn BufRead,
+        now: jiff::Timestamp,
+        who: &str,
+    ) -> Env<'a> {
+        let (colour_out, colour_err, terminal_err, interactive) = (false, false, false, false);
+        let author = Author { by: who.to_owned(), ..Author::default() };
+        let program = "perimeter".into();
+        Env { out, err, input, colour_out, colour_err, terminal_err, interactive, now, author, program }
+    }
+
     /// Asks a question that only the whole word `yes` affirms.
     pub fn ask(&mut self, question: &str) -> std::io::Result<bool> {
         write!(self.err, "{question} Only \"yes\" is taken as yes: ")?;
@@ -99,6 +116,7 @@ The usual way:
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
   perimeter detach                       stop enforcing
+  perimeter doctor                       can this machine enforce, and what is in the way?
   perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
   perimeter explain gateway.yaml ...     which rule decides about a packet, and why not the others?
 
@@ -133,6 +151,7 @@ pub enum Command {
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
     Detach(detach::DetachArgs),
+    Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
     Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
@@ -159,6 +178,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
+        Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),
         Command::Render(args) => render::run(&args, global, env),
         Command::Explain(args) => explain::run(&args, env),

@@ -8,8 +8,11 @@
 //! `compile/bands.rs` for how products of classes are kept small, and `perimeter_classifier::tables` for how they are read.
 
 mod bands;
+mod contexts;
+mod estimate;
 mod ethers;
 mod groups;
+mod pairs;
 mod partition;
 mod rows;
 mod services;
@@ -46,6 +49,10 @@ impl Budget {
 
 /// A scheme is good enough below this many words (32 MiB): a finer one would only cost reads.
 const GOOD_WORDS: usize = 1 << 23;
+
+/// Most steps (changes of a pair of classes, or of a context) of one scheme: a few seconds. What needs more would not fit
+/// a cache either.
+const MAX_STEPS: usize = 1 << 25;
 
 /// A policy too large to be enforced at line rate.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -128,8 +135,9 @@ struct Base<'a> {
 impl Base<'_> {
     /// The image under one scheme, or the rules that make it too large (none named: the sum of all).
     fn build(&self, scheme: Scheme) -> Result<Image, Vec<u32>> {
-        let (mut words, mut settings) = (self.words.clone(), self.settings);
+        let (mut words, mut settings, mut steps) = (self.words.clone(), self.settings, MAX_STEPS);
         let groups = groups::spread(self.rules, self.conditions, scheme);
+        estimate::check(&groups).map_err(|large| large.rules)?;
         let mut parts: Vec<Sets> = groups.iter().map(|group| Sets::new(group.len())).collect();
         let sources = sides::side(&groups, &mut parts, |part| &part.from, &self.zones.sources);
         let destinations = sides::side(&groups, &mut parts, |part| &part.to, &[]);
@@ -141,12 +149,13 @@ impl Base<'_> {
                 group,
                 conditions: self.conditions,
                 zones: self.zones,
-                services: self.services.classes(),
+                services: self.services,
                 sources: &source_classes[number],
                 destinations: &destination_classes[number],
             };
             let record = &mut settings[rows::record_at(number)..rows::record_at(number + 1)];
-            rows::place(&input, &mut parts[number], &mut words, record).map_err(|large| large.rules)?;
+            rows::place(&input, &mut parts[number], &mut words, record, &mut steps)
+                .map_err(|large| large.rules)?;
         }
         if groups.len() > 1 {
             settings[setting::SOURCE_CLASSES] = words.put(&source_records);

@@ -16,6 +16,7 @@ pub mod digest;
 pub mod state;
 
 pub mod backend;
+pub mod doctor;
 pub mod plan;
 pub mod reconcile;
 pub mod status;

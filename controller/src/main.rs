@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         input: &mut io::stdin().lock(),
         colour_out: colour && io::stdout().is_terminal(),
         colour_err: colour && io::stderr().is_terminal(),
+        terminal_err: io::stderr().is_terminal(),
         interactive: io::stdin().is_terminal(),
         now: jiff::Timestamp::now(),
         author: author(),

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{Enforcement, Feature, InForce, Observed};
 use crate::digest::Digest;
-use crate::ruleset::{Interface, Mode, Ruleset};
+use crate::ruleset::{Interface, Mode, Rule, Ruleset};
 
 pub use choice::Choice;
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
@@ -35,8 +35,26 @@ pub struct Plan {
     pub changes: bool,
     /// Whether some interface would let in what it keeps out now, for want of enforcement.
     pub opens: bool,
+    /// Rules of the policy that end: the kernel keeps them until the next apply after their last day.
+    pub lapses: Vec<Lapse>,
     /// The interfaces of the policy in its order, then those that it no longer names.
     pub interfaces: Vec<InterfacePlan>,
+}
+
+/// A rule with a last day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lapse {
+    pub rule: String,
+    /// YYYY-MM-DD, UTC.
+    pub last_day: String,
+}
+
+fn lapses(ruleset: &Ruleset) -> Vec<Lapse> {
+    let lapse = |rule: &Rule| {
+        let last_day = rule.about.expires.clone()?;
+        Some(Lapse { rule: rule.id.clone(), last_day })
+    };
+    ruleset.rules.iter().filter_map(lapse).collect()
 }
 
 /// What would happen to one interface.
@@ -53,7 +71,7 @@ pub struct InterfacePlan {
     pub guard: Option<Choice>,
     /// Who put in force what is in force, where the state directory knows.
     pub applied: Option<Applied>,
-    /// The kernel enforces a policy whose text is not kept: every rule is shown as new.
+    /// The kernel enforces a policy whose text is not kept, or cannot be told: every rule is shown as new.
     pub unknown: bool,
     pub settings: Vec<FieldChange>,
     /// Rules that change, grouped by the VLANs they speak of.
@@ -139,6 +157,7 @@ impl Plan {
             policy,
             changes: interfaces.iter().any(InterfacePlan::changes),
             opens: interfaces.iter().any(|one| one.opens.is_some()),
+            lapses: lapses(ruleset),
             interfaces,
         })
     }
@@ -154,6 +173,7 @@ impl Plan {
             policy: Digest::default(),
             changes: !interfaces.is_empty(),
             opens: interfaces.iter().any(|one| one.opens.is_some()),
+            lapses: Vec::new(),
             interfaces,
         }
     }
@@ -169,8 +189,10 @@ impl Plan {
 fn settled(policy: Digest, interfaces: &[Interface], observed: &[Observed]) -> bool {
     let observed = &observed[..interfaces.len()];
     let records: Vec<&InForce> = observed.iter().flat_map(Observed::records).collect();
-    let whole =
-        |(wish, fact): (&Interface, &Observed)| choice::is_met(wish.mode, fact) && fact.damage.is_empty();
+    let whole = |(wish, fact): (&Interface, &Observed)| {
+        let named = fact.records().all(|record| record.interface == fact.interface);
+        choice::is_met(wish.mode, fact) && fact.damage.is_empty() && named
+    };
     interfaces.iter().zip(observed).all(whole)
         && records.iter().all(|record| record.policy == policy && record.abi == ABI_VERSION)
         && records.windows(2).all(|pair| pair[0].generation == pair[1].generation)
@@ -198,11 +220,12 @@ impl InterfacePlan {
     ) -> Self {
         let record = observed.in_force();
         let before = record.and_then(|record| known.get(&record.policy));
-        let step = match (record, after) {
+        let judged = !observed.engines().is_empty();
+        let step = match (judged, after) {
             (_, None) => Step::End,
-            (None, Some(_)) => Step::Start,
-            (Some(_), Some(_)) if settled => Step::Keep,
-            (Some(_), Some(_)) => Step::Replace,
+            (false, Some(_)) => Step::Start,
+            (true, Some(_)) if settled => Step::Keep,
+            (true, Some(_)) => Step::Replace,
         };
         let guard = after.map(|after| {
             let before = before.and_then(|known| known.mode(&observed.interface));
@@ -212,18 +235,18 @@ impl InterfacePlan {
             diff::interface(
                 before.map(|known| &known.ruleset),
                 (after.ruleset, after.index),
-                &observed.interface,
+                record.map_or(&observed.interface, |record| &record.interface),
             )
         });
         let (settings, groups, same_rules) = difference.unwrap_or_default();
         InterfacePlan {
             interface: observed.interface.clone(),
             step,
-            opens: opening(record, after),
+            opens: opening(observed.leading(), after),
             now: observed.leading().clone(),
             damage: observed.damage.clone(),
             applied: before.map(|known| known.applied.clone()),
-            unknown: record.is_some() && before.is_none(),
+            unknown: judged && before.is_none(),
             settings,
             groups,
             same_rules,
@@ -239,11 +262,16 @@ impl InterfacePlan {
     }
 }
 
-fn opening(record: Option<&InForce>, after: Option<After<'_>>) -> Option<Opening> {
-    let record = record?;
+fn opening(now: &Enforcement, after: Option<After<'_>>) -> Option<Opening> {
+    let enforces = match now {
+        Enforcement::InForce(record) => record.enforce,
+        // It may be in shadow mode; that it keeps something out is the safe guess.
+        Enforcement::OtherVersion(_) => true,
+        Enforcement::Off | Enforcement::Lost { .. } | Enforcement::Foreign(_) => return None,
+    };
     match after {
         None => Some(Opening::NoLongerNamed),
-        Some(after) if record.enforce && !after.ruleset.interfaces[after.index].enforce => {
+        Some(after) if enforces && !after.ruleset.interfaces[after.index].enforce => {
             Some(Opening::ShadowMode)
         }
         Some(_) => None,

@@ -1,8 +1,10 @@
 //! Carrying out a plan: prepare every interface, then switch every interface, or go back.
 //!
 //! Promises: nothing meets a packet before everything is compiled, loaded and verified; if one switch fails, those
-//! already switched go back; what judged before falls only when every interface has switched; the journal has the intent before the effect, and what became of it after. Decides nothing:
-//! what to do is the plan's.
+//! already switched go back; what judged before falls only when every interface has switched; the journal has the intent
+//! before the effect, and what became of it after. Decides nothing: what to do is the plan's.
+
+mod failure;
 
 use crate::backend::{
     Backend, BackendError, Enforcement, Engine, Feature, Offloads, Refused, Switched, Target, Wanted,
@@ -13,6 +15,9 @@ use crate::plan::{Choice, InterfacePlan, Plan, Step};
 use crate::ruleset::Ruleset;
 use crate::state::{Event, Guard, Lock, Occasion, Record, Source, State, StateError, What, expected};
 use crate::tables::Image;
+use failure::{left_off, unchanged};
+
+pub use failure::{ApplyError, LeftOff};
 
 /// The policy to put in force, and who asks.
 #[derive(Debug)]
@@ -68,36 +73,6 @@ pub struct NowInForce {
     pub restored: Vec<Feature>,
 }
 
-/// Why a plan was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// Nothing was changed.
-    #[error("{0}; nothing was changed")]
-    Unchanged(BackendError),
-    /// Interfaces that had been switched are back where they were.
-    #[error("{cause}; what was enforced before is enforced again")]
-    WentBack { cause: BackendError },
-    /// The worst case: some interfaces could not be taken back.
-    #[error("{cause}; going back failed too ({}): `perimeter status` says what is enforced, and applying again converges", list(.stuck))]
-    Stuck { cause: BackendError, stuck: Vec<(String, BackendError)> },
-    /// The new generation is in force; something after it failed.
-    #[error(
-        "{cause}; what the plan says before that is done: `perimeter status` says what is enforced, and applying again converges"
-    )]
-    Unfinished { cause: BackendError },
-    /// The new generation is in force on every interface.
-    #[error(
-        "generation {generation} is in force, but that could not be noted: {cause}; apply again to note it"
-    )]
-    NotNoted { generation: u64, cause: StateError },
-    #[error(transparent)]
-    State(#[from] StateError),
-}
-
-fn list(stuck: &[(String, BackendError)]) -> String {
-    stuck.iter().map(|(interface, error)| format!("{interface}: {error}")).collect::<Vec<_>>().join("; ")
-}
-
 /// Makes what the plan says so.
 pub fn apply<B: Backend + Offloads>(
     backend: &mut B,
@@ -111,17 +86,12 @@ pub fn apply<B: Backend + Offloads>(
         replace(backend, (state, lock), plan, &mut order, &mut report)?;
     } else {
         for one in plan.interfaces.iter().filter(|one| !one.switch_off.is_empty()) {
-            backend.switch_off(&one.interface, &one.switch_off).map_err(ApplyError::Unchanged)?;
+            let switched = backend.switch_off(&one.interface, &one.switch_off);
+            switched.map_err(|cause| unchanged(backend, plan, cause))?;
         }
     }
-    let ending: Vec<&InterfacePlan> = plan.interfaces.iter().filter(|one| one.step == Step::End).collect();
-    let unfinished = |cause| ApplyError::Unfinished { cause };
-    for one in ending {
-        end(backend, (state, lock), one, &order.occasion, &mut report).map_err(|error| match error {
-            ApplyError::Unchanged(cause) if report.generation.is_some() => unfinished(cause),
-            other => other,
-        })?;
-    }
+    let done = plan.makes_generation() || plan.interfaces.iter().any(|one| !one.switch_off.is_empty());
+    end_all(backend, (state, lock), plan, &order.occasion, (done, &mut report))?;
     Ok(report)
 }
 
@@ -134,9 +104,7 @@ pub fn detach<B: Backend + Offloads>(
     occasion: &Occasion,
 ) -> Result<Report, ApplyError> {
     let mut report = Report::default();
-    for one in &plan.interfaces {
-        end(backend, (state, lock), one, occasion, &mut report)?;
-    }
+    end_all(backend, (state, lock), plan, occasion, (false, &mut report))?;
     Ok(report)
 }
 
@@ -214,9 +182,10 @@ fn announce(state: &State, lock: &Lock, record: &Record, order: &mut Order<'_>) 
     Ok(state.append(lock, &event(What::Begun { generation, policy }))?)
 }
 
-/// Removes what a failed first apply has left on interfaces that nothing enforces.
+/// Removes what a failed first apply has left on interfaces that had nothing before: what was pinned by an earlier apply
+/// stays, with its counters.
 fn tidy<B: Backend + Offloads>(backend: &mut B, plan: &Plan) {
-    for one in plan.interfaces.iter().filter(|one| one.step == Step::Start) {
+    for one in plan.interfaces.iter().filter(|one| one.now == Enforcement::Off) {
         // The error that is reported is the one that stopped the apply.
         let _ = backend.detach(&one.interface);
     }
@@ -348,10 +317,28 @@ fn go_back<B: Backend + Offloads>(
         }
     }
     match (switched.is_empty(), stuck.is_empty()) {
-        (true, _) => ApplyError::Unchanged(cause),
-        (false, true) => ApplyError::WentBack { cause },
+        (true, _) => unchanged(backend, plan, cause),
+        (false, true) => ApplyError::WentBack { cause, off: left_off(backend, plan) },
         (false, false) => ApplyError::Stuck { cause, stuck },
     }
+}
+
+/// Ends enforcement where the plan says so. `done`: whether something of the plan was carried out before.
+fn end_all<B: Backend + Offloads>(
+    backend: &mut B,
+    (state, lock): (&State, &Lock),
+    plan: &Plan,
+    occasion: &Occasion,
+    (mut done, report): (bool, &mut Report),
+) -> Result<(), ApplyError> {
+    for one in plan.interfaces.iter().filter(|one| one.step == Step::End) {
+        end(backend, (state, lock), one, occasion, report).map_err(|error| match error {
+            ApplyError::Unchanged(cause) if done => ApplyError::Unfinished { cause },
+            other => other,
+        })?;
+        done = true;
+    }
+    Ok(())
 }
 
 fn end<B: Backend + Offloads>(

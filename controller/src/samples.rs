@@ -1,5 +1,9 @@
 //! Small rulesets for the unit tests.
 
+use perimeter_classifier::abi::ABI_VERSION;
+
+use crate::backend::{Device, Enforcement, Engine, InForce, Observed};
+use crate::digest::Digest;
 use crate::ruleset::{
     Accounting, Action, AddressSet, Fragments, Interface, IpOptions, Mode, Oversize, Rule, Ruleset,
     VlanEntry, VlanRange, Written,
@@ -47,5 +51,24 @@ pub(crate) fn ruleset(interfaces: &[&str]) -> Ruleset {
         interfaces: interfaces.iter().map(|name| interface(name, true)).collect(),
         vlans: Vec::new(),
         rules: vec![rule("arp", Action::Allow, &all)],
+    }
+}
+
+/// An Ethernet device without offloads.
+pub(crate) fn observed(name: &str, enforcement: Enforcement) -> Observed {
+    Observed { device: Device::Ethernet { index: 2 }, enforcement, ..Observed::nothing(name) }
+}
+
+/// What enforces `policy` on a device that was called `interface`, in native mode.
+pub(crate) fn record(interface: &str, policy: Digest, generation: u64) -> InForce {
+    InForce {
+        interface: interface.into(),
+        engine: Engine::Native,
+        generation,
+        policy,
+        enforce: true,
+        abi: ABI_VERSION,
+        program_id: 1,
+        table_bytes: 2048,
     }
 }

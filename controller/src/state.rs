@@ -6,12 +6,13 @@
 //!
 //! Layout: `lock`, `journal.jsonl`, `generations/00000008/{record.json, ruleset.json, policy.yaml, files/*}`.
 
+mod files;
 mod journal;
 mod stored;
 mod trial;
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
 
+pub use files::replace;
 pub use journal::{Enforced, Event, Expected, Guard, What, expected};
 pub use stored::Stored;
 pub use trial::{Trial, earlier, kept, on_trial};
@@ -169,20 +171,20 @@ impl State {
         let files = draft.join("files");
         fs::create_dir_all(&files).map_err(file_error("create", &files))?;
         let json = serde_json::to_vec_pretty(record).expect("a record has only string keys");
-        write_synced(&draft.join("record.json"), &json)?;
-        write_synced(&draft.join("ruleset.json"), &canonical(ruleset))?;
+        write(&draft.join("record.json"), &json)?;
+        write(&draft.join("ruleset.json"), &canonical(ruleset))?;
         for (at, (name, text)) in sources.iter().enumerate() {
             let path = match at {
                 0 => draft.join("policy.yaml"),
                 _ => files.join(file_name(at, name)),
             };
-            write_synced(&path, text)?;
+            write(&path, text)?;
         }
-        sync_folder(&files)?;
-        sync_folder(&draft)?;
+        sync(&files)?;
+        sync(&draft)?;
         let path = self.generations().join(folder(record.generation));
         fs::rename(&draft, &path).map_err(file_error("create", &path))?;
-        sync_folder(&self.generations())
+        sync(&self.generations())
     }
 }
 
@@ -212,18 +214,12 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Sta
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(file_error("write", path))
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    files::write_synced(path, bytes).map_err(file_error("write", path))
 }
 
-/// Makes names in a folder as lasting as the files they name.
-fn sync_folder(path: &Path) -> Result<(), StateError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(file_error("sync", path))
+fn sync(folder: &Path) -> Result<(), StateError> {
+    files::sync_folder(folder).map_err(file_error("sync", folder))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::backend::{Engine, Observed};
+use crate::backend::{Enforcement, Engine, Observed};
 use crate::counters::InterfaceCounters;
 use crate::digest::Digest;
 use crate::plan::{Applied, Known, mode_name};
@@ -116,17 +116,18 @@ fn interface(
     counters: Option<InterfaceCounters>,
 ) -> InterfaceStatus {
     let record = observed.in_force();
+    let other = matches!(observed.leading(), Enforcement::OtherVersion(_));
     let known = record.and_then(|record| known.get(&record.policy));
-    let mode = known.and_then(|known| known.mode(&observed.interface));
+    let mode = known.and_then(|known| known.mode(record.map_or("", |record| record.interface.as_str())));
     let wanted = wanted.filter(|wanted| wanted.interfaces.contains(&observed.interface));
     let drift = drift(observed, wanted, mode);
     InterfaceStatus {
         interface: observed.interface.clone(),
-        enforced: record.is_some_and(|record| record.enforce),
+        enforced: other || record.is_some_and(|record| record.enforce),
         in_sync: drift.is_empty(),
         drift,
         mode: mode.map(mode_name),
-        engine: record.map(|record| record.engine),
+        engine: observed.engines().first().copied(),
         engines: observed.engines(),
         why: wanted.and_then(|wanted| wanted.why(&observed.interface)),
         generation: record.map(|record| record.generation),

@@ -5,22 +5,13 @@ use std::io;
 
 use clap::{Command, CommandFactory, Parser};
 use perimeter::cli::{self, Cli, Env, Exit};
-use perimeter::state::Author;
 
 /// Runs a command in this process; its exit and what it printed.
 fn run(arguments: &[&str]) -> (Exit, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut env = Env {
-        out: &mut out,
-        err: &mut err,
-        input: &mut io::empty(),
-        colour_out: false,
-        colour_err: false,
-        interactive: false,
-        now: "2026-11-21T12:00:00Z".parse().expect("a time"),
-        author: Author { by: "tester".into(), ..Author::default() },
-        program: "perimeter".into(),
-    };
+    let now = "2026-11-21T12:00:00Z".parse().expect("a time");
+    let mut input = io::empty();
+    let mut env = Env::plain(&mut out, &mut err, &mut input, now, "tester");
     let cli = Cli::try_parse_from([&["perimeter"], arguments].concat()).expect("the arguments are right");
     let exit = cli::run(cli, &mut env).expect("the command succeeds");
     (exit, String::from_utf8(out).expect("text"))

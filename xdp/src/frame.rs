@@ -23,9 +23,10 @@ pub(crate) struct Linear {
 
 impl Linear {
     #[inline(always)]
-    pub(crate) fn new(ctx: &XdpContext) -> Self {
-        // SAFETY: `ctx.ctx` is the context that the kernel passed to this program.
-        let len = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
+    pub(crate) fn new(ctx: *mut xdp_md) -> Self {
+        // SAFETY: `ctx` is the context that the kernel passed to this program.
+        let len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
+        let ctx = XdpContext::new(ctx);
         Linear { data: ctx.data(), end: ctx.data_end(), len }
     }
 
@@ -127,6 +128,8 @@ impl<const N: usize> Bytes<N> {
 }
 
 impl<const N: usize> View<N> for Bytes<N> {
+    type Part<const M: usize> = Bytes<M>;
+
     #[inline(always)]
     fn u8<const AT: usize>(&self) -> u8 {
         self.read::<u8, AT>()
@@ -145,5 +148,12 @@ impl<const N: usize> View<N> for Bytes<N> {
     #[inline(always)]
     fn be64<const AT: usize>(&self) -> u64 {
         u64::from_be(self.read::<u64, AT>())
+    }
+
+    #[inline(always)]
+    fn part<const FROM: usize, const M: usize>(&self) -> Bytes<M> {
+        const { assert!(FROM + M <= N, "part outside the view") };
+        // SAFETY: `FROM` lies within the readable bytes by the assertion above.
+        Bytes(unsafe { self.0.add(FROM) })
     }
 }

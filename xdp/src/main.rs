@@ -14,7 +14,7 @@ use aya_ebpf::bindings::{xdp_action, xdp_md};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use perimeter_classifier::abi;
-use perimeter_classifier::classify::classify;
+use perimeter_classifier::classify::{at_a_glance, walk};
 use perimeter_classifier::frame::Frame;
 use perimeter_classifier::verdict::Decision;
 
@@ -25,28 +25,40 @@ use crate::tables::Generation;
 #[xdp(frags)]
 #[inline(always)]
 fn perimeter(ctx: XdpContext) -> u32 {
-    let frame = Linear::new(&ctx);
-    if frame.is_whole() { act_on(&frame) } else { act_on_scattered(ctx.ctx) }
+    let frame = Linear::new(ctx.ctx);
+    match at_a_glance(&frame, &Generation) {
+        Some(decision) => act(decision, frame.len()),
+        None => judge(ctx.ctx),
+    }
 }
 
-/// The rare case, in a function of its own so that the common one keeps its registers and stack.
+/// Judges any frame. In a function of its own, so that the plain frame has the registers and the stack for itself.
 #[inline(never)]
-fn act_on_scattered(ctx: *mut xdp_md) -> u32 {
+fn judge(ctx: *mut xdp_md) -> u32 {
+    let frame = Linear::new(ctx);
+    if !frame.is_whole() {
+        return judge_scattered(ctx);
+    }
+    act(walk(&frame, &Generation), frame.len())
+}
+
+/// The rare case, apart for the same reason.
+#[inline(never)]
+fn judge_scattered(ctx: *mut xdp_md) -> u32 {
     match Scattered::new(ctx) {
-        Some(frame) => act_on(&frame),
+        Some(frame) => act(walk(&frame, &Generation), frame.len()),
         None => xdp_action::XDP_ABORTED,
     }
 }
 
-/// Judges and counts one frame; the return value is an XDP action, or the decision where one was asked for.
+/// Counts one frame of `len` bytes; the return value is an XDP action, or the decision where one was asked for.
 #[inline(always)]
-fn act_on<F: Frame>(frame: &F) -> u32 {
+fn act(decision: Decision, len: u32) -> u32 {
     let generation = Generation;
-    let decision = classify(frame, &generation);
     if generation.reports() {
         return abi::encode(decision);
     }
-    stats::count(&generation, decision, frame.len());
+    stats::count(&generation, decision, len);
     match decision {
         Decision::Pass(_) => xdp_action::XDP_PASS,
         Decision::Denied(_) | Decision::Drop(_) if generation.enforces() => xdp_action::XDP_DROP,

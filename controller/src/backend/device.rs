@@ -1,12 +1,15 @@
-//! What the kernel says about one network device (rtnetlink, RTM_GETLINK): its kind, and which XDP program is attached.
+//! What the kernel says about one network device (rtnetlink, RTM_GETLINK): its kind, and which XDP program is attached;
+//! and by which number it knows another network namespace (RTM_GETNSID).
 //!
 //! Promises: the answer is of this moment and of this network namespace; nothing is changed.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, XdpAttached};
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::BackendError;
@@ -20,7 +23,7 @@ pub(super) struct Device {
     pub(super) kind: u16,
     pub(super) program: Option<Attached>,
     /// The other end, where this is one of a veth pair.
-    pub(super) veth_peer: Option<Peer>,
+    pub(super) veth_peer: Option<PeerLink>,
 }
 
 /// The XDP program on a device.
@@ -41,14 +44,15 @@ pub(super) enum How {
 
 /// Where the other end of a veth pair is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
-    /// Index of the device, in this namespace.
-    Here(u32),
-    Elsewhere,
+pub(super) struct PeerLink {
+    /// Its index in its own network namespace.
+    pub(super) index: u32,
+    /// By which number this network namespace knows that one; `None` where it is this one.
+    pub(super) namespace: Option<i32>,
 }
 
 /// ARPHRD_ETHER of `linux/if_arp.h`.
-const ETHERNET: u16 = 1;
+pub(super) const ETHERNET: u16 = 1;
 
 /// The device of this name; `None` where there is none.
 pub(super) fn find(interface: &str) -> Result<Option<Device>, BackendError> {
@@ -80,11 +84,39 @@ pub(super) fn by_index(index: u32) -> io::Result<Option<Device>> {
     ask(question)
 }
 
+/// The number by which this network namespace knows another; `None` where it knows none.
+pub(super) fn namespace_number(namespace: BorrowedFd<'_>) -> io::Result<Option<i32>> {
+    let mut question = NsidMessage::default();
+    question.attributes.push(NsidAttribute::Fd(namespace.as_raw_fd().cast_unsigned()));
+    let RouteNetlinkMessage::NewNsId(answer) = request(RouteNetlinkMessage::GetNsId(question))? else {
+        return Err(unasked());
+    };
+    let number = answer.attributes.iter().find_map(|attribute| match attribute {
+        NsidAttribute::Id(number) => Some(*number),
+        _ => None,
+    });
+    Ok(number.filter(|number| *number >= 0))
+}
+
 fn ask(question: LinkMessage) -> io::Result<Option<Device>> {
+    match request(RouteNetlinkMessage::GetLink(question)) {
+        Ok(RouteNetlinkMessage::NewLink(link)) => Ok(Some(describe(link))),
+        Ok(_) => Err(unasked()),
+        // ERANGE: the name is longer than any device's.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ERANGE)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn unasked() -> io::Error {
+    io::Error::other("the kernel answered a question about the network with something else")
+}
+
+/// One question, one answer.
+fn request(question: RouteNetlinkMessage) -> io::Result<RouteNetlinkMessage> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST;
-    let mut request =
-        NetlinkMessage::new(header, NetlinkPayload::from(RouteNetlinkMessage::GetLink(question)));
+    let mut request = NetlinkMessage::new(header, NetlinkPayload::from(question));
     request.finalize();
     let mut bytes = vec![0; request.buffer_len()];
     request.serialize(&mut bytes);
@@ -95,13 +127,9 @@ fn ask(question: LinkMessage) -> io::Result<Option<Device>> {
     let (answer, _) = socket.recv_from_full()?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
     match answer.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(Some(describe(link))),
-        NetlinkPayload::Error(error) => match error.to_io() {
-            // ERANGE: the name is longer than any device's.
-            error if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ERANGE)) => Ok(None),
-            error => Err(error),
-        },
-        _ => Err(io::Error::other("the kernel answered a question about a device with something else")),
+        NetlinkPayload::InnerMessage(message) => Ok(message),
+        NetlinkPayload::Error(error) => Err(error.to_io()),
+        _ => Err(unasked()),
     }
 }
 
@@ -113,22 +141,18 @@ fn describe(link: LinkMessage) -> Device {
         program: None,
         veth_peer: None,
     };
-    let (mut veth, mut peer, mut elsewhere) = (false, None, false);
+    let (mut veth, mut peer, mut namespace) = (false, None, None);
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(name) => device.name = name,
             LinkAttribute::Xdp(xdp) => device.program = attached(&xdp),
             LinkAttribute::LinkInfo(info) => veth = info.contains(&LinkInfo::Kind(InfoKind::Veth)),
             LinkAttribute::Link(index) => peer = Some(index),
-            LinkAttribute::LinkNetNsId(_) => elsewhere = true,
+            LinkAttribute::LinkNetNsId(number) => namespace = Some(number),
             _ => {}
         }
     }
-    device.veth_peer = match (veth, elsewhere, peer) {
-        (false, _, _) => None,
-        (true, false, Some(index)) => Some(Peer::Here(index)),
-        (true, _, _) => Some(Peer::Elsewhere),
-    };
+    device.veth_peer = peer.filter(|_| veth).map(|index| PeerLink { index, namespace });
     device
 }
 

@@ -9,10 +9,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketType, socket};
 
+const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;
 const ETHTOOL_GFEATURES: u32 = 0x3a;
 const ETHTOOL_SFEATURES: u32 = 0x3b;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
 /// The set of strings that names the features.
 const ETH_SS_FEATURES: u32 = 4;
 /// Bytes of one name.
@@ -60,6 +62,37 @@ pub(super) fn switch(device: &str, feature: &str, on: bool) -> io::Result<()> {
     call(&socket, device, &mut words)
 }
 
+/// The name of the driver.
+pub(super) fn driver(device: &str) -> io::Result<String> {
+    // cmd, driver, version, firmware, bus, expansion ROM (32 bytes each), 12 bytes reserved, five counts.
+    let mut words = [0u32; 1 + 5 * 8 + 3 + 5];
+    words[0] = ETHTOOL_GDRVINFO;
+    call(&open()?, device, &mut words)?;
+    let name: Vec<u8> = words[1..9].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    Ok(text(&name))
+}
+
+/// The queues of a device, and how many it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Channels {
+    pub(super) most_receive: u32,
+    /// Most queues that receive and send.
+    pub(super) most_combined: u32,
+    pub(super) receive: u32,
+    pub(super) send: u32,
+    pub(super) combined: u32,
+}
+
+/// The queues; `EOPNOTSUPP` where the driver has no such setting.
+pub(super) fn channels(device: &str) -> io::Result<Channels> {
+    // cmd, most receive, send, other, combined, then as many that are used.
+    let mut words = [0u32; 9];
+    words[0] = ETHTOOL_GCHANNELS;
+    call(&open()?, device, &mut words)?;
+    let [_, most_receive, _, _, most_combined, receive, send, _, combined] = words;
+    Ok(Channels { most_receive, most_combined, receive, send, combined })
+}
+
 fn open() -> io::Result<OwnedFd> {
     Ok(socket(AddressFamily::INET, SocketType::DGRAM, None)?)
 }
@@ -74,11 +107,13 @@ fn names(socket: &OwnedFd, device: &str) -> io::Result<Vec<String>> {
     words[..3].copy_from_slice(&[ETHTOOL_GSTRINGS, ETH_SS_FEATURES, count as u32]);
     call(socket, device, &mut words)?;
     let bytes: Vec<u8> = words[3..].iter().flat_map(|word| word.to_ne_bytes()).collect();
-    let text = |name: &[u8]| {
-        let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-        String::from_utf8_lossy(&name[..end]).into_owned()
-    };
     Ok(bytes.chunks_exact(ETH_GSTRING_LEN).map(text).collect())
+}
+
+/// A name that ends with a zero byte, or with its field.
+fn text(name: &[u8]) -> String {
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    String::from_utf8_lossy(&name[..end]).into_owned()
 }
 
 /// One ethtool command. `words` begins with the command and holds room for the whole answer.

@@ -46,6 +46,8 @@ pub struct Memory {
     /// Devices by name, with their offloads that are on.
     pub devices: BTreeMap<String, BTreeSet<Feature>>,
     pub in_force: BTreeMap<String, InForce>,
+    /// Interfaces whose program was detached by somebody else.
+    pub lost: BTreeSet<String>,
     /// What was switched off for perimeter.
     pub switched_off: BTreeMap<String, BTreeSet<Feature>>,
     pub slots: Slots,
@@ -157,9 +159,16 @@ impl Backend for Memory {
 
     fn observe(&self, interface: &str) -> Result<Observed, BackendError> {
         let device = self.devices.get(interface);
+        let enforcement = match self.in_force.get(interface) {
+            None => Enforcement::Off,
+            Some(_) if self.lost.contains(interface) => {
+                Enforcement::Lost { why: "its program was detached".to_owned() }
+            }
+            Some(record) => Enforcement::InForce(record.clone()),
+        };
         let mut observed = Observed {
             device: device.map_or(Device::Missing, |_| Device::Ethernet { index: 1 }),
-            enforcement: self.in_force.get(interface).cloned().map_or(Enforcement::Off, Enforcement::InForce),
+            enforcement,
             ..Observed::nothing(interface)
         };
         self.look(&mut observed)?;
@@ -182,6 +191,7 @@ impl Backend for Memory {
         self.programs += 1;
         let ways = if self.nft { vec![Engine::Nft] } else { target.wanted.xdp.to_vec() };
         let record = InForce {
+            interface: target.name().to_owned(),
             engine: Engine::Native,
             generation: target.generation,
             policy: target.policy,
@@ -209,6 +219,7 @@ impl Backend for Memory {
             return Err(BackendError::Refused { interface, refused });
         };
         prepared.record.engine = engine;
+        self.lost.remove(&interface);
         prepared.before = self.set(&interface, Some(prepared.record.clone()));
         Ok(Switched { engines: vec![engine], refused })
     }

@@ -17,9 +17,11 @@ pub struct Observed {
     /// In which ways what is in force was changed behind perimeter's back, each in words.
     pub damage: Vec<String>,
     /// Engines that are known not to be had here, asked without trying them.
-    pub obstacles: Vec<Refused>,
+    pub refused: Vec<Refused>,
     /// Offloads of this device that would falsify what an engine sees, on or not; those it does not know are absent.
     pub offloads: Vec<Offload>,
+    /// Why nobody can tell whether XDP sees the frames of this device as they were on the wire.
+    pub obstacles: Vec<String>,
     /// Offloads that were switched off for perimeter.
     pub switched_off: Vec<Feature>,
     /// Things worth knowing that stop nothing.
@@ -46,11 +48,13 @@ pub enum Device {
 pub enum Enforcement {
     /// Nothing is attached, and nothing is pinned for it.
     Off,
-    /// Something is pinned, and it judges nothing: `why` says what became of it.
+    /// Something is pinned, and it judges nothing here: `why` says what became of it.
     Lost {
         why: String,
     },
     InForce(InForce),
+    /// Another version of perimeter enforces by this instance's link, and what cannot be read here.
+    OtherVersion(OtherVersion),
     /// A program that this instance did not attach.
     Foreign(Foreign),
 }
@@ -58,6 +62,8 @@ pub enum Enforcement {
 /// The record of the program that is attached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
+    /// The name that the device had when this was put in force: it enforces the policy's settings for that name.
+    pub interface: String,
     pub engine: Engine,
     pub generation: u64,
     pub policy: Digest,
@@ -68,6 +74,15 @@ pub struct InForce {
     pub program_id: u32,
     /// Memory of the tables in bytes.
     pub table_bytes: u64,
+}
+
+/// The program that is attached, of a version whose record has another layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherVersion {
+    pub engine: Engine,
+    /// Version of the record's layout.
+    pub abi: u32,
+    pub program_id: u32,
 }
 
 /// A program of somebody else.
@@ -114,6 +129,10 @@ pub enum Feature {
     Lro,
     /// Packets are merged by the device.
     GroHw,
+    /// The other end of a veth pair hands 802.1Q tags over beside the frame, where XDP does not see them.
+    PeerTxVlan,
+    /// The same of 802.1ad tags.
+    PeerTxVlanStag,
     /// Packets are merged by the kernel, before nftables and after XDP.
     Gro,
     /// The same, kept as a list.
@@ -123,23 +142,27 @@ pub enum Feature {
 }
 
 impl Feature {
-    pub const ALL: [Feature; 7] = [
+    pub const ALL: [Feature; 9] = [
         Feature::RxVlan,
         Feature::RxVlanStag,
         Feature::Lro,
         Feature::GroHw,
+        Feature::PeerTxVlan,
+        Feature::PeerTxVlanStag,
         Feature::Gro,
         Feature::GroList,
         Feature::GroUdpForwarding,
     ];
 
-    /// The name that `ethtool -K` takes.
+    /// The name that `ethtool -K` takes, and of which device where it is not the interface itself.
     pub fn name(self) -> &'static str {
         match self {
             Feature::RxVlan => "rxvlan",
             Feature::RxVlanStag => "rx-vlan-stag-hw-parse",
             Feature::Lro => "lro",
             Feature::GroHw => "rx-gro-hw",
+            Feature::PeerTxVlan => "txvlan of the veth peer",
+            Feature::PeerTxVlanStag => "tx-vlan-stag-hw-insert of the veth peer",
             Feature::Gro => "gro",
             Feature::GroList => "rx-gro-list",
             Feature::GroUdpForwarding => "rx-udp-gro-forwarding",
@@ -150,7 +173,9 @@ impl Feature {
     /// to nftables; what the kernel merges, it merges behind XDP.
     pub fn harms(self, engine: Engine) -> bool {
         match self {
-            Feature::RxVlan | Feature::RxVlanStag => engine != Engine::Nft,
+            Feature::RxVlan | Feature::RxVlanStag | Feature::PeerTxVlan | Feature::PeerTxVlanStag => {
+                engine != Engine::Nft
+            }
             Feature::Lro | Feature::GroHw => true,
             Feature::Gro | Feature::GroList | Feature::GroUdpForwarding => engine == Engine::Nft,
         }
@@ -175,8 +200,9 @@ impl Observed {
             enforcement: Enforcement::Off,
             behind: Enforcement::Off,
             damage: Vec::new(),
-            obstacles: Vec::new(),
+            refused: Vec::new(),
             offloads: Vec::new(),
+            obstacles: Vec::new(),
             switched_off: Vec::new(),
             findings: Vec::new(),
         }
@@ -184,14 +210,15 @@ impl Observed {
 
     /// What counts: the engine that a frame meets first, or else what is known of the others.
     pub fn leading(&self) -> &Enforcement {
-        match (&self.enforcement, &self.behind) {
-            (Enforcement::InForce(_), _) => &self.enforcement,
-            (_, Enforcement::InForce(_)) | (Enforcement::Off, _) => &self.behind,
-            _ => &self.enforcement,
+        match (self.enforcement.engine(), self.behind.engine(), &self.enforcement) {
+            (Some(_), ..) => &self.enforcement,
+            (None, Some(_), _) | (None, None, Enforcement::Off) => &self.behind,
+            (None, None, _) => &self.enforcement,
         }
     }
 
-    /// The record of what is in force, where this instance enforces; of XDP where both engines do.
+    /// The record of what is in force, where this instance enforces and the record can be read; of XDP where both engines
+    /// do.
     pub fn in_force(&self) -> Option<&InForce> {
         self.leading().record()
     }
@@ -201,23 +228,33 @@ impl Observed {
         [&self.enforcement, &self.behind].into_iter().filter_map(Enforcement::record)
     }
 
-    /// What judges the frames, in the order in which they meet it.
+    /// What judges the frames, in the order in which they meet it; of this version or another.
     pub fn engines(&self) -> Vec<Engine> {
-        self.records().map(|record| record.engine).collect()
+        [&self.enforcement, &self.behind].into_iter().filter_map(Enforcement::engine).collect()
+    }
+
+    /// The offloads that are on.
+    pub fn switched_on(&self) -> Vec<Feature> {
+        self.offloads.iter().filter(|offload| offload.on).map(|offload| offload.feature).collect()
     }
 
     /// The offloads that are on and have to go where `engines` are to judge.
     pub fn harmful(&self, engines: &[Engine]) -> Vec<Feature> {
         let harms = |feature: Feature| engines.iter().any(|engine| feature.harms(*engine));
-        self.offloads
-            .iter()
-            .filter(|offload| offload.on && harms(offload.feature))
-            .map(|offload| offload.feature)
-            .collect()
+        self.switched_on().into_iter().filter(|feature| harms(*feature)).collect()
     }
 }
 
 impl Enforcement {
+    /// The engine that runs what this instance has put there, of whatever version.
+    pub fn engine(&self) -> Option<Engine> {
+        match self {
+            Enforcement::InForce(record) => Some(record.engine),
+            Enforcement::OtherVersion(program) => Some(program.engine),
+            Enforcement::Off | Enforcement::Lost { .. } | Enforcement::Foreign(_) => None,
+        }
+    }
+
     fn record(&self) -> Option<&InForce> {
         match self {
             Enforcement::InForce(record) => Some(record),

@@ -4,17 +4,20 @@
 //! program reads is frozen before it is loaded. Needs Linux 5.18 and the rights of root (CAP_BPF, CAP_NET_ADMIN,
 //! CAP_PERFMON).
 
+mod ask;
 mod bytecode;
 mod counters;
 mod enforcer;
 mod fold;
 pub mod info;
+mod known;
 pub mod maps;
 mod namespace;
 mod object;
 mod observe;
 mod pins;
-mod probe;
+mod places;
+pub mod probe;
 pub mod program;
 mod prune;
 mod refusal;

@@ -8,6 +8,7 @@ use super::{Env, Exit, Global};
 use crate::backend::Backend;
 use crate::plan::{Plan, human};
 use crate::reconcile;
+use crate::state::expected;
 
 /// Stop enforcing: detach the programs, remove what is pinned, restore offloads
 ///
@@ -26,6 +27,16 @@ pub struct DetachArgs {
     consent: Consent,
 }
 
+/// What is pinned, and what should be enforced and is not: that it should be is forgotten.
+fn enforced_or_expected(host: &Host) -> anyhow::Result<Vec<String>> {
+    let mut names = host.backend.enforced()?;
+    let expected = expected(&host.state.journal()?, host.namespace);
+    names.extend(expected.settled.into_iter().chain(expected.begun).flat_map(|one| one.interfaces));
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// Carries out the command.
 pub(super) fn run(args: &DetachArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     end(&mut Host::open(global)?, args.interface.as_ref(), &args.consent, env)
@@ -39,7 +50,7 @@ pub(super) fn end(
     env: &mut Env<'_>,
 ) -> anyhow::Result<Exit> {
     consent.sign(env);
-    let enforced = host.backend.enforced()?;
+    let enforced = enforced_or_expected(host)?;
     let names = match interface {
         Some(name) if !enforced.contains(name) => {
             bail!("{name} is not enforced by perimeter in this network namespace; nothing was changed")

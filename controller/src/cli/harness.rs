@@ -6,7 +6,6 @@ use std::path::Path;
 use clap::Parser;
 
 use super::{Cli, Env, Exit, run};
-use crate::state::Author;
 
 /// What a command left behind.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,17 +22,9 @@ pub(super) fn perimeter(arguments: &[&str]) -> Ran {
         Err(error) => return Ran { exit: 1, out: String::new(), err: error.to_string() },
     };
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut env = Env {
-        out: &mut out,
-        err: &mut err,
-        input: &mut io::empty(),
-        colour_out: false,
-        colour_err: false,
-        interactive: false,
-        now: "2026-11-21T12:00:00Z".parse().expect("it is a time"),
-        author: Author { by: "tester".into(), ..Author::default() },
-        program: "perimeter".into(),
-    };
+    let now = "2026-11-21T12:00:00Z".parse().expect("it is a time");
+    let mut input = io::empty();
+    let mut env = Env::plain(&mut out, &mut err, &mut input, now, "tester");
     let result = run(cli, &mut env);
     let [out, mut err] = [out, err].map(|bytes| String::from_utf8(bytes).expect("output is text"));
     let exit = match result {

@@ -102,11 +102,11 @@ fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Prints diagnostics to standard error: one line each, or with the source line where there is colour.
+/// Prints diagnostics to standard error: one line each, or with the source line on a terminal.
 pub(super) fn print(diagnostics: &[Diagnostic], env: &mut Env<'_>) -> io::Result<()> {
     for diagnostic in diagnostics {
-        if env.colour_err {
-            writeln!(env.err, "{}", diagnostic.illustrated())?;
+        if env.terminal_err {
+            writeln!(env.err, "{}", diagnostic.illustrated(env.colour_err))?;
         } else {
             writeln!(env.err, "{diagnostic}")?;
         }

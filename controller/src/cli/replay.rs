@@ -12,7 +12,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::report::{Human, Json, Report};
+use self::report::{Ended, Human, Json, Report, Shown};
 use super::policy_file::PolicyArgs;
 use super::{Env, Exit, choose};
 use crate::backend::xdp::program::Program;
@@ -197,7 +197,7 @@ impl Session<'_> {
                 line.push(b'\n');
                 written.write_all(&line)?;
             }
-            report.frame(name, judged, words, ruleset, env.out)
+            report.frame(&Shown { file: name, judged, words, ruleset }, env.out)
         };
         let result = open(path, progress)
             .map_err(anyhow::Error::new)
@@ -205,9 +205,9 @@ impl Session<'_> {
             .map(|mut capture| replay(&mut capture, engines, ruleset, expected, &mut totals, &mut each));
         self.totals.add(&totals);
         match result {
-            Ok(Ok(missing)) => report.capture(name, &totals, missing, env)?,
+            Ok(Ok(missing)) => report.capture(&Ended { file: name, totals: &totals, missing }, env)?,
             Ok(Err(ReplayError::Capture(error))) => {
-                report.capture(name, &totals, &[], env)?;
+                report.capture(&Ended { file: name, totals: &totals, missing: &[] }, env)?;
                 self.fail(name, &error, env)?;
             }
             Ok(Err(error)) => return Err(anyhow!("{name}: {error}")),

@@ -76,6 +76,10 @@ impl<K: Clone + Eq + Hash> Interner<K> {
         &self.values
     }
 
+    pub(super) fn into_values(self) -> Vec<K> {
+        self.values
+    }
+
     pub(super) fn len(&self) -> usize {
         self.values.len()
     }

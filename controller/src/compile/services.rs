@@ -6,7 +6,7 @@
 use perimeter_classifier::abi::{SETTINGS, port, setting};
 
 use super::partition::{Interner, Pieces, Range, partition, rename};
-use super::sets::Sets;
+use super::sets::{EMPTY, SetId, Sets};
 use super::words::Words;
 use crate::ruleset::{Action, Family, Rule, Service, TcpState};
 
@@ -16,8 +16,10 @@ type Alternative = (Service, Action);
 /// Every distinct alternative of an interface's rules, and the service classes that they make.
 pub(super) struct Services {
     alternatives: Interner<Alternative>,
-    /// The alternatives of each class, ascending. Class 0 is that of packets which no alternative matches.
-    classes: Interner<Vec<u32>>,
+    /// Sets of alternatives.
+    sets: Sets,
+    /// The alternatives of each class. Class 0 is that of packets which no alternative matches.
+    classes: Interner<SetId>,
 }
 
 /// Protocols whose packets carry a key of 16 bits or two; the order is that of `setting::PORTS`.
@@ -43,7 +45,8 @@ impl Services {
                 alternatives.number((service, rule.action));
             }
         }
-        Services { alternatives, classes: Interner::starting_with(Vec::new()) }
+        let sets = Sets::new(alternatives.len());
+        Services { alternatives, sets, classes: Interner::starting_with(EMPTY) }
     }
 
     /// The alternatives of a rule, ascending.
@@ -55,9 +58,21 @@ impl Services {
         numbers
     }
 
-    /// The alternatives that match each service class.
-    pub(super) fn classes(&self) -> &[Vec<u32>] {
-        self.classes.values()
+    /// How many alternatives and service classes there are.
+    pub(super) fn alternatives(&self) -> usize {
+        self.alternatives.len()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The alternatives that match one service class and not another, and those that match the other and not the first;
+    /// `None` stands for the class that nothing matches.
+    pub(super) fn change(&self, from: Option<usize>, to: usize) -> (Vec<u32>, Vec<u32>) {
+        let of = |class: usize| self.classes.values()[class];
+        let (from, to) = (from.map_or(EMPTY, of), of(to));
+        (self.sets.members_beyond(from, to), self.sets.members_beyond(to, from))
     }
 
     /// Makes the classes and lays their tables out.
@@ -90,10 +105,14 @@ impl Services {
 
     /// The class of packets that exactly the alternatives with `matches` match.
     fn class(&mut self, matches: impl Fn(&Service, Action) -> bool) -> u32 {
+        let members = self.alternatives_with(matches);
+        self.classes.number(members)
+    }
+
+    fn alternatives_with(&mut self, matches: impl Fn(&Service, Action) -> bool) -> SetId {
         let numbers = (0..).zip(self.alternatives.values());
-        let members =
-            numbers.filter(|(_, (service, action))| matches(service, *action)).map(|(number, _)| number);
-        self.classes.number(members.collect())
+        let matching = numbers.filter(|(_, (service, action))| matches(service, *action));
+        self.sets.of(matching.map(|(number, _)| number))
     }
 
     /// The tables of one protocol with ports, or types and codes.
@@ -108,43 +127,55 @@ impl Services {
             .filter(|(_, (service, _))| fits(service, family, protocol))
             .map(|(number, (service, _))| (number, *service))
             .collect();
-        let mut sets = Sets::new(self.alternatives.len());
-        let destinations = keys(&mut sets, &relevant, destination_key);
-        let sources = keys(&mut sets, &relevant, |service| service.source_ports.map(wide));
+        if !relevant.iter().any(|(_, service)| service.has_layer4_condition()) {
+            return Ok([0; port::WORDS]);
+        }
+        let destinations = keys(&mut self.sets, &relevant, destination_key);
+        let sources = keys(&mut self.sets, &relevant, |service| service.source_ports.map(wide));
         let states: &[Option<TcpState>] =
             if protocol == TCP { &[Some(TcpState::Established), Some(TcpState::New)] } else { &[None] };
-        let product = destinations.classes.len() * sources.classes.len() * states.len();
-        if product > MAX_PORT_PRODUCT {
+        if destinations.classes.len() * sources.classes.len() * states.len() > MAX_PORT_PRODUCT {
             return Err(TooManyPorts { protocol });
         }
-        let conditions: rustc_hash::FxHashMap<u32, Service> = relevant.iter().copied().collect();
-        let mut table = Vec::with_capacity(product);
-        for &destination in destinations.classes.values() {
-            for &source in sources.classes.values() {
-                let both = sets.intersection(destination, source);
-                let members = sets.members(both);
-                for &state in states {
-                    let fits = |number: &u32| {
-                        let wanted = conditions.get(number).and_then(|service| service.tcp);
-                        wanted.is_none() || wanted == state
-                    };
-                    table.push(self.classes.number(members.iter().copied().filter(fits).collect()));
-                }
-            }
+        let mut record = [0; port::WORDS];
+        for (&state, at) in states.iter().zip([port::DESTINATION, port::OPENING]) {
+            let in_state = self.alternatives_with(|service, _| service.tcp.is_none() || service.tcp == state);
+            let class = |destination, source| {
+                let both = self.sets.intersection(destination, source);
+                let members = self.sets.intersection(both, in_state);
+                self.classes.number(members)
+            };
+            record[at] = place_destinations(words, &destinations, &sources, class);
         }
-        let map = |words: &mut Words, side: &Keys| {
-            if side.classes.len() == 1 { 0 } else { words.put_map(&side.pieces) }
-        };
-        let destination = map(words, &destinations);
-        let source = map(words, &sources);
-        Ok([destination, source, sources.classes.len() as u32, words.put(&table)])
+        if sources.classes.len() > 1 {
+            record[port::SOURCE] = words.put_line(&sources.pieces, |class| class);
+        }
+        Ok(record)
     }
+}
+
+/// The map from destination port to service class, or to a row of them where source ports matter as well.
+fn place_destinations(
+    words: &mut Words,
+    destinations: &Keys,
+    sources: &Keys,
+    mut class: impl FnMut(SetId, SetId) -> u32,
+) -> u32 {
+    let mut found = |destination| match sources.classes.values() {
+        [everywhere] => class(destination, *everywhere),
+        sources => {
+            let row: Vec<u32> = sources.iter().map(|&source| class(destination, source)).collect();
+            words.put(&row)
+        }
+    };
+    let found: Vec<u32> = destinations.classes.values().iter().map(|&set| found(set)).collect();
+    words.put_line(&destinations.pieces, |class| found[class as usize])
 }
 
 /// A 16-bit number line in classes.
 struct Keys {
     pieces: Pieces<u32>,
-    classes: Interner<super::sets::SetId>,
+    classes: Interner<SetId>,
 }
 
 /// Partitions a key by the alternatives' conditions; one without a condition holds everywhere.

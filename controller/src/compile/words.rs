@@ -48,6 +48,11 @@ impl Words {
         self.words.len()
     }
 
+    /// Words that may still be put.
+    pub(super) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.words.len())
+    }
+
     /// Whether something did not fit.
     pub(super) fn is_over(&self) -> bool {
         self.words.len() > self.limit
@@ -88,13 +93,14 @@ impl Words {
         position as u32
     }
 
+    /// Puts a map from 16 bits as a word for each number.
+    pub(super) fn put_line(&mut self, pieces: &Pieces<u32>, value: impl Fn(u32) -> u32) -> u32 {
+        self.put_shared(&line(pieces, value))
+    }
+
     /// Puts a map from 16 bits as 256 positions of pages of 256 words.
     pub(super) fn put_map(&mut self, pieces: &Pieces<u32>) -> u32 {
-        let mut flat = vec![0; 1 << 16];
-        for (index, &(start, value)) in pieces.iter().enumerate() {
-            let end = pieces.get(index + 1).map_or(flat.len(), |next| next.0 as usize).min(flat.len());
-            flat[(start as usize).min(end)..end].fill(value);
-        }
+        let flat = line(pieces, |class| class);
         let pages: Vec<u32> = flat.chunks(256).map(|page| self.put_shared(page)).collect();
         self.put(&pages)
     }
@@ -116,6 +122,16 @@ impl Words {
         }
         Table { position: self.put(&pages), stride: stride as u32, paged: true }
     }
+}
+
+/// The 65,536 words of a map from 16 bits.
+fn line(pieces: &Pieces<u32>, value: impl Fn(u32) -> u32) -> Vec<u32> {
+    let mut words = vec![0; 1 << 16];
+    for (index, &(start, class)) in pieces.iter().enumerate() {
+        let end = pieces.get(index + 1).map_or(words.len(), |next| next.0 as usize).min(words.len());
+        words[(start as usize).min(end)..end].fill(value(class));
+    }
+    words
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use perimeter_classifier::abi::{SETTINGS, setting, zone};
 
 use super::partition::{Interner, Pieces, partition, rename};
-use super::sets::Sets;
+use super::sets::{EMPTY, SetId, Sets};
 use super::words::Words;
 use crate::ruleset::{AddressSet, Interface, Rule, Ruleset, VlanId, VlanRange};
 
@@ -13,8 +13,8 @@ struct Zone {
     mtu: u32,
     /// Number of a set of sources.
     sources: Option<u32>,
-    /// Numbers of the VLAN lists (see [`Zones::lists`]) that hold here, ascending.
-    lists: Vec<u32>,
+    /// The VLAN lists (see [`Zones::lists`]) that hold here, as a set of [`Zones::sets`].
+    lists: SetId,
 }
 
 /// The zones of an interface, and which VLAN lists of the rules hold in each.
@@ -24,6 +24,11 @@ pub(super) struct Zones {
     stacks: Pieces<u32>,
     /// The distinct `vlans` of rules.
     lists: Interner<Vec<VlanRange>>,
+    /// Sets of VLAN names and lists; list 0 is member `first_list`.
+    sets: Sets,
+    first_list: u32,
+    /// The lists that hold in every zone.
+    everywhere: SetId,
     /// The distinct sets of sources.
     pub(super) sources: Vec<AddressSet>,
 }
@@ -53,18 +58,22 @@ impl Zones {
         let (allowed, first_list) = (named.len() as u32, named.len() as u32 + 1);
         let mut sets = Sets::new(first_list as usize + lists.len());
         let pieces = partition(&mut sets, lines(ruleset, interface, &lists).into_iter());
+        let others = (0..first_list).fold(EMPTY, |set, member| sets.with(set, member));
         let mut zones = Interner::new();
         let stacks = rename(&pieces, |set| {
-            let members = sets.members(set);
-            if !members.contains(&allowed) {
+            if !sets.contains(set, allowed) {
                 return 0;
             }
-            let name = members.first().filter(|&&member| member < allowed);
-            let (sources, mtu) = name.map_or((own, interface.mtu), |&name| named[name as usize]);
-            let lists = members.iter().filter(|&&m| m >= first_list).map(|m| m - first_list).collect();
+            let lists = sets.difference(set, others);
+            let name = sets.members_beyond(set, lists).first().copied().filter(|&name| name < allowed);
+            let (sources, mtu) = name.map_or((own, interface.mtu), |name| named[name as usize]);
             zones.number(Zone { mtu, sources, lists }) + 1
         });
-        Zones { zones: zones.values().to_vec(), stacks, lists, sources: sources.values().to_vec() }
+        let zones: Vec<Zone> = zones.into_values();
+        let common = |sets: &mut Sets, all: SetId, zone: &Zone| sets.intersection(all, zone.lists);
+        let first = zones.first().map_or(EMPTY, |zone| zone.lists);
+        let everywhere = zones.iter().fold(first, |all, zone| common(&mut sets, all, zone));
+        Zones { zones, stacks, lists, sets, first_list, everywhere, sources: sources.into_values() }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -73,13 +82,21 @@ impl Zones {
 
     /// Whether a rule's VLAN condition holds in a zone.
     pub(super) fn holds(&self, zone: usize, list: Option<u32>) -> bool {
-        list.is_none_or(|list| self.zones[zone].lists.binary_search(&list).is_ok())
+        list.is_none_or(|list| self.sets.contains(self.zones[zone].lists, self.first_list + list))
+    }
+
+    /// The VLAN lists that hold in a zone and not in another, and those of the other and not of the first; from no zone
+    /// on, all that hold.
+    pub(super) fn change(&self, from: Option<usize>, to: usize) -> (Vec<u32>, Vec<u32>) {
+        let (from, to) = (from.map_or(EMPTY, |zone| self.zones[zone].lists), self.zones[to].lists);
+        let lists = |members: Vec<u32>| members.into_iter().map(|member| member - self.first_list).collect();
+        (lists(self.sets.members_beyond(from, to)), lists(self.sets.members_beyond(to, from)))
     }
 
     /// The number of a rule's VLAN list; `None` where the rule holds in every zone.
     pub(super) fn list_of(&mut self, rule: &Rule) -> Option<u32> {
         let list = self.lists.number(rule.vlans.clone()?);
-        let everywhere = (0..self.count()).all(|zone| self.holds(zone, Some(list)));
+        let everywhere = self.zones.is_empty() || self.sets.contains(self.everywhere, self.first_list + list);
         (!everywhere).then_some(list)
     }
 
@@ -112,6 +129,11 @@ impl Zones {
             records.extend(record);
         }
         settings[setting::ZONES] = words.put(&records);
+        if let [first, rest @ ..] = &self.zones[..]
+            && rest.iter().all(|known| known.mtu == first.mtu)
+        {
+            settings[setting::MTU] = first.mtu;
+        }
         settings[setting::HAS_SOURCES] = u32::from(self.zones.iter().any(|known| known.sources.is_some()));
     }
 

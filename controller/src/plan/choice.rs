@@ -30,7 +30,7 @@ pub(super) fn choose(mode: Mode, before: Option<Mode>, observed: &Observed) -> C
     if standing == Some(Engine::Generic) && tried {
         wanted = wanted.without_native();
     }
-    let refused = |engine: &Engine| observed.obstacles.iter().any(|obstacle| obstacle.engine == *engine);
+    let refused = |engine: &Engine| observed.refused.iter().any(|refused| refused.engine == *engine);
     let xdp = match standing.filter(|standing| wanted.xdp.first() == Some(standing)) {
         Some(standing) => Some(standing),
         None => wanted.xdp.iter().find(|engine| !refused(engine)).or(wanted.xdp.last()).copied(),
@@ -49,14 +49,14 @@ pub(super) fn choose(mode: Mode, before: Option<Mode>, observed: &Observed) -> C
 /// Why not a better engine, where one is known not to be had.
 fn why(engines: &[Engine], wanted: Wanted, observed: &Observed) -> String {
     let better = wanted.xdp.iter().take_while(|engine| engines.first() != Some(engine));
-    let known = better.filter_map(|engine| observed.obstacles.iter().find(|one| one.engine == *engine));
+    let known = better.filter_map(|engine| observed.refused.iter().find(|one| one.engine == *engine));
     list(&known.cloned().collect::<Vec<_>>())
 }
 
 /// Whether what stands is what `mode` asks for, and nothing is left beside it.
 pub(super) fn is_met(mode: Mode, observed: &Observed) -> bool {
-    let lost = |one: &Enforcement| matches!(one, Enforcement::Lost { .. });
-    Wanted::of(mode).accepts(&observed.engines()) && !lost(&observed.enforcement) && !lost(&observed.behind)
+    let known = |one: &Enforcement| !matches!(one, Enforcement::Lost { .. } | Enforcement::OtherVersion(_));
+    Wanted::of(mode).accepts(&observed.engines()) && known(&observed.enforcement) && known(&observed.behind)
 }
 
 impl Choice {
@@ -95,7 +95,7 @@ mod tests {
 
     fn observed(obstacles: &[Engine]) -> Observed {
         let refused = |&engine: &Engine| Refused { engine, reason: "no".into() };
-        Observed { obstacles: obstacles.iter().map(refused).collect(), ..Observed::nothing("wan0") }
+        Observed { refused: obstacles.iter().map(refused).collect(), ..Observed::nothing("wan0") }
     }
 
     #[test]

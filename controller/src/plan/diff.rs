@@ -48,7 +48,7 @@ pub enum RuleStep {
 /// Settings that change, rules that change, and how many rules stay the same.
 pub(super) type Difference = (Vec<FieldChange>, Vec<Group>, usize);
 
-/// The difference on one interface. `before` is `None` where nothing is known: everything is new.
+/// The difference on one interface, which was called `name`. `before` is `None` where nothing is known: everything is new.
 pub(super) fn interface(before: Option<&Ruleset>, after: (&Ruleset, usize), name: &str) -> Difference {
     let (ruleset, index) = after;
     let old = before.and_then(|old| Some((old, old.interfaces.iter().position(|one| one.name == name)?)));

@@ -1,6 +1,6 @@
 //! What cannot be carried out, and what to do about it.
 
-use crate::backend::{Device, Enforcement, Feature, Foreign, Observed, Wanted};
+use crate::backend::{Device, Enforcement, Engine, Feature, Foreign, Observed, Wanted};
 use crate::ruleset::{Interface, Ruleset};
 
 use super::choice;
@@ -22,6 +22,8 @@ pub enum Refusal {
         .feature.name()
     )]
     FixedOffload { interface: String, feature: Feature },
+    #[error("{interface}: {why}")]
+    Obstacle { interface: String, why: String },
 }
 
 /// Every reason against putting `ruleset` in force. `observed` begins with its interfaces, in order.
@@ -48,5 +50,9 @@ fn interface(wish: &Interface, fact: &Observed) -> Vec<Refusal> {
     refusals.extend(
         fixed.map(|offload| Refusal::FixedOffload { interface: interface.clone(), feature: offload.feature }),
     );
+    // Tags that are kept out of the frame are hidden from XDP alone.
+    let obstacles = fact.obstacles.iter().filter(|_| engines != [Engine::Nft]);
+    refusals
+        .extend(obstacles.map(|why| Refusal::Obstacle { interface: interface.clone(), why: why.clone() }));
     refusals
 }

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::{Applied, Choice, FieldChange, Group, InterfacePlan, Opening, Plan, RuleChange, RuleStep, Step};
+use super::{
+    Applied, Choice, FieldChange, Group, InterfacePlan, Lapse, Opening, Plan, RuleChange, RuleStep, Step,
+};
 use crate::backend::{Enforcement, Engine, names};
 
 /// Writes the whole plan: what ends enforcement first, then interface by interface.
@@ -13,12 +15,25 @@ pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     if !plan.changes {
-        return in_sync(plan, out);
+        in_sync(plan, out)?;
+        return lapses(plan, out);
     }
     for one in plan.interfaces.iter().filter(|one| one.changes()) {
         interface(one, out)?;
     }
+    lapses(plan, out)?;
     if plan.makes_generation() { summary(plan, out) } else { Ok(()) }
+}
+
+/// Expiry is decided when a command runs: what that means for the kernel is told each time.
+fn lapses(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    for Lapse { rule, last_day } in &plan.lapses {
+        writeln!(
+            out,
+            "! {rule} ends with {last_day} (UTC), but the kernel keeps it until an apply after that day: apply again then"
+        )?;
+    }
+    Ok(())
 }
 
 /// What a change that ends enforcement means.
@@ -52,7 +67,11 @@ pub fn in_sync(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}  ({})", one.interface, now(one))?;
     if one.unknown {
-        writeln!(out, "  its policy is not kept in the state directory: every rule is shown as new")?;
+        let why = match &one.now {
+            Enforcement::OtherVersion(_) => "what it enforces cannot be read by this version",
+            _ => "its policy is not kept in the state directory",
+        };
+        writeln!(out, "  {why}: every rule is shown as new")?;
     }
     if one.step == Step::End {
         writeln!(out, "  - enforcement ends; offloads that were switched off for it are restored")?;
@@ -124,10 +143,18 @@ pub(super) fn now(one: &InterfacePlan) -> String {
         Enforcement::Foreign(program) => {
             format!("not enforced now: program {} \"{}\"", program.id, program.name)
         }
+        Enforcement::OtherVersion(program) => {
+            format!("{}, by another version of perimeter (ABI {})", program.engine.name(), program.abi)
+        }
         Enforcement::InForce(record) => {
             let shadow = if record.enforce { "" } else { ", shadow mode" };
             let since = one.applied.as_ref().map_or(String::new(), applied);
-            format!("{}, generation {}{shadow}{since}", engines(one, record.engine), record.generation)
+            let name = match &record.interface {
+                name if *name == one.interface => String::new(),
+                name => format!(", put in force as {name}"),
+            };
+            let engines = engines(one, record.engine);
+            format!("{engines}, generation {}{shadow}{since}{name}", record.generation)
         }
     }
 }

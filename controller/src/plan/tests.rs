@@ -1,22 +1,16 @@
 use super::*;
-use crate::backend::{Device, Engine, Foreign, Offload};
-use crate::ruleset::{Action, AddressSet};
-use crate::samples::{rule, ruleset};
+use crate::backend::{Device, Engine, Foreign, InForce, Offload};
+use crate::ruleset::{Action, AddressSet, Interface};
+use crate::samples::{observed, record, rule, ruleset};
 
-fn observed(name: &str, enforcement: Enforcement) -> Observed {
-    Observed { device: Device::Ethernet { index: 2 }, enforcement, ..Observed::nothing(name) }
+/// A generation on the first interface of its ruleset.
+fn in_force(ruleset: &Ruleset, generation: u64) -> Enforcement {
+    in_force_as(0, ruleset, generation)
 }
 
-fn in_force(ruleset: &Ruleset, generation: u64) -> Enforcement {
-    Enforcement::InForce(InForce {
-        engine: Engine::Native,
-        generation,
-        policy: Digest::of(ruleset),
-        enforce: ruleset.interfaces[0].enforce,
-        abi: ABI_VERSION,
-        program_id: 1,
-        table_bytes: 2048,
-    })
+fn in_force_as(interface: usize, ruleset: &Ruleset, generation: u64) -> Enforcement {
+    let Interface { name, enforce, .. } = &ruleset.interfaces[interface];
+    Enforcement::InForce(InForce { enforce: *enforce, ..record(name, Digest::of(ruleset), generation) })
 }
 
 fn known(ruleset: &Ruleset) -> BTreeMap<Digest, Known> {
@@ -46,6 +40,17 @@ fn a_policy_in_force_is_no_change() {
     assert!(!plan.changes && !plan.opens && !plan.makes_generation());
     let says = "No changes. wan0 enforces generation 8 (native XDP), which is this policy.\n";
     assert_eq!(text(&plan), says);
+}
+
+#[test]
+fn a_rule_that_ends_is_told_with_the_apply_that_it_takes() {
+    let mut ruleset = ruleset(&["wan0"]);
+    ruleset.rules[0].about.expires = Some("2027-06-30".into());
+    let says = "! arp ends with 2027-06-30 (UTC), but the kernel keeps it until an apply after that day";
+    let first = plan(&ruleset, &[observed("wan0", Enforcement::Off)], &BTreeMap::new());
+    assert!(text(&first).contains(says), "{}", text(&first));
+    let second = plan(&ruleset, &[observed("wan0", in_force(&ruleset, 8))], &known(&ruleset));
+    assert!(!second.changes && text(&second).contains(says), "{}", text(&second));
 }
 
 #[test]
@@ -101,16 +106,45 @@ fn a_network_that_moves_under_the_same_words_is_a_change() {
 #[test]
 fn a_policy_whose_text_is_lost_is_said_to_be_so() {
     let (old, new) = (ruleset(&["wan0", "wan1"]), ruleset(&["wan0"]));
-    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force(&old, 3))];
+    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force_as(1, &old, 3))];
     let plan = plan(&new, &facts, &BTreeMap::new());
     assert!(plan.interfaces[0].unknown);
     assert!(text(&plan).contains("every rule is shown as new"));
 }
 
 #[test]
+fn a_device_renamed_since_is_judged_by_settings_of_its_old_name_and_replaced() {
+    let ruleset = ruleset(&["wan0", "wan1"]);
+    let known = known(&ruleset);
+    let swapped =
+        [observed("wan0", in_force_as(1, &ruleset, 3)), observed("wan1", in_force_as(0, &ruleset, 3))];
+    let replaced = plan(&ruleset, &swapped, &known);
+    assert!(replaced.interfaces.iter().all(|one| one.step == Step::Replace), "{replaced:?}");
+    assert!(text(&replaced).contains(", put in force as wan1)"), "{}", text(&replaced));
+}
+
+#[test]
+fn another_version_keeps_judging_until_it_is_replaced_and_its_end_is_told() {
+    let other = crate::backend::OtherVersion { engine: Engine::Native, abi: 99, program_id: 7 };
+    let facts = [observed("wan0", Enforcement::OtherVersion(other))];
+    let mut ruleset = ruleset(&["wan0"]);
+    let replaced = plan(&ruleset, &facts, &BTreeMap::new());
+    assert_eq!((replaced.interfaces[0].step, replaced.opens), (Step::Replace, false));
+    let says = text(&replaced);
+    assert!(says.contains("wan0  (native XDP, by another version of perimeter (ABI 99))"), "{says}");
+    assert!(says.contains("cannot be read by this version: every rule is shown as new"), "{says}");
+    assert_eq!(Plan::detach(&facts, &BTreeMap::new()).interfaces[0].opens, Some(Opening::Detached));
+    ruleset.interfaces[0].enforce = false;
+    assert_eq!(plan(&ruleset, &facts, &BTreeMap::new()).interfaces[0].opens, Some(Opening::ShadowMode));
+    ruleset.interfaces[0].mode = Mode::Generic;
+    let changed = plan(&ruleset, &facts, &BTreeMap::new());
+    assert!(text(&changed).contains("guard: native XDP -> generic XDP"), "{}", text(&changed));
+}
+
+#[test]
 fn what_ends_enforcement_is_the_first_line() {
     let (old, mut new) = (ruleset(&["wan0", "wan1"]), ruleset(&["wan0"]));
-    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force(&old, 3))];
+    let facts = [observed("wan0", in_force(&old, 3)), observed("wan1", in_force_as(1, &old, 3))];
     let gone = plan(&new, &facts, &known(&old));
     assert_eq!(gone.interfaces[1].opens, Some(Opening::NoLongerNamed));
     assert!(gone.opens && text(&gone).starts_with("! wan1 will no longer be enforced"), "{}", text(&gone));
@@ -125,7 +159,7 @@ fn what_ends_enforcement_is_the_first_line() {
 fn half_an_apply_gets_one_new_number_for_all() {
     let (old, new) =
         (Ruleset { rules: Vec::new(), ..ruleset(&["wan0", "wan1"]) }, ruleset(&["wan0", "wan1"]));
-    let facts = [observed("wan0", in_force(&new, 4)), observed("wan1", in_force(&old, 3))];
+    let facts = [observed("wan0", in_force(&new, 4)), observed("wan1", in_force_as(1, &old, 3))];
     let plan = plan(&new, &facts, &[known(&old), known(&new)].into_iter().flatten().collect());
     assert!(plan.interfaces.iter().all(|one| one.step == Step::Replace));
     assert!(text(&plan).contains("the same rules (1), under the number"), "{}", text(&plan));

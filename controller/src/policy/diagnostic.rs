@@ -94,10 +94,11 @@ impl fmt::Display for Diagnostic {
 }
 
 impl Diagnostic {
-    /// Several lines for a terminal: the problem, the source line, carets and the remedy under it.
-    pub fn illustrated(&self) -> String {
+    /// Several lines for a terminal, in colour or plain: the problem, the source line, carets and the remedy under it.
+    pub fn illustrated(&self, colour: bool) -> String {
         let Diagnostic { file, line, column, severity, message, remedy, snippet } = self;
-        let (bold, tint, plain) = ("\x1b[1m", tint(*severity), "\x1b[0m");
+        let (bold, tint, plain) =
+            if colour { ("\x1b[1m", tint(*severity), "\x1b[0m") } else { Default::default() };
         let gutter = " ".repeat(line.to_string().len().max(4) + 2);
         let mut shown = format!("{bold}{file}:{line}:{column}:{plain} {tint}{severity}:{plain} {message}\n");
         // Writing to a `String` cannot fail.
@@ -167,10 +168,19 @@ mod tests {
 
     #[test]
     fn carets_stand_under_the_fault_even_after_wide_characters() {
-        let shown = diagnostic("before\r\n漢字: [abc]\nafter", 17, 3).illustrated();
+        let shown = diagnostic("before\r\n漢字: [abc]\nafter", 17, 3).illustrated(true);
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[2], "   14 | 漢字: [abc]");
         assert!(lines[3].starts_with("      |        \x1b[1;31m^^^\x1b[0m mend it"), "{:?}", lines[3]);
+    }
+
+    #[test]
+    fn without_colour_nothing_but_the_colour_is_missing() {
+        let shown = diagnostic("from: x", 6, 1).illustrated(false);
+        assert_eq!(shown, "a.yaml:14:7: error: wrong\n      |\n   14 | from: x\n      |       ^ mend it");
+        let coloured = diagnostic("from: x", 6, 1).illustrated(true);
+        let codes = ["\x1b[1m", "\x1b[1;31m", "\x1b[0m"];
+        assert_eq!(codes.into_iter().fold(coloured, |text, code| text.replace(code, "")), shown);
     }
 
     #[test]

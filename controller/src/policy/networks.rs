@@ -20,10 +20,11 @@ use crate::ruleset::AddressSet;
 const MOST_RANGES: usize = 1 << 24;
 
 /// The networks of a policy.
-#[derive(Default)]
 pub(super) struct Networks {
     by_name: HashMap<Rc<str>, usize>,
     networks: Vec<Network>,
+    /// Ranges that may be made.
+    most: usize,
     /// Ranges made so far.
     ranges: usize,
 }
@@ -44,9 +45,13 @@ struct Definition {
 }
 
 impl Networks {
+    fn limited(most: usize) -> Networks {
+        Networks { by_name: HashMap::new(), networks: Vec::new(), most, ranges: 0 }
+    }
+
     /// Reads the `networks` section.
     pub(super) fn read(section: Option<&Entry>, files: &mut Files, report: &mut Report) -> Networks {
-        let mut networks = Networks::default();
+        let mut networks = Networks::limited(MOST_RANGES);
         let Some(section) = section else { return networks };
         if section.is_empty() {
             section.no_value::<()>(report);
@@ -140,18 +145,18 @@ impl Networks {
                 self.networks[at].set.as_ref()
             });
             match set {
-                Some(set) if self.ranges + blocks.len() < MOST_RANGES => blocks.add_set(set),
+                Some(set) if self.ranges + blocks.len() < self.most => blocks.add_set(set),
                 Some(_) => {}
                 None => is_whole = false,
             }
         }
-        let was_within = self.ranges < MOST_RANGES;
+        let was_within = self.ranges < self.most;
         self.ranges += blocks.len();
-        if self.ranges < MOST_RANGES {
+        if self.ranges < self.most {
             return is_whole.then(|| blocks.into_set());
         }
         if let (true, Some(mark)) = (was_within, words.first().map(|word| word.mark).or(mark)) {
-            let message = format!("networks and rules come to more than {MOST_RANGES} address ranges here");
+            let message = format!("networks and rules come to more than {} address ranges here", self.most);
             report.error(mark, message, "name large networks once, and use them alone in a rule");
         }
         None
@@ -210,14 +215,15 @@ impl Definition {
         let fields = Fields::read(&entry.value, &what, &["include", "except", "file"], report)?;
         self.include = fields.words("include", report).flatten().unwrap_or_default();
         self.except = fields.words("except", report).flatten().unwrap_or_default();
-        if let Some(path) = fields.text("file", report) {
-            self.listed = files.blocks(&path, report).unwrap_or_default();
-        }
+        let file = fields.text("file", report).map(|path| files.blocks(&path, report));
+        // A file that another network names too was reported there: it is wrong here as well.
+        let is_read = !matches!(file, Some(None));
+        self.listed = file.flatten().unwrap_or_default();
         if fields.get("include").is_none() && fields.get("file").is_none() {
             let message = format!("{what} has neither `include` nor `file`");
             report.error(entry.key.mark, message, "say what it holds; `except` only takes away");
         }
-        (report.errors() == errors).then_some(())
+        (is_read && report.errors() == errors).then_some(())
     }
 
     fn words(&self) -> impl Iterator<Item = &Word> {
@@ -228,4 +234,41 @@ impl Definition {
 /// What was written where a network was expected, when it is `any`.
 pub(super) fn is_any(words: &[Word]) -> bool {
     matches!(words, [word] if word.text.as_ref() == "any")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::list_file;
+    use super::super::source::Source;
+    use super::*;
+
+    fn word(text: &str, line: usize) -> Word {
+        Word { text: text.into(), mark: Mark { line, ..Mark::START } }
+    }
+
+    /// A network that holds a file of addresses, and what it includes.
+    fn define(networks: &mut Networks, name: &str, file: &str, include: &[&str], report: &mut Report) {
+        let (at, line) = (networks.networks.len(), networks.networks.len() + 1);
+        networks.by_name.insert(name.into(), at);
+        networks.networks.push(Network { name: word(name, line), set: None, is_used: true });
+        let include = include.iter().map(|name| word(name, line)).collect();
+        let listed = list_file::read("list.txt", file.as_bytes()).blocks;
+        let definition = Definition { include, except: Vec::new(), listed, is_whole: true };
+        networks.networks[at].set = networks.carry_out(at, definition, report);
+    }
+
+    #[test]
+    fn a_file_past_the_limit_is_told_once_at_the_network_that_names_it() {
+        let mut report = Report::new(Source::new("a.yaml", ""));
+        let mut networks = Networks::limited(4);
+        define(&mut networks, "small", "192.0.2.1\n192.0.2.3\n", &[], &mut report);
+        assert_eq!((report.errors(), networks.networks[0].set.is_some()), (0, true));
+        define(&mut networks, "large", "192.0.2.5\n192.0.2.7\n192.0.2.9\n", &[], &mut report);
+        define(&mut networks, "user", "192.0.2.11\n", &["large"], &mut report);
+        assert!(networks.networks[1].set.is_none() && networks.networks[2].set.is_none());
+        let found = report.into_found();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].line, 2, "{found:?}");
+        assert!(found[0].message.contains("more than 4 address ranges"), "{found:?}");
+    }
 }

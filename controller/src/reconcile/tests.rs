@@ -141,3 +141,65 @@ fn an_interface_that_is_no_longer_named_is_detached_after_the_others_are_switche
     assert_eq!(report.ended, [("wan1".to_owned(), Vec::new())]);
     assert_eq!(world.generations(), [("wan0", 2)]);
 }
+
+#[test]
+fn a_failed_apply_says_which_offloads_it_left_off() {
+    let mut world = World::new();
+    world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
+    let back_on = |world: &mut World| {
+        for device in world.backend.devices.values_mut() {
+            device.insert(Feature::RxVlan);
+        }
+    };
+    // What is in force is better off without them: they are not switched on again.
+    for (fault, policy, left) in [
+        (Fault::Switch("wan0".into()), other(&["wan0", "wan1"]), "offloads of wan0 "),
+        (Fault::SwitchOff("wan1".into()), ruleset(&["wan0", "wan1"]), "offloads of wan0 "),
+    ] {
+        back_on(&mut world);
+        world.backend.fail.insert(fault.clone());
+        let error = world.apply(&policy).unwrap_err();
+        assert!(matches!(error, ApplyError::OffloadsOff { .. }), "{fault:?}: {error}");
+        let says = error.to_string();
+        assert!(says.contains(left) && says.contains("stay so: rxvlan"), "{fault:?}: {says}");
+        assert!(!says.contains("nothing was changed") && !says.contains("wan1 were"), "{fault:?}: {says}");
+    }
+    back_on(&mut world);
+    world.backend.fail.insert(Fault::Switch("wan1".into()));
+    let says = world.apply(&other(&["wan0", "wan1"])).unwrap_err().to_string();
+    assert!(says.contains("is enforced again") && says.contains("wan1 were switched off"), "{says}");
+}
+
+#[test]
+fn a_detach_that_fails_half_way_does_not_say_that_nothing_was_changed() {
+    let mut world = World::new();
+    world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
+    let observed: Vec<Observed> =
+        ["wan0", "wan1"].iter().map(|name| world.backend.observe(name).unwrap()).collect();
+    let plan = Plan::detach(&observed, &BTreeMap::new());
+    let detach_all = |world: &mut World, plan: &Plan| {
+        let lock = world.state.lock().unwrap();
+        detach(&mut world.backend, &world.state, &lock, plan, &occasion())
+    };
+    world.backend.fail.insert(Fault::Lower("wan0".into()));
+    let error = detach_all(&mut world, &plan).unwrap_err();
+    assert!(matches!(error, ApplyError::Unchanged(_)), "{error}");
+    assert_eq!(world.generations(), [("wan0", 1), ("wan1", 1)]);
+    world.backend.fail.insert(Fault::Lower("wan1".into()));
+    let error = detach_all(&mut world, &plan).unwrap_err();
+    assert!(matches!(error, ApplyError::Unfinished { .. }), "{error}");
+    assert_eq!(world.generations(), [("wan1", 1)]);
+    let journal = expected(&world.state.journal().unwrap(), HERE);
+    assert_eq!(journal.settled.unwrap().interfaces, ["wan1"]);
+}
+
+#[test]
+fn a_failed_apply_leaves_what_an_earlier_one_had_pinned() {
+    let mut world = World::new();
+    world.apply(&ruleset(&["wan0"])).unwrap();
+    world.backend.lost.insert("wan0".into());
+    world.backend.fail.insert(Fault::Prepare("wan0".into()));
+    world.apply(&other(&["wan0"])).unwrap_err();
+    assert_eq!(world.generations(), [("wan0", 1)], "its pins and its counters stay");
+    assert!(!world.backend.slots.is_empty());
+}

@@ -7,7 +7,7 @@ use perimeter_classifier::abi::SETTINGS;
 use perimeter_classifier::verdict::Decision;
 
 use super::*;
-use crate::ruleset::{About, Action, AddressSet, Rule, Service, Written};
+use crate::ruleset::{Action, Rule, Service};
 use crate::simulate::Model;
 use crate::tables::Image;
 
@@ -59,18 +59,9 @@ fn capture(frames: &[&[u8]]) -> Vec<u8> {
 /// One rule, "web".
 fn ruleset() -> Ruleset {
     let rule = Rule {
-        id: "web".into(),
-        action: Action::Allow,
-        interfaces: vec![0],
-        vlans: None,
-        from: AddressSet::any(),
-        to: AddressSet::any(),
         services: vec![Service::default()],
         ethertypes: Vec::new(),
-        log: false,
-        about: About::default(),
-        written: Written::default(),
-        line: 1,
+        ..crate::samples::rule("web", Action::Allow, &[0])
     };
     Ruleset { rules: vec![rule], ..Ruleset::default() }
 }

@@ -12,22 +12,38 @@ pub(super) fn drift(observed: &Observed, wanted: Option<&Enforced>, mode: Option
             "another XDP program is attached (id {}, \"{}\"); remove that one",
             program.id, program.name
         )],
+        Enforcement::OtherVersion(program) => vec![format!(
+            "another version of perimeter enforces here (ABI {}); apply again with this one, or use that one",
+            program.abi
+        )],
         Enforcement::Lost { why } => vec![format!("{why}; apply again, or detach it")],
         Enforcement::Off if observed.device == Device::Missing => vec!["the device is gone".to_owned()],
         Enforcement::Off => vec!["nothing is attached; apply again, or detach it".to_owned()],
     };
-    if observed.in_force().is_some() {
+    if let Some(record) = observed.in_force() {
+        drift.extend(renamed(record, observed));
         drift.extend(mode.and_then(|mode| engines(observed, mode)));
         drift.extend(beside(observed));
         drift.extend(observed.damage.iter().map(|damage| format!("{damage}; apply again")));
     }
-    for feature in observed.harmful(&observed.engines()) {
+    let engines = observed.engines();
+    for feature in observed.harmful(&engines) {
         drift.push(format!(
             "offload {} is on again, so that frames are judged as they were not on the wire; apply again",
             feature.name()
         ));
     }
+    let of_xdp = engines.iter().any(|engine| *engine != Engine::Nft);
+    drift.extend(observed.obstacles.iter().filter(|_| of_xdp).cloned());
     drift
+}
+
+/// Whether the device goes by another name than the one whose settings judge it.
+fn renamed(record: &InForce, observed: &Observed) -> Option<String> {
+    let name = &record.interface;
+    (*name != observed.interface).then(|| {
+        format!("it was called {name} when that was put in force, and is judged as {name}; apply again")
+    })
 }
 
 /// What is wrong with the generation and policy of each guard, told once.

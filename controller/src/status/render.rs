@@ -45,7 +45,8 @@ fn on_trial(trial: &TrialStatus) -> String {
 
 fn headline(one: &InterfaceStatus) -> String {
     let word = match (one.generation, one.enforced) {
-        (None, _) => return "not enforcing".to_owned(),
+        (None, false) => return "not enforcing".to_owned(),
+        (None, true) => return format!("enforcing   {}", names(&one.engines)),
         (Some(_), true) => "enforcing",
         (Some(_), false) => "shadow mode, nothing is dropped",
     };

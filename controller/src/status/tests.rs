@@ -1,22 +1,11 @@
 use super::*;
-use crate::backend::{Device, Enforcement, Feature, Foreign, InForce, Offload};
+use crate::backend::{Enforcement, Feature, Foreign, InForce, Offload, OtherVersion};
+use crate::samples::{observed, record};
 
 const POLICY: Digest = Digest([7; 32]);
 
-fn observed(name: &str, enforcement: Enforcement) -> Observed {
-    Observed { device: Device::Ethernet { index: 2 }, enforcement, ..Observed::nothing(name) }
-}
-
-fn in_force(generation: u64) -> Enforcement {
-    Enforcement::InForce(InForce {
-        engine: Engine::Native,
-        generation,
-        policy: POLICY,
-        enforce: true,
-        abi: 1,
-        program_id: 5,
-        table_bytes: 4096,
-    })
+fn in_force(interface: &str, generation: u64) -> Enforcement {
+    Enforcement::InForce(record(interface, POLICY, generation))
 }
 
 fn enforced(generation: u64, interfaces: &[&str]) -> Enforced {
@@ -37,7 +26,7 @@ fn text(status: &Status) -> String {
 #[test]
 fn what_was_put_in_force_and_is_in_force_is_in_sync() {
     let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
-    let status = judge(&[observed("wan0", in_force(3))], &expected);
+    let status = judge(&[observed("wan0", in_force("wan0", 3))], &expected);
     assert!(status.in_sync);
     assert!(
         text(&status).contains("wan0   enforcing   native XDP   generation 3   in sync with policy 07070707")
@@ -53,14 +42,17 @@ fn nothing_enforced_is_not_in_sync() {
 #[test]
 fn every_kind_of_drift_is_told() {
     let expected = Expected { settled: Some(enforced(3, &["wan0", "wan1", "wan2", "wan3"])), begun: None };
-    let mut offload = observed("wan3", in_force(3));
+    let mut offload = observed("wan3", in_force("wan3", 3));
     offload.offloads = vec![Offload { feature: Feature::RxVlan, on: true, fixed: false }];
+    let other = OtherVersion { engine: Engine::Generic, abi: 99, program_id: 7 };
     let facts = [
-        observed("wan0", in_force(2)),
+        observed("wan0", in_force("wan0", 2)),
         observed("wan1", Enforcement::Lost { why: "its program was detached".into() }),
         observed("wan2", Enforcement::Foreign(Foreign { id: 42, name: "xdp_pass".into() })),
         offload,
-        observed("wan4", in_force(3)),
+        observed("wan4", in_force("wan4", 3)),
+        observed("wan5", Enforcement::OtherVersion(other)),
+        observed("wan6", in_force("wan0", 3)),
     ];
     let status = judge(&facts, &expected);
     let says = text(&status);
@@ -70,6 +62,9 @@ fn every_kind_of_drift_is_told() {
         "(id 42, \"xdp_pass\")",
         "offload rxvlan is on again",
         "the state directory does not know of it",
+        "! it was called wan0 when that was put in force, and is judged as wan0",
+        "wan5   enforcing   generic XDP\n",
+        "another version of perimeter enforces here (ABI 99); apply again",
     ] {
         assert!(says.contains(words), "{words:?} is not in\n{says}");
     }
@@ -82,14 +77,16 @@ fn a_crash_half_way_is_drift_and_a_crash_before_the_note_is_not() {
         settled: Some(enforced(3, &["wan0", "wan1"])),
         begun: Some(enforced(4, &["wan0", "wan1"])),
     };
-    let facts = |first, second| [observed("wan0", in_force(first)), observed("wan1", in_force(second))];
+    let facts = |first, second| {
+        [observed("wan0", in_force("wan0", first)), observed("wan1", in_force("wan1", second))]
+    };
     assert!(judge(&facts(3, 3), &expected).in_sync);
     assert!(!judge(&facts(4, 3), &expected).in_sync);
     assert!(judge(&facts(4, 4), &expected).in_sync);
 }
 
 fn nft(generation: u64) -> Enforcement {
-    match in_force(generation) {
+    match in_force("wan0", generation) {
         Enforcement::InForce(record) => Enforcement::InForce(InForce { engine: Engine::Nft, ..record }),
         other => other,
     }
@@ -111,16 +108,21 @@ fn says(mode: crate::ruleset::Mode, front: Enforcement, behind: Enforcement) -> 
 #[test]
 fn the_guards_are_those_that_the_mode_asks_for_or_it_is_drift() {
     use crate::ruleset::Mode;
-    let (sync, text) = says(Mode::Both, in_force(3), nft(3));
+    let (sync, text) = says(Mode::Both, in_force("wan0", 3), nft(3));
     assert!(sync && text.contains("native XDP and nftables   generation 3"), "{text}");
     let lost = Enforcement::Lost { why: "its program was detached".into() };
     for (mode, front, behind, words) in [
-        (Mode::Both, in_force(3), Enforcement::Off, "nftables no longer stands behind native XDP"),
+        (Mode::Both, in_force("wan0", 3), Enforcement::Off, "nftables no longer stands behind native XDP"),
         (Mode::Both, lost.clone(), nft(3), "`mode: both` asks for XDP, and only nftables judges"),
         (Mode::Auto, lost, nft(3), "XDP judges nothing: its program was detached"),
-        (Mode::Auto, in_force(3), nft(3), "native XDP and nftables judge, and `mode: auto` asks for another"),
-        (Mode::Nft, in_force(3), Enforcement::Off, "`mode: nft` asks for another"),
-        (Mode::Both, in_force(3), nft(2), "generation 3 was put in force last"),
+        (
+            Mode::Auto,
+            in_force("wan0", 3),
+            nft(3),
+            "native XDP and nftables judge, and `mode: auto` asks for another",
+        ),
+        (Mode::Nft, in_force("wan0", 3), Enforcement::Off, "`mode: nft` asks for another"),
+        (Mode::Both, in_force("wan0", 3), nft(2), "generation 3 was put in force last"),
     ] {
         let (sync, text) = says(mode, front, behind);
         assert!(!sync && text.contains(words), "{words:?} is not in\n{text}");
@@ -133,7 +135,7 @@ fn why_an_interface_has_its_engine_is_kept() {
     last.guards
         .push(crate::state::Guard { interface: "wan0".into(), why: "native XDP was refused: no".into() });
     let expected = Expected { settled: Some(last), begun: None };
-    let status = judge(&[observed("wan0", in_force(3))], &expected);
+    let status = judge(&[observed("wan0", in_force("wan0", 3))], &expected);
     assert!(
         status.in_sync && text(&status).contains("\n       native XDP was refused: no\n"),
         "{}",
@@ -147,7 +149,7 @@ fn a_trial_is_told_and_one_that_is_overdue_is_not_in_sync() {
     let until: jiff::Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
     let trial = Trial { generation: 3, before: None, until, interfaces: vec!["wan0".into()] };
     let at = |seconds| {
-        let status = judge(&[observed("wan0", in_force(3))], &expected);
+        let status = judge(&[observed("wan0", in_force("wan0", 3))], &expected);
         status.with_trial(Some(&trial), until + jiff::SignedDuration::from_secs(seconds))
     };
     assert!(at(1).in_sync && text(&at(1)).contains("on trial until 12:00:00 UTC"));

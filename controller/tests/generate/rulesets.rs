@@ -12,14 +12,13 @@ use perimeter::ruleset::{
 struct Words<'a> {
     networks: Vec<AddressSet>,
     services: Vec<Vec<Service>>,
-    new_prefix_once_in: u32,
     universe: &'a Universe,
 }
 
 impl Words<'_> {
     /// What a rule says of one end: any, a network, an address or a prefix.
     fn end(&self, rng: &mut Rng) -> AddressSet {
-        if once_in(rng, self.new_prefix_once_in) {
+        if once_in(rng, 3) {
             return self.universe.prefix(rng);
         }
         if once_in(rng, 3) {
@@ -32,12 +31,10 @@ impl Words<'_> {
 
 /// A policy with `rules` rules.
 pub(crate) fn ruleset(rng: &mut Rng, rules: usize) -> Ruleset {
-    let universe = Universe::new(rng, 4 + rules.min(600) / 2);
+    let universe = Universe::new(rng, 4 + rules / 2);
     let words = Words {
-        networks: (0..4 + rules.min(200) / 5).map(|_| universe.network(rng)).collect(),
+        networks: (0..4 + rules / 5).map(|_| universe.network(rng)).collect(),
         services: (0..rules.min(40)).map(|_| services::services(rng)).collect(),
-        // Large policies repeat their networks; small ones may say something new in every rule.
-        new_prefix_once_in: if rules > 200 { 12 } else { 3 },
         universe: &universe,
     };
     let interfaces: Vec<Interface> =
@@ -48,10 +45,10 @@ pub(crate) fn ruleset(rng: &mut Rng, rules: usize) -> Ruleset {
     Ruleset { interfaces, vlans, rules: made }
 }
 
-/// A number of rules from 1 to 5,000; few policies are large.
+/// A number of rules from 1 to 5,000; one policy in 25 is of any size.
 pub(crate) fn size(rng: &mut Rng) -> usize {
     let scale = pick(rng, &[4, 12, 40, 40, 120, 120, 300]);
-    if once_in(rng, 50) { rng.usize(1..=5000) } else { rng.usize(1..=scale) }
+    if once_in(rng, 25) { rng.usize(1..=5000) } else { rng.usize(1..=scale) }
 }
 
 fn interface(rng: &mut Rng, index: usize, universe: &Universe) -> Interface {

@@ -15,11 +15,9 @@ fn bpftool(args: &[&str]) -> String {
 
 /// Takes the program of an interface away, as somebody else would.
 fn detach_behind_the_back(world: &World, interface: &str) {
-    let find =
-        Command::new("find").args([&world.places()[3], "-path", &format!("*/{interface}/link")]).output();
-    let path = String::from_utf8(find.unwrap().stdout).unwrap();
+    let path = world.pin(interface, "link");
     let link: serde_json::Value =
-        serde_json::from_str(&bpftool(&["-j", "link", "show", "pinned", path.trim()])).unwrap();
+        serde_json::from_str(&bpftool(&["-j", "link", "show", "pinned", &path])).unwrap();
     bpftool(&["link", "detach", "id", &link["id"].to_string()]);
 }
 
@@ -152,28 +150,6 @@ fn when_one_of_two_interfaces_fails_the_other_goes_back() {
         (&status["interfaces"][0]["generation"], &status["interfaces"][1]["generation"]),
         (&3.into(), &3.into())
     );
-}
-
-#[test]
-fn offloads_are_switched_off_watched_and_restored() {
-    let Some(world) = World::new(&["wan0"]) else { return };
-    let feature = |words: &[&str]| {
-        let output = world
-            .within("gw", || Command::new("ethtool").args(words).output().expect("ethtool is installed"));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    assert!(feature(&["-k", "wan0"]).contains("rx-vlan-offload: on"), "veth strips tags by default");
-    let policy = world.policy("a.yaml", MINIMUM);
-    assert!(world.ok(&["plan", &policy]).contains("offload rxvlan: on -> off"));
-    world.ok(&["apply", &policy, "--yes"]);
-    assert!(feature(&["-k", "wan0"]).contains("rx-vlan-offload: off"));
-    feature(&["-K", "wan0", "rxvlan", "on"]);
-    let status = world.perimeter(&["status"]);
-    assert!(status.code == 2 && status.out.contains("offload rxvlan is on again"), "{status:?}");
-    assert!(world.ok(&["apply", &policy, "--yes"]).contains("the generation in force stays"));
-    assert_eq!(world.json(&["status"])["interfaces"][0]["generation"], 1);
-    assert!(world.ok(&["detach", "--yes", "--allow-open"]).contains("on again: rxvlan"));
-    assert!(feature(&["-k", "wan0"]).contains("rx-vlan-offload: on"));
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Frames on the wire, through perimeter as a person runs it: in network namespaces, with veth pairs, as root.
 
 mod counting;
+mod crash;
+mod doctor;
 mod lifetime;
 mod modes;
+mod names;
+mod offloads;
 mod swap;
 mod traffic;
 mod trial;
+mod versions;
 mod world;

@@ -228,3 +228,67 @@ fn another_program_stays_and_nftables_judges_behind_it() {
     world.ok(&["detach", "--yes", "--allow-open"]);
     assert_eq!(world.perimeter_at(&other.places(), &["status"]).code, 0, "it goes on undisturbed");
 }
+
+/// The one netdev table of the gateway, and its text.
+fn table(world: &World) -> (String, String) {
+    let tables = run(world, &["nft", "list", "tables", "netdev"]);
+    let name = tables.lines().next().unwrap().trim_start_matches("table netdev ").to_owned();
+    let text = run(world, &["nft", "-a", "list", "table", "netdev", &name]);
+    (name, text)
+}
+
+/// The name of the chain or map whose listing has a line with these words, and that line.
+fn holder(text: &str, words: &str) -> (String, String) {
+    let mut name = String::new();
+    for line in text.lines() {
+        let mut parts = line.split_whitespace();
+        if let (Some("chain" | "map"), Some(found)) = (parts.next(), parts.next()) {
+            name = found.to_owned();
+        }
+        if line.contains(words) {
+            return (name, line.trim().to_owned());
+        }
+    }
+    panic!("{words:?} is not in\n{text}");
+}
+
+#[test]
+fn a_table_that_is_changed_behind_the_back_is_told_by_name_and_mended() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let policy = world.policy("a.yaml", &policy("nft"));
+    world.ok(&["apply", &policy, "--yes"]);
+    let told_and_mended = |words: &[&str]| {
+        let status = world.perimeter(&["status"]);
+        let all = words.iter().all(|words| status.out.contains(words));
+        assert!(status.code == 2 && all, "{words:?} are not all in {status:?}");
+        assert_eq!(world.perimeter(&["plan", &policy, "--detailed-exitcode"]).code, 2);
+        world.ok(&["apply", &policy, "--yes"]);
+        let status = world.perimeter(&["status"]);
+        assert_eq!(status.code, 0, "{status:?}");
+    };
+    let nft = |words: &[&str]| drop(run(&world, &[&["nft"], words].concat()));
+
+    nft(&["flush", "table", "netdev", &table(&world).0]);
+    told_and_mended(&["its nftables table was flushed"]);
+
+    let (name, text) = table(&world);
+    let (chain, rule) = holder(&text, "counter name \"pass.allow.web\"");
+    nft(&["delete", "rule", "netdev", &name, &chain, "handle", rule.rsplit(' ').next().unwrap()]);
+    told_and_mended(&["was flushed: 1 of its chains"]);
+
+    let (name, text) = table(&world);
+    let (map, _) = holder(&text, "8000 : goto");
+    let to = holder(&text, "counter name \"pass.allow.web\"").0;
+    nft(&["delete", "element", "netdev", &name, &map, "{ 8000 }"]);
+    nft(&["add", "element", "netdev", &name, &map, &format!("{{ 9999 : goto {to} }}")]);
+    told_and_mended(&["element 8000 is gone from", "element 9999 was added to", "for rule web"]);
+
+    let (name, _) = table(&world);
+    nft(&["add", "chain", "netdev", &name, "ingress", "{ policy accept; }"]);
+    told_and_mended(&["chain ingress lets through what no rule decides"]);
+
+    nft(&["delete", "table", "netdev", &table(&world).0]);
+    told_and_mended(&["nothing is attached"]);
+    world.send("wan0", &udp([192, 0, 2, 1], 9999), 4);
+    assert_eq!(world.settled("wan0", 4)["dropped"]["packets"], 4);
+}

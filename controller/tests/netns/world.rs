@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use perimeter::cli::{self, Cli, Env, Exit};
-use perimeter::state::Author;
 use pnet_datalink::{Channel, DataLinkReceiver, DataLinkSender};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -88,6 +87,15 @@ impl World {
     pub(crate) fn places(&self) -> [String; 4] {
         let state = self.dir.path().join("state").display().to_string();
         ["--state-dir".into(), state, "--bpffs".into(), format!("{}/perimeter", self.bpf())]
+    }
+
+    /// Where something is pinned for an interface.
+    pub(crate) fn pin(&self, interface: &str, object: &str) -> String {
+        let found = Command::new("find")
+            .args([&self.places()[3], "-path", &format!("*/{interface}/{object}")])
+            .output()
+            .unwrap();
+        String::from_utf8(found.stdout).unwrap().trim().to_owned()
     }
 
     /// Does something on a thread that is in one of the namespaces.
@@ -203,17 +211,10 @@ pub(crate) fn ip(args: &[&str]) {
 /// Runs the program in this process, as `main` does.
 fn run(words: &[&str]) -> Said {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut env = Env {
-        out: &mut out,
-        err: &mut err,
-        input: &mut std::io::empty(),
-        colour_out: false,
-        colour_err: false,
-        interactive: false,
-        now: jiff::Timestamp::now(),
-        author: Author { by: "tester".into(), ..Author::default() },
-        program: env!("CARGO_BIN_EXE_perimeter").into(),
-    };
+    let now = jiff::Timestamp::now();
+    let mut input = std::io::empty();
+    let mut env = Env::plain(&mut out, &mut err, &mut input, now, "tester");
+    env.program = env!("CARGO_BIN_EXE_perimeter").into();
     let result = cli::run(Cli::try_parse_from(words).unwrap(), &mut env);
     let code = match result {
         Ok(Exit::Done) => 0,

@@ -37,6 +37,7 @@ const MEANING: &[&str] = &[
     "file-bad-lines",
     "file-empty",
     "file-missing",
+    "file-unreadable-twice",
     "file-not-utf8",
     "host-bits",
     "ids-not-unique",

@@ -129,7 +129,7 @@ proptest! {
         prop_assert_eq!(reading.ruleset.is_none(), errors);
         for found in &reading.diagnostics {
             prop_assert!(found.line >= 1 && found.column >= 1, "{}", found);
-            prop_assert!(!found.to_string().contains('\n') && !found.illustrated().is_empty());
+            prop_assert!(!found.to_string().contains('\n') && !found.illustrated(true).is_empty());
         }
     }
 }

@@ -85,7 +85,7 @@ fn declared_module(line: &str) -> Option<&str> {
 /// Goal: the pure stages give the same bytes for the same input. Method: they name no file, clock, environment or socket.
 #[test]
 fn pure_stages_have_no_effects() {
-    let pure = ["ruleset", "tables", "compile", "simulate", "plan", "explain", "describe"];
+    let pure = ["ruleset", "tables", "compile", "simulate", "plan", "doctor", "explain", "describe"];
     let effects = [
         "std::fs",
         "std::env",

@@ -76,7 +76,7 @@ pub mod setting {
 
     /// Zone number plus one of untagged frames; 0: not allowed.
     pub const ZONE_UNTAGGED: usize = 16;
-    /// 4,096 words: VID to zone number plus one.
+    /// 4,096 words: VID to zone number plus one; VID 0 and 4095 are never allowed here.
     pub const ZONES_SINGLE: usize = 17;
     /// 4,096 words: outer VID to a table of 64 words, inner VID / 64 to a page of 64 zone numbers plus one.
     pub const ZONES_STACKED: usize = 18;
@@ -116,6 +116,8 @@ pub mod setting {
     pub const DESTINATION_CLASSES: usize = 8;
     /// Service classes, the empty one included.
     pub const SERVICE_CLASSES: usize = 9;
+    /// Largest layer-3 size in bytes, where it is the same in every zone; 0: the records of the zones tell it.
+    pub const MTU: usize = 10;
     /// [`super::GROUPS`] records of [`super::group`] words.
     pub const GROUP: usize = 64;
 }
@@ -131,14 +133,13 @@ pub mod zone {
 
 /// Settings of one protocol with ports, or with type and code.
 pub mod port {
-    /// Two-level map from destination port (ICMP: type, code) to class. 0: all are class 0.
+    /// 65,536 words: destination port (ICMP: type, code) to service class, or under `SOURCE` to the position of a row of
+    /// service classes. 0: no rule asks for ports, types or flags, and `PROTOCOLS` has the service class.
     pub const DESTINATION: usize = 0;
-    /// Two-level map from source port to class. 0: all are class 0.
-    pub const SOURCE: usize = 1;
-    /// Classes of source ports.
-    pub const SOURCE_CLASSES: usize = 2;
-    /// Service class by (destination class, source class); for TCP also by (new).
-    pub const TABLE: usize = 3;
+    /// The same for a TCP segment that opens a connection (SYN set, ACK clear).
+    pub const OPENING: usize = 1;
+    /// 65,536 words: source port to the column in the row. 0: no rule asks for source ports.
+    pub const SOURCE: usize = 2;
     pub const WORDS: usize = 4;
 }
 

@@ -28,6 +28,9 @@ pub trait Frame {
 
 /// `N` bytes of a frame. `AT` is an offset inside the view; multi-byte reads are in network order.
 pub trait View<const N: usize> {
+    /// A view of some of the bytes.
+    type Part<const M: usize>: View<M>;
+
     /// The byte at `AT`.
     fn u8<const AT: usize>(&self) -> u8;
     /// The big-endian 16-bit number at `AT`.
@@ -36,6 +39,8 @@ pub trait View<const N: usize> {
     fn be32<const AT: usize>(&self) -> u32;
     /// The big-endian 64-bit number at `AT`.
     fn be64<const AT: usize>(&self) -> u64;
+    /// The `M` bytes from `FROM` on.
+    fn part<const FROM: usize, const M: usize>(&self) -> Self::Part<M>;
 }
 
 /// A frame in memory.
@@ -56,7 +61,9 @@ impl<'a> Frame for Slice<'a> {
     }
 }
 
-impl<const N: usize> View<N> for &[u8; N] {
+impl<'a, const N: usize> View<N> for &'a [u8; N] {
+    type Part<const M: usize> = &'a [u8; M];
+
     #[inline(always)]
     fn u8<const AT: usize>(&self) -> u8 {
         const { assert!(AT < N) };
@@ -88,6 +95,12 @@ impl<const N: usize> View<N> for &[u8; N] {
             self[AT + 6],
             self[AT + 7],
         ])
+    }
+
+    #[inline(always)]
+    fn part<const FROM: usize, const M: usize>(&self) -> &'a [u8; M] {
+        const { assert!(FROM + M <= N) };
+        self[FROM..].first_chunk().expect("FROM + M is at most N")
     }
 }
 

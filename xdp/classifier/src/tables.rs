@@ -108,7 +108,11 @@ pub fn zone<T: Tables>(tables: &T, stack: VlanStack) -> Option<Zone> {
     let record = tables.setting(setting::ZONES) + index * abi::zone::WORDS;
     let sources =
         if tables.setting(setting::HAS_SOURCES) == 0 { 0 } else { tables.word(record + abi::zone::SOURCES) };
-    Some(Zone { index, sources, mtu: tables.word(record + abi::zone::MTU) })
+    let mtu = match tables.setting(setting::MTU) {
+        0 => tables.word(record + abi::zone::MTU),
+        everywhere => everywhere,
+    };
+    Some(Zone { index, sources, mtu })
 }
 
 /// The class of an IPv4 address as a source; the address is a number.
@@ -159,39 +163,26 @@ pub fn service<T: Tables>(tables: &T, family: Family, protocol: u8, layer4: Laye
 #[inline(always)]
 fn service_of<T: Tables, const FAMILY: usize>(tables: &T, protocol: u8, layer4: Layer4) -> ServiceClass {
     let base = setting::PORTS + FAMILY * 4 * port::WORDS;
-    let class = match layer4 {
-        Layer4::Tcp { source, destination, new } => {
-            let index = port_index(tables, base, destination, source);
-            tables.word(tables.setting(base + port::TABLE) + index * 2 + new as u32)
+    let of_protocol = FAMILY as u32 * 512 + protocol as u32;
+    let ports = |kind: usize, map: usize, destination: u16, source: u16| {
+        let record = base + kind * port::WORDS;
+        let map = tables.setting(record + map);
+        if map == 0 {
+            return entry(tables, setting::PROTOCOLS, of_protocol);
         }
-        Layer4::Udp { source, destination } => port_class(tables, base + port::WORDS, destination, source),
-        Layer4::Sctp { source, destination } => {
-            port_class(tables, base + 2 * port::WORDS, destination, source)
-        }
-        Layer4::Icmp { kind, code } => {
-            port_class(tables, base + 3 * port::WORDS, (kind as u16) << 8 | code as u16, 0)
-        }
-        Layer4::Other => entry(tables, setting::PROTOCOLS, FAMILY as u32 * 512 + protocol as u32),
-        Layer4::LaterFragment => {
-            entry(tables, setting::PROTOCOLS, FAMILY as u32 * 512 + 256 + protocol as u32)
-        }
+        let found = tables.word(map + destination as u32);
+        let sources = tables.setting(record + port::SOURCE);
+        if sources == 0 { found } else { tables.word(found + tables.word(sources + source as u32)) }
     };
-    ServiceClass(class)
-}
-
-#[inline(always)]
-fn port_class<T: Tables>(tables: &T, base: usize, destination: u16, source: u16) -> u32 {
-    tables.word(tables.setting(base + port::TABLE) + port_index(tables, base, destination, source))
-}
-
-#[inline(always)]
-fn port_index<T: Tables>(tables: &T, base: usize, destination: u16, source: u16) -> u32 {
-    let destination = two_level(tables, tables.setting(base + port::DESTINATION), destination);
-    let source_map = tables.setting(base + port::SOURCE);
-    if source_map == 0 {
-        return destination;
-    }
-    destination * tables.setting(base + port::SOURCE_CLASSES) + two_level(tables, source_map, source)
+    ServiceClass(match layer4 {
+        Layer4::Tcp { source, destination, new: true } => ports(0, port::OPENING, destination, source),
+        Layer4::Tcp { source, destination, new: false } => ports(0, port::DESTINATION, destination, source),
+        Layer4::Udp { source, destination } => ports(1, port::DESTINATION, destination, source),
+        Layer4::Sctp { source, destination } => ports(2, port::DESTINATION, destination, source),
+        Layer4::Icmp { kind, code } => ports(3, port::DESTINATION, u16::from_be_bytes([kind, code]), 0),
+        Layer4::Other => entry(tables, setting::PROTOCOLS, of_protocol),
+        Layer4::LaterFragment => entry(tables, setting::PROTOCOLS, of_protocol + 256),
+    })
 }
 
 /// Step 7 for an IP packet.

@@ -69,6 +69,7 @@ impl Nft {
         let rules = read::base_rules(&table).map_err(failed)?;
         match rules.first().and_then(record) {
             Some(record) => Ok(Enforcement::InForce(InForce {
+                interface: interface.to_owned(),
                 engine: Engine::Nft,
                 generation: record.generation,
                 policy: record.policy,
@@ -345,6 +346,7 @@ fn word(enforcement: &Enforcement) -> String {
         Enforcement::Off => "not there".to_owned(),
         Enforcement::Lost { why } => why.clone(),
         Enforcement::InForce(record) => format!("that of generation {}", record.generation),
+        Enforcement::OtherVersion(_) => "that of another version".to_owned(),
         Enforcement::Foreign(Foreign { name, .. }) => format!("that of {name}"),
     }
 }

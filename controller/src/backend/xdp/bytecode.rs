@@ -7,6 +7,9 @@ use aya_obj::generated::bpf_insn;
 /// r0 to r10.
 pub(super) const REGISTERS: usize = 11;
 
+/// The frame pointer, r10.
+pub(super) const STACK: usize = 10;
+
 /// Source of a wide instruction that is an address inside a map's value (`BPF_PSEUDO_MAP_VALUE`).
 pub(super) const MAP_VALUE: u8 = 2;
 /// Source of a call to a function of the same program (`BPF_PSEUDO_CALL`).
@@ -183,8 +186,13 @@ pub(super) fn immediate(instruction: &bpf_insn) -> u64 {
     i64::from(instruction.imm).cast_unsigned()
 }
 
-/// Bytes that a load reads.
-pub(super) fn load_size(instruction: &bpf_insn) -> usize {
+/// The number that a store writes, unless it writes its source register.
+pub(super) fn stored(instruction: &bpf_insn) -> Option<u64> {
+    (instruction.code & CLASS == ST).then(|| immediate(instruction))
+}
+
+/// Bytes that a load reads or a store writes.
+pub(super) fn size(instruction: &bpf_insn) -> usize {
     match instruction.code & 0x18 {
         0x00 => 4,
         0x08 => 2,
@@ -257,6 +265,15 @@ impl Alu {
 }
 
 impl Comparison {
+    /// Whether the jump is taken whatever is on the left: no number is below 0.
+    pub(super) fn always(self, right: u64) -> Option<bool> {
+        match (self.operation, right) {
+            (0x30, 0) => Some(true),
+            (0xa0, 0) => Some(false),
+            _ => None,
+        }
+    }
+
     /// Whether the jump is taken.
     pub(super) fn holds(self, left: u64, right: u64) -> Option<bool> {
         let cut = |number: u64| if self.wide { number } else { number & u64::from(u32::MAX) };

@@ -10,10 +10,11 @@ use super::counters::{self, Counters};
 use super::namespace;
 use super::observe;
 use super::pins::{Object, Pins};
+use super::places::{self, Place, Serves};
 use super::program::{self, Program};
 use super::refusal::{self, cannot_load};
 use super::sys::{self, XdpPath};
-use crate::backend::device::{self, How};
+use crate::backend::device::{self, Device, How};
 use crate::backend::guards::Front;
 use crate::backend::{Backend, BackendError, Engine, Nftables, Observed, Refused, Switched, Target, Wanted};
 use crate::counters::{Counted, Counts, bind, series};
@@ -31,16 +32,20 @@ pub struct Prepared {
     wanted: Wanted,
     generation: u64,
     program: Program,
+    /// Under which key it is pinned once it is switched to, and under which it was before.
+    key: String,
+    key_before: String,
     /// The program that the link ran before the switch.
     before: Option<OwnedFd>,
     /// What stood aside for it.
     aside: Option<Aside>,
 }
 
-/// A program that was taken off a device, and how it was attached.
+/// A program that was taken off a device, how it was attached, and under which key it is pinned.
 struct Aside {
     program: OwnedFd,
     path: XdpPath,
+    key: String,
 }
 
 impl Xdp {
@@ -62,20 +67,27 @@ impl Xdp {
         }
     }
 
-    /// The first program on a device: a link, pinned.
-    fn attach(&self, prepared: &Prepared, device: u32) -> Result<Switched, BackendError> {
-        self.pins.clear(&prepared.interface)?;
-        let (link, engine, refused) = create(prepared, device)?;
+    /// The first program on a device: a link, pinned once it stands. What judges a device that had this name before stays.
+    fn attach(
+        &self,
+        prepared: &mut Prepared,
+        places: &[Place],
+        device: &Device,
+    ) -> Result<Switched, BackendError> {
+        prepared.key = places::free_key(places, device)?;
+        let key = &prepared.key;
+        let (link, engine, refused) = create(prepared, device.index)?;
+        self.verify(prepared, &link, engine)?;
         let keep = || {
-            self.verify(prepared, &link, engine)?;
-            self.pins.pin(&prepared.interface, Object::Program, prepared.program.as_fd())?;
-            self.pins.pin(&prepared.interface, Object::Link, link.as_fd())
+            self.pins.clear(key)?;
+            self.pins.pin(key, Object::Program, prepared.program.as_fd())?;
+            self.pins.pin(key, Object::Link, link.as_fd())
         };
         match keep() {
             Ok(()) => Ok(Switched { engines: vec![engine], refused }),
             Err(error) => {
                 // What is not pinned ends with `link`; the error that is reported is the first.
-                let _ = self.pins.clear(&prepared.interface);
+                let _ = self.pins.clear(key);
                 Err(error)
             }
         }
@@ -88,10 +100,10 @@ impl Xdp {
         link: &OwnedFd,
         running: u32,
     ) -> Result<Switched, BackendError> {
-        let interface = prepared.interface.clone();
+        let interface = &prepared.interface;
         let before = sys::program_by_id(running)
             .map_err(|error| BackendError::failed(format!("open program {running} of {interface}"), error))?;
-        self.pins.pin(&interface, Object::Next, prepared.program.as_fd())?;
+        self.pins.pin(&prepared.key_before, Object::Next, prepared.program.as_fd())?;
         match self.update(prepared, link, &before) {
             Ok(engine) => {
                 prepared.before = Some(before);
@@ -99,7 +111,7 @@ impl Xdp {
             }
             Err(error) => {
                 // The error that is reported is the one that stopped the update.
-                let _ = self.pins.unpin(&interface, Object::Next);
+                let _ = self.pins.unpin(&prepared.key_before, Object::Next);
                 Err(error)
             }
         }
@@ -108,21 +120,38 @@ impl Xdp {
     /// Updates the link, asks the kernel what it runs, and gives the pins their new names; what was before runs again
     /// where any of that fails.
     fn update(&self, prepared: &Prepared, link: &OwnedFd, before: &OwnedFd) -> Result<Engine, BackendError> {
-        let interface = &prepared.interface;
+        let (interface, key) = (&prepared.interface, &prepared.key_before);
         sys::link_update(link.as_fd(), prepared.program.as_fd(), before.as_fd())
             .map_err(|error| BackendError::failed(format!("replace the program of {interface}"), error))?;
         let settle = || {
             let engine = self.engine(interface)?;
             self.verify(prepared, link, engine)?;
-            self.pins.rename(interface, Object::Program, Object::Previous)?;
-            self.pins.rename(interface, Object::Next, Object::Program)?;
+            self.pins.rename(key, Object::Program, Object::Previous)?;
+            self.pins.rename(key, Object::Next, Object::Program)?;
+            self.pins.rename_folder(key, &prepared.key)?;
             Ok(engine)
         };
         settle().inspect_err(|_| {
             // The error that is reported is the first; going back is all that is left to do.
             let _ = sys::link_update(link.as_fd(), before.as_fd(), prepared.program.as_fd());
-            let _ = self.pins.pin(interface, Object::Program, before.as_fd());
+            let _ = self.pins.pin(key, Object::Program, before.as_fd());
         })
+    }
+
+    /// Ends one place: the program is detached, the pins go.
+    fn end(&self, place: &Place) -> Result<(), BackendError> {
+        let interface = place.interface();
+        let failed = |error| BackendError::failed(format!("detach the program from {interface}"), error);
+        // A link whose device is gone has nothing to detach from; its pin goes all the same.
+        if let (Some(link), false) = (&place.link, place.serves == Serves::Nothing) {
+            sys::link_detach(link.as_fd()).map_err(failed)?;
+        }
+        self.pins.clear(&place.key)
+    }
+
+    /// Ends every place that `which` chooses.
+    fn end_all(&self, which: impl Fn(&Place) -> bool) -> Result<(), BackendError> {
+        places::all(&self.pins)?.iter().filter(|place| which(place)).try_for_each(|place| self.end(place))
     }
 
     fn engine(&self, interface: &str) -> Result<Engine, BackendError> {
@@ -181,29 +210,33 @@ fn path(engine: Engine) -> XdpPath {
 impl Front for Xdp {
     fn stand_aside(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
         let interface = &prepared.interface;
-        let Some(link) = self.pins.open(interface, Object::Link)? else { return Ok(()) };
         let failed =
             |error| BackendError::failed(format!("take the program off {interface} for a moment"), error);
-        let program =
-            sys::program_by_id(sys::link_info(link.as_fd()).map_err(failed)?.program).map_err(failed)?;
+        let Some(device) = device::find(interface)? else { return Ok(()) };
+        let places = places::all(&self.pins)?;
+        let place = places.into_iter().find(|place| place.runs_on(&device));
+        let (Some(Place { key, link: Some(link), .. }), Some(attached)) = (place, device.program) else {
+            return Ok(());
+        };
+        let program = sys::program_by_id(attached.program).map_err(failed)?;
         let path = path(self.engine(interface)?);
         // Its pins stay until another program takes their place: they say that it was here.
         sys::link_detach(link.as_fd()).map_err(failed)?;
-        prepared.aside = Some(Aside { program, path });
+        prepared.aside = Some(Aside { program, path, key });
         Ok(())
     }
 
     fn come_back(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
-        let Some(Aside { program, path }) = prepared.aside.take() else { return Ok(()) };
+        let Some(Aside { program, path, key }) = prepared.aside.take() else { return Ok(()) };
         let interface = &prepared.interface;
         let failed =
             |error| BackendError::failed(format!("attach the program before to {interface} again"), error);
         let gone = || BackendError::failed(format!("attach to {interface}"), "the device is gone");
         let device = device::find(interface)?.ok_or_else(gone)?;
         let link = sys::link_create(program.as_fd(), device.index, path).map_err(failed)?;
-        self.pins.clear(interface)?;
-        self.pins.pin(interface, Object::Program, program.as_fd())?;
-        self.pins.pin(interface, Object::Link, link.as_fd())
+        self.pins.clear(&key)?;
+        self.pins.pin(&key, Object::Program, program.as_fd())?;
+        self.pins.pin(&key, Object::Link, link.as_fd())
     }
 }
 
@@ -215,7 +248,11 @@ impl Backend for Xdp {
     }
 
     fn enforced(&self) -> Result<Vec<String>, BackendError> {
-        self.pins.interfaces()
+        let places = places::all(&self.pins)?;
+        let mut names: Vec<String> = places.iter().map(|place| place.interface().to_owned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
     }
 
     fn prepare(&mut self, target: Target<'_>) -> Result<Prepared, BackendError> {
@@ -244,48 +281,50 @@ impl Backend for Xdp {
             cannot_load(&interface, target.wanted, failed)
         })?;
         let (wanted, generation) = (target.wanted, target.generation);
-        Ok(Prepared { interface, wanted, generation, program, before: None, aside: None })
+        let (key, key_before) = (String::new(), String::new());
+        Ok(Prepared { interface, wanted, generation, program, key, key_before, before: None, aside: None })
     }
 
     fn switch(&mut self, prepared: &mut Prepared) -> Result<Switched, BackendError> {
         let interface = prepared.interface.clone();
         let gone = || BackendError::failed(format!("attach to {interface}"), "the device is gone");
         let device = device::find(&interface)?.ok_or_else(gone)?;
-        let ask = |error| BackendError::failed(format!("ask what {interface} runs"), error);
-        if let Some(link) = self.pins.open(&interface, Object::Link)? {
-            let info = sys::link_info(link.as_fd()).map_err(ask)?;
-            if info.device == device.index {
-                return self.replace(prepared, &link, info.program);
+        let places = places::all(&self.pins)?;
+        match (places.iter().find(|place| place.runs_on(&device)), device.program) {
+            (Some(place @ Place { key, link: Some(link), .. }), Some(attached)) => {
+                prepared.key_before = key.clone();
+                prepared.key = match place.former_name() == interface {
+                    true => key.clone(),
+                    false => places::free_key(&places, &device)?,
+                };
+                self.replace(prepared, link, attached.program)
             }
+            _ => self.attach(prepared, &places, &device),
         }
-        self.attach(prepared, device.index)
     }
 
     fn revert(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
-        let interface = prepared.interface.clone();
-        let Some(before) = prepared.before.take() else { return self.lower(&interface) };
-        let what = format!("go back from generation {} on {interface}", prepared.generation);
+        let (key, key_before) = (&prepared.key, &prepared.key_before);
+        let Some(before) = prepared.before.take() else { return self.end_all(|place| place.key == *key) };
+        let what = format!("go back from generation {} on {}", prepared.generation, prepared.interface);
         let failed = |error: std::io::Error| BackendError::failed(what.clone(), error);
         let lost = || BackendError::failed(what.clone(), "its link is no longer pinned");
-        let link = self.pins.open(&interface, Object::Link)?.ok_or_else(lost)?;
+        let link = self.pins.open(key, Object::Link)?.ok_or_else(lost)?;
         sys::link_update(link.as_fd(), before.as_fd(), prepared.program.as_fd()).map_err(failed)?;
-        self.pins.rename(&interface, Object::Previous, Object::Program)
+        self.pins.rename(key, Object::Previous, Object::Program)?;
+        self.pins.rename_folder(key, key_before)
     }
 
-    /// Nothing of XDP stands beside another program of XDP.
-    fn settle(&mut self, _prepared: &mut Prepared) -> Result<(), BackendError> {
-        Ok(())
+    /// What stood aside under another key is not needed any more.
+    fn settle(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
+        match prepared.aside.take() {
+            Some(aside) if aside.key != prepared.key => self.pins.clear(&aside.key),
+            _ => Ok(()),
+        }
     }
 
     fn lower(&mut self, interface: &str) -> Result<(), BackendError> {
-        if let Some(link) = self.pins.open(interface, Object::Link)? {
-            let failed = |error| BackendError::failed(format!("detach the program from {interface}"), error);
-            // A link whose device is gone has nothing to detach from; its pin goes all the same.
-            if sys::link_info(link.as_fd()).map_err(failed)?.device != 0 {
-                sys::link_detach(link.as_fd()).map_err(failed)?;
-            }
-        }
-        self.pins.clear(interface)
+        self.end_all(|place| place.interface() == interface)
     }
 
     fn end_counters(&mut self) -> Result<(), BackendError> {

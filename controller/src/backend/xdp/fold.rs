@@ -1,4 +1,4 @@
-//! Turns reads of the info record into constants, before the kernel sees the program.
+//! Turns reads of the info record into constants, those through the stack included, before the kernel sees the program.
 //!
 //! Promises: the same decisions, and no instruction moves (`prune` takes out what becomes idle); what is not understood
 //! stays as it is. The verifier knows the record too and removes what can never run, but it leaves the reads themselves:
@@ -6,21 +6,9 @@
 
 use aya_obj::generated::bpf_insn;
 
-use super::bytecode::{self, Alu, Flow, Kind, REGISTERS};
+use super::bytecode::{self, Alu, Flow, Kind};
+use super::known::{Known, Value};
 use super::prune::prune;
-
-/// What is known of a register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Value {
-    Unknown,
-    Number(u64),
-    /// An address so many bytes into the record.
-    Record(i64),
-}
-
-type Registers = [Value; REGISTERS];
-
-const NOTHING_KNOWN: Registers = [Value::Unknown; REGISTERS];
 
 /// The record, and the descriptor by which instructions refer to its map.
 #[derive(Clone, Copy)]
@@ -49,12 +37,12 @@ fn fold(program: &mut [bpf_insn], record: Record<'_>) {
 }
 
 /// What is known before each instruction, on every way that leads there; `None` where none does.
-fn analyse(program: &[bpf_insn], record: Record<'_>) -> Vec<Option<Registers>> {
-    let mut known: Vec<Option<Registers>> = vec![None; program.len()];
+fn analyse(program: &[bpf_insn], record: Record<'_>) -> Vec<Option<Known>> {
+    let mut known: Vec<Option<Known>> = vec![None; program.len()];
     let mut open = Vec::new();
-    arrive(&mut known, &mut open, 0, &NOTHING_KNOWN);
+    arrive(&mut known, &mut open, 0, &Known::NOTHING);
     while let Some(at) = open.pop() {
-        let Some(before) = known[at] else { continue };
+        let Some(before) = known[at].clone() else { continue };
         let after = step(program, at, &before, record);
         let flow = match outcome(&program[at], &before) {
             Some(taken) => bytecode::flow(program, at).decided(taken),
@@ -65,39 +53,46 @@ fn analyse(program: &[bpf_insn], record: Record<'_>) -> Vec<Option<Registers>> {
             arrive(&mut known, &mut open, target, &after);
         }
         if let Some(function) = call {
-            arrive(&mut known, &mut open, function, &NOTHING_KNOWN);
+            arrive(&mut known, &mut open, function, &Known::NOTHING);
         }
     }
     known
 }
 
-/// Notes that `at` is reached with `registers`; what differs from an earlier way is not known.
-fn arrive(known: &mut [Option<Registers>], open: &mut Vec<usize>, at: usize, registers: &Registers) {
+/// Notes that `at` is reached with what is known `now`; what differs from an earlier way is not known.
+fn arrive(known: &mut [Option<Known>], open: &mut Vec<usize>, at: usize, now: &Known) {
     let Some(slot) = known.get_mut(at) else { return };
     let joined = match slot {
-        None => *registers,
-        Some(old) => {
-            std::array::from_fn(|at| if old[at] == registers[at] { old[at] } else { Value::Unknown })
-        }
+        None => now.clone(),
+        Some(old) => old.joined(now),
     };
-    if *slot != Some(joined) {
+    if slot.as_ref() != Some(&joined) {
         *slot = Some(joined);
         open.push(at);
     }
 }
 
 /// What is known after the instruction.
-fn step(program: &[bpf_insn], at: usize, before: &Registers, record: Record<'_>) -> Registers {
+fn step(program: &[bpf_insn], at: usize, before: &Known, record: Record<'_>) -> Known {
     let instruction = &program[at];
-    let mut after = *before;
+    let mut after = before.clone();
     let destination = usize::from(instruction.dst_reg());
     match bytecode::kind(instruction) {
-        Kind::Wide => after[destination] = wide(program, at, record),
-        Kind::Alu(_) | Kind::Load => after[destination] = result(instruction, before, record),
-        Kind::Opaque => after[destination] = Value::Unknown,
-        Kind::Call => after[..6].fill(Value::Unknown),
-        Kind::Store | Kind::Jump | Kind::Exit => {}
-        Kind::Other => after = NOTHING_KNOWN,
+        Kind::Wide => after.registers[destination] = wide(program, at, record),
+        Kind::Alu(_) | Kind::Load => after.registers[destination] = result(instruction, before, record),
+        Kind::Opaque => after.registers[destination] = Value::Unknown,
+        Kind::Call => {
+            after.registers[..6].fill(Value::Unknown);
+            after.forget_stack();
+        }
+        Kind::Store if destination == bytecode::STACK => {
+            let source = before.registers[usize::from(instruction.src_reg())];
+            let stored = bytecode::stored(instruction).map_or(source, Value::Number);
+            after.store(instruction.off, bytecode::size(instruction), stored);
+        }
+        Kind::Store => after.forget_stack(),
+        Kind::Jump | Kind::Exit => {}
+        Kind::Other => after = Known::NOTHING,
     }
     after
 }
@@ -115,15 +110,17 @@ fn wide(program: &[bpf_insn], at: usize, record: Record<'_>) -> Value {
 }
 
 /// What an arithmetic instruction or a load leaves in its destination.
-fn result(instruction: &bpf_insn, before: &Registers, record: Record<'_>) -> Value {
-    let source = before[usize::from(instruction.src_reg())];
+fn result(instruction: &bpf_insn, before: &Known, record: Record<'_>) -> Value {
+    let source = before.registers[usize::from(instruction.src_reg())];
     let Kind::Alu(alu) = bytecode::kind(instruction) else {
+        if usize::from(instruction.src_reg()) == bytecode::STACK {
+            return before.load(instruction.off, bytecode::size(instruction));
+        }
         let Value::Record(offset) = source else { return Value::Unknown };
         let start = offset.wrapping_add(instruction.off.into());
-        return load(record.bytes, start, bytecode::load_size(instruction))
-            .map_or(Value::Unknown, Value::Number);
+        return load(record.bytes, start, bytecode::size(instruction)).map_or(Value::Unknown, Value::Number);
     };
-    let left = before[usize::from(instruction.dst_reg())];
+    let left = before.registers[usize::from(instruction.dst_reg())];
     let right = if alu.from_register { source } else { Value::Number(bytecode::immediate(instruction)) };
     match (left, right) {
         (_, Value::Number(_) | Value::Record(_)) if alu.is_move() && alu.wide => right,
@@ -151,24 +148,26 @@ fn load(record: &[u8], start: i64, size: usize) -> Option<u64> {
 }
 
 /// Whether a conditional jump is taken, where that is certain.
-fn outcome(instruction: &bpf_insn, before: &Registers) -> Option<bool> {
+fn outcome(instruction: &bpf_insn, before: &Known) -> Option<bool> {
     let comparison = bytecode::comparison(instruction)?;
-    let Value::Number(left) = before[usize::from(instruction.dst_reg())] else { return None };
-    let right = match before[usize::from(instruction.src_reg())] {
+    let right = match before.registers[usize::from(instruction.src_reg())] {
         _ if !comparison.from_register => bytecode::immediate(instruction),
         Value::Number(right) => right,
         _ => return None,
     };
-    comparison.holds(left, right)
+    match before.registers[usize::from(instruction.dst_reg())] {
+        Value::Number(left) => comparison.holds(left, right),
+        _ => comparison.always(right),
+    }
 }
 
 /// Puts what is known into one instruction.
-fn rewrite(instruction: &mut bpf_insn, before: &Registers, record: Record<'_>) {
+fn rewrite(instruction: &mut bpf_insn, before: &Known, record: Record<'_>) {
     if let Some(taken) = outcome(instruction, before) {
         let offset = if taken { instruction.off } else { 0 };
         return bytecode::jump(instruction, offset);
     }
-    let source = before[usize::from(instruction.src_reg())];
+    let source = before.registers[usize::from(instruction.src_reg())];
     match bytecode::kind(instruction) {
         Kind::Load | Kind::Alu(_) => {
             if let Value::Number(number) = result(instruction, before, record)
@@ -282,6 +281,26 @@ mod tests {
         let left = [(0x71, 0, 10, -1, 0), (0x25, 0, 0, 1, 3), (0xb4, 0, 0, 0, 7), (0x95, 0, 0, 0, 0)];
         // The jump over the first exit is one to the next instruction, and goes.
         assert_eq!(specialised(program), left);
+    }
+
+    #[test]
+    fn a_constant_is_followed_through_the_stack() {
+        // r2 = record[0]; *(u32 *)(r10 - 8) = r2; r0 = 1; r0 = *(u32 *)(r10 - 8)
+        let spilled = |between: bpf_insn| {
+            specialised(with_record(&[
+                instruction(0x61, 2, 1, 0, 0),
+                instruction(0x63, 10, 2, -8, 0),
+                between,
+                instruction(0x61, 0, 10, -8, 0),
+            ]))
+        };
+        let kept = spilled(instruction(0x7b, 10, 10, -16, 0));
+        assert_eq!(kept[kept.len() - 2], (0xb4, 0, 0, 0, 5));
+        // A store through another pointer, a store into the slot, a call.
+        for between in [(0x7b, 3, 10, 0, 0), (0x73, 10, 3, -7, 0), (0x85, 0, 0, 0, 1)] {
+            let lost = spilled(instruction(between.0, between.1, between.2, between.3, between.4));
+            assert_eq!(lost[lost.len() - 2], (0x61, 0, 10, -8, 0), "{between:?}");
+        }
     }
 
     #[test]

@@ -17,8 +17,7 @@ pub enum InfoError {
     #[error("reading the record of program {program}: {source}")]
     Kernel { program: u32, source: io::Error },
     #[error(
-        "program {program} was loaded by another version of perimeter (ABI {found}, this one has {ABI_VERSION}): \
-         use that version, or detach and apply again"
+        "program {program} was loaded by another version of perimeter (ABI {found}, this one has {ABI_VERSION})"
     )]
     Version { program: u32, found: u32 },
 }

@@ -32,6 +32,14 @@ pub enum MapError {
 }
 
 impl MapError {
+    /// The kernel's word, or this error's own.
+    pub(super) fn cause(self) -> io::Error {
+        match self {
+            MapError::Kernel { source, .. } => source,
+            other => io::Error::other(other),
+        }
+    }
+
     /// Whether the kernel refused for want of a capability.
     pub(super) fn is_denied(&self) -> bool {
         matches!(self, MapError::Kernel { source, .. } if source.raw_os_error() == Some(libc::EPERM))

@@ -11,6 +11,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::net::{AddressFamily, SocketType, socket};
 
 use crate::backend::BackendError;
+use crate::backend::facts::Bpffs;
 use crate::state::Namespace;
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
@@ -80,16 +81,32 @@ pub(super) fn require_lasting(path: &Path) -> Result<(), BackendError> {
         mount("bpf", CUSTOMARY, "bpf", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
             .map_err(|error| failed("mount a bpf file system at", Path::new(CUSTOMARY), error.into()))?;
     }
-    let there = nearest(path);
-    let device = fs::metadata(&there).map_err(|error| failed("look at", &there, error))?.dev();
-    if is_mounted(&mounts_of_init(&there)?, major(device), minor(device)) {
+    if is_lasting(path)? {
         return Ok(());
     }
     if mounted_here {
         // The refusal is what matters; what was mounted ends with this namespace anyway.
         let _ = unmount(CUSTOMARY, UnmountFlags::DETACH);
     }
-    Err(BackendError::PrivateBpffs { path: there.display().to_string() })
+    Err(BackendError::PrivateBpffs { path: nearest(path).display().to_string() })
+}
+
+/// Whether the mount that a path lies on is one of process 1, a bpf file system.
+fn is_lasting(path: &Path) -> Result<bool, BackendError> {
+    let there = nearest(path);
+    let device = fs::metadata(&there).map_err(|error| failed("look at", &there, error))?.dev();
+    Ok(is_mounted(&mounts_of_init(&there)?, major(device), minor(device)))
+}
+
+/// What [`require_lasting`] would meet; nothing is mounted.
+pub(super) fn bpffs(path: &Path) -> Result<Bpffs, BackendError> {
+    Ok(match place(path) {
+        Ok(Place::NotMounted) => Bpffs::NotMounted,
+        Ok(Place::Mounted) if is_lasting(path)? => Bpffs::Lasting,
+        Ok(Place::Mounted) | Err(BackendError::PrivateBpffs { .. }) => Bpffs::Private,
+        Err(BackendError::NoBpffs { .. }) => Bpffs::Other,
+        Err(error) => return Err(error),
+    })
 }
 
 /// The mounts of process 1, whose mount namespace is there as long as the machine runs.
@@ -112,7 +129,7 @@ fn is_mounted(mounts: &str, major: u32, minor: u32) -> bool {
 }
 
 /// The path itself, or the closest folder above it that exists.
-fn nearest(path: &Path) -> PathBuf {
+pub(super) fn nearest(path: &Path) -> PathBuf {
     path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_owned()
 }
 

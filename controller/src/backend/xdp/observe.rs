@@ -1,16 +1,15 @@
 //! What a device runs now, as the kernel says: from its link and its program's record.
 
-use std::io;
 use std::os::fd::AsFd;
 
 use perimeter_classifier::abi::Info;
 
+use super::ask;
 use super::info::{InfoError, read_info};
-use super::pins::{Object, Pins};
-use super::probe;
-use super::sys::{self, LinkInfo};
+use super::pins::Pins;
+use super::{places, sys};
 use crate::backend::device::{self, Attached, Device as Facts, How};
-use crate::backend::{BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed};
+use crate::backend::{BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion};
 use crate::digest::Digest;
 
 /// Everything about one interface but its offloads.
@@ -18,11 +17,11 @@ pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendE
     let facts = device::find(interface)?;
     let enforcement = enforcement(pins, interface, facts.as_ref())?;
     let device = kind(facts.as_ref());
-    let obstacles = match (&device, &enforcement) {
-        (Device::Ethernet { index }, Enforcement::Off | Enforcement::Lost { .. }) => probe::obstacles(*index),
+    let refused = match (&device, &enforcement) {
+        (Device::Ethernet { index }, Enforcement::Off | Enforcement::Lost { .. }) => ask::refused(*index),
         _ => Vec::new(),
     };
-    Ok(Observed { device, enforcement, obstacles, ..Observed::nothing(interface) })
+    Ok(Observed { device, enforcement, refused, ..Observed::nothing(interface) })
 }
 
 /// What stands behind the name.
@@ -35,43 +34,24 @@ fn kind(facts: Option<&Facts>) -> Device {
 }
 
 fn enforcement(pins: &Pins, interface: &str, facts: Option<&Facts>) -> Result<Enforcement, BackendError> {
-    let attached = facts.and_then(|facts| facts.program);
-    let failed = |error: io::Error| BackendError::failed(format!("read the link of {interface}"), error);
-    let Some(link) = pins.open(interface, Object::Link)? else {
-        return Ok(match attached {
-            Some(attached) => Enforcement::Foreign(foreign(attached)),
-            None if pins.interfaces()?.iter().any(|name| name == interface) => {
-                Enforcement::Lost { why: "its link is no longer pinned".to_owned() }
-            }
-            None => Enforcement::Off,
-        });
-    };
-    let link = sys::link_info(link.as_fd()).map_err(failed)?;
-    match (facts, attached) {
-        (Some(facts), Some(attached)) if link.device == facts.index && link.program == attached.program => {
-            record(interface, attached)
-        }
-        (_, Some(attached)) => Ok(Enforcement::Foreign(foreign(attached))),
-        (facts, None) => Ok(Enforcement::Lost { why: lost(facts, link) }),
-    }
+    let places = places::all(pins)?;
+    let named = places.iter().filter(|place| place.former_name() == interface);
+    let named = named.min_by_key(|place| place.judges()).map(|place| place.lost(facts));
+    let ours = facts.and_then(|facts| places.iter().find(|place| place.runs_on(facts)));
+    Ok(match (facts.and_then(|facts| facts.program), ours, named) {
+        (Some(attached), Some(place), _) => record(place.former_name(), attached)?,
+        (Some(attached), None, _) => Enforcement::Foreign(foreign(attached)),
+        (None, _, Some(why)) => Enforcement::Lost { why },
+        (None, _, None) => Enforcement::Off,
+    })
 }
 
-/// Why a pinned link judges nothing here.
-fn lost(facts: Option<&Facts>, link: LinkInfo) -> String {
-    let moved = |index| match device::by_index(index) {
-        Ok(Some(device)) => format!("; its program runs on {}, which has another name now", device.name),
-        _ => String::new(),
-    };
-    match (facts, link.device) {
-        (None, 0) => "the device is gone".to_owned(),
-        (None, index) => format!("the device is gone{}", moved(index)),
-        (Some(_), 0) => "its program was detached, or the device was removed and made anew".to_owned(),
-        (Some(_), index) => format!("this is another device than the one that was enforced{}", moved(index)),
-    }
-}
-
-/// The record of the program that our link runs.
+/// The record of the program that our link runs since the device was called `interface`.
 fn record(interface: &str, attached: Attached) -> Result<Enforcement, BackendError> {
+    let engine = match attached.how {
+        How::Generic => Engine::Generic,
+        How::Driver | How::Other => Engine::Native,
+    };
     let info = match read_info(attached.program) {
         Ok(Some(info)) => info,
         Ok(None) => {
@@ -79,18 +59,17 @@ fn record(interface: &str, attached: Attached) -> Result<Enforcement, BackendErr
             let why = format!("its program was replaced by program {} \"{}\"", program.id, program.name);
             return Ok(Enforcement::Lost { why });
         }
-        Err(error @ InfoError::Version { .. }) => return Ok(Enforcement::Lost { why: error.to_string() }),
+        Err(InfoError::Version { program: program_id, found: abi }) => {
+            return Ok(Enforcement::OtherVersion(OtherVersion { engine, abi, program_id }));
+        }
         Err(error) => return Err(BackendError::failed(format!("read what {interface} enforces"), error)),
     };
-    let engine = match attached.how {
-        How::Generic => Engine::Generic,
-        How::Driver | How::Other => Engine::Native,
-    };
-    Ok(Enforcement::InForce(in_force(&info, engine, attached.program)))
+    Ok(Enforcement::InForce(in_force(interface, &info, engine, attached.program)))
 }
 
-fn in_force(info: &Info, engine: Engine, program_id: u32) -> InForce {
+fn in_force(interface: &str, info: &Info, engine: Engine, program_id: u32) -> InForce {
     InForce {
+        interface: interface.to_owned(),
         engine,
         generation: info.generation,
         policy: Digest(info.policy),

@@ -2,7 +2,8 @@
 //!
 //! Promises: everything of one instance in one network namespace lies in one folder, whose name carries the version of
 //! this layout; only root may enter. Layout below `<bpffs>/v1-<namespace cookie>`:
-//! `interfaces/<name>/{link, program, next, previous}`, `counters`, `counter-keys`.
+//! `interfaces/<key>/{link, program, next, previous}`, `counters`, `counter-keys`; [`super::places`] tells which device a key
+//! stands for.
 
 use std::fs;
 use std::io;
@@ -63,16 +64,16 @@ impl Pins {
         self.root.join("counter-keys")
     }
 
-    fn folder(&self, interface: &str) -> PathBuf {
-        self.root.join("interfaces").join(encode(interface))
+    fn folder(&self, key: &str) -> PathBuf {
+        self.root.join("interfaces").join(encode(key))
     }
 
-    fn path(&self, interface: &str, object: Object) -> PathBuf {
-        self.folder(interface).join(object.name())
+    fn path(&self, key: &str, object: Object) -> PathBuf {
+        self.folder(key).join(object.name())
     }
 
-    /// The interfaces that something is pinned for, in alphabetical order.
-    pub(super) fn interfaces(&self) -> Result<Vec<String>, BackendError> {
+    /// The keys under which something is pinned, in alphabetical order.
+    pub(super) fn folders(&self) -> Result<Vec<String>, BackendError> {
         let path = self.root.join("interfaces");
         let entries = match fs::read_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -85,8 +86,8 @@ impl Pins {
     }
 
     /// Opens what is pinned; `None` where nothing is.
-    pub(super) fn open(&self, interface: &str, object: Object) -> Result<Option<OwnedFd>, BackendError> {
-        let path = self.path(interface, object);
+    pub(super) fn open(&self, key: &str, object: Object) -> Result<Option<OwnedFd>, BackendError> {
+        let path = self.path(key, object);
         // A kernel that refuses bpf() would refuse to tell that nothing is there.
         if !path.exists() {
             return Ok(None);
@@ -99,38 +100,43 @@ impl Pins {
     }
 
     /// Pins an object, in the place of what was pinned under this name.
-    pub(super) fn pin(
-        &self,
-        interface: &str,
-        object: Object,
-        fd: BorrowedFd<'_>,
-    ) -> Result<(), BackendError> {
-        let folder = self.folder(interface);
+    pub(super) fn pin(&self, key: &str, object: Object, fd: BorrowedFd<'_>) -> Result<(), BackendError> {
+        let folder = self.folder(key);
         make_folder(&folder)?;
-        self.unpin(interface, object)?;
+        self.unpin(key, object)?;
         let path = folder.join(object.name());
         sys::pin(fd, &path).map_err(|error| failed("pin", &path, error))
     }
 
     /// Gives what is pinned as `from` the name `to`, in the place of what had it.
-    pub(super) fn rename(&self, interface: &str, from: Object, to: Object) -> Result<(), BackendError> {
-        let (from, to) = (self.path(interface, from), self.path(interface, to));
+    pub(super) fn rename(&self, key: &str, from: Object, to: Object) -> Result<(), BackendError> {
+        let (from, to) = (self.path(key, from), self.path(key, to));
         match fs::rename(&from, &to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other.map_err(|error| failed("rename", &from, error)),
         }
     }
 
-    pub(super) fn unpin(&self, interface: &str, object: Object) -> Result<(), BackendError> {
-        remove(&self.path(interface, object))
+    /// Gives everything that is pinned under a key another one, in the place of what was pinned there.
+    pub(super) fn rename_folder(&self, from: &str, to: &str) -> Result<(), BackendError> {
+        if from == to {
+            return Ok(());
+        }
+        self.clear(to)?;
+        let path = self.folder(from);
+        fs::rename(&path, self.folder(to)).map_err(|error| failed("rename", &path, error))
     }
 
-    /// Removes everything that is pinned for an interface.
-    pub(super) fn clear(&self, interface: &str) -> Result<(), BackendError> {
+    pub(super) fn unpin(&self, key: &str, object: Object) -> Result<(), BackendError> {
+        remove(&self.path(key, object))
+    }
+
+    /// Removes everything that is pinned under a key.
+    pub(super) fn clear(&self, key: &str) -> Result<(), BackendError> {
         for object in Object::ALL {
-            self.unpin(interface, object)?;
+            self.unpin(key, object)?;
         }
-        remove_folder(&self.folder(interface))
+        remove_folder(&self.folder(key))
     }
 
     /// Removes what is shared, once no interface is left.

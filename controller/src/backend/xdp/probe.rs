@@ -1,72 +1,59 @@
-//! What is known against XDP on a device, asked without attaching anything.
+//! Facts about this machine and its devices, for [`crate::doctor`].
 //!
-//! Promises: nothing is changed; the only program loaded lets everything pass, is attached to nothing and ends here.
-//! What is not known only shows when the device is asked to take the program.
+//! Promises: nothing is changed on any device, no program is attached, no table is made; what is loaded or created to see
+//! whether the kernel takes it is gone when the function returns. A question that the kernel does not answer becomes
+//! [`Unknown`](crate::backend::facts::Unknown), not a guess.
 
-use std::io;
+mod kernel;
+mod machine;
+mod netfilter;
+mod netlink;
+mod nic;
+mod places;
+mod xdp_features;
 
-use aya_obj::generated::{BPF_F_XDP_HAS_FRAGS, bpf_insn};
+use std::path::Path;
 
-use super::sys::{self, ProgramSpec};
-use crate::backend::{Engine, Refused, netdev};
+use crate::backend::facts::{Fact, HostFacts, Unknown};
+use crate::state::State;
+use crate::tables::Image;
 
-/// `r0 = XDP_PASS` and `exit` (`linux/bpf.h`).
-fn pass() -> [bpf_insn; 2] {
-    let instruction = |code, imm| bpf_insn {
-        code,
-        _bitfield_align_1: [],
-        _bitfield_1: bpf_insn::new_bitfield_1(0, 0),
-        off: 0,
-        imm,
-    };
-    [instruction(0xb7, 2), instruction(0x95, 0)]
+pub use nic::{ethernet_devices, nic};
+pub(super) use xdp_features::features as xdp_features;
+
+/// What is to be tried, and where perimeter keeps its things.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Tables of a small policy, and a frame that it passes.
+    pub image: &'a Image,
+    pub frame: &'a [u8],
+    pub state_dir: &'a Path,
+    pub bpffs: &'a Path,
+    pub now: jiff::Timestamp,
 }
 
-/// The engines that are known not to be had on the device with this index, and why.
-pub(super) fn obstacles(index: u32) -> Vec<Refused> {
-    let pass = pass();
-    let spec = ProgramSpec {
-        name: "perimeter_ask",
-        instructions: &pass,
-        license: c"GPL",
-        flags: BPF_F_XDP_HAS_FRAGS,
-    };
-    let refused = |engine, reason: &str| Refused { engine, reason: reason.to_owned() };
-    if let Err(error) = sys::program_load(spec, None) {
-        let reason = kernel(&error);
-        return vec![refused(Engine::Native, &reason), refused(Engine::Generic, &reason)];
-    }
-    match netdev::takes_xdp(index) {
-        Some(false) => vec![refused(Engine::Native, "the driver offers no XDP")],
-        Some(true) | None => Vec::new(),
+/// Everything about the machine.
+pub fn host(question: Question<'_>) -> HostFacts {
+    let kernel = machine::release();
+    HostFacts {
+        rights: machine::rights(),
+        probes: kernel::probes(),
+        trial: kernel::trial(question.image, question.frame),
+        btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+        timed: machine::timed(),
+        lockdown: machine::lockdown(),
+        memory: machine::memory(),
+        pins: (question.bpffs.to_owned(), places::bpffs(question.bpffs)),
+        state: places::folder(question.state_dir),
+        clock: machine::clock(question.now, recorded(question.state_dir)),
+        nftables: netfilter::nftables().map_err(Unknown::because),
+        legacy: machine::legacy_tables(),
+        kernel,
     }
 }
 
-/// Why the kernel loads no XDP program at all.
-fn kernel(error: &io::Error) -> String {
-    let meaning = match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => {
-            "CAP_BPF, CAP_NET_ADMIN or CAP_PERFMON is missing, or the kernel is locked down for bpf()"
-        }
-        Some(libc::ENOSYS) => "this kernel was built without bpf() (CONFIG_BPF_SYSCALL)",
-        Some(libc::EINVAL) => {
-            "this kernel does not know XDP programs for frames in several buffers: Linux 5.18 is needed"
-        }
-        _ => return format!("the kernel loads no XDP program: {error}"),
-    };
-    format!("the kernel loads no XDP program: {error}; {meaning}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_kernel_says_is_told_with_what_it_means() {
-        let says = |number| kernel(&io::Error::from_raw_os_error(number));
-        assert!(says(libc::EPERM).contains("CAP_BPF"));
-        assert!(says(libc::ENOSYS).contains("CONFIG_BPF_SYSCALL"));
-        assert!(says(libc::EINVAL).contains("Linux 5.18"));
-        assert!(says(libc::ENOMEM).ends_with("Cannot allocate memory (os error 12)"));
-    }
+/// When something was last recorded.
+fn recorded(state_dir: &Path) -> Fact<Option<jiff::Timestamp>> {
+    let journal = State::new(state_dir).journal().map_err(Unknown::because)?;
+    Ok(journal.iter().map(|event| event.occasion.at).max())
 }

@@ -17,7 +17,7 @@ use aya_obj::generated::{
 
 mod links;
 
-pub use links::{LinkInfo, XdpPath, link_create, link_detach, link_info, link_update};
+pub use links::{LinkInfo, XdpPath, link_create, link_detach, link_info, link_update, tcx_programs};
 
 /// What a map is made of; its keys have four bytes.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +64,8 @@ pub struct ProgramInfo {
     pub tag: [u8; 8],
     /// Instructions that the verifier walked; 0 before Linux 5.16.
     pub verified_instructions: u32,
+    /// Bytes of machine code; 0 where the kernel interprets the program.
+    pub compiled_bytes: u32,
     /// When it was loaded, since boot.
     pub loaded: Duration,
     /// Ids of the maps that it uses.
@@ -204,6 +206,7 @@ pub fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
         name: name_of(&info.name),
         tag: info.tag,
         verified_instructions: info.verified_insns,
+        compiled_bytes: info.jited_prog_len,
         loaded: Duration::from_nanos(info.load_time),
         maps,
     })

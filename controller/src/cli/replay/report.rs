@@ -11,26 +11,27 @@ use crate::ruleset::Ruleset;
 /// Differences of one capture that are shown to people; the rest is counted.
 const SHOWN: usize = 20;
 
+/// A frame that was judged.
+pub(super) struct Shown<'a> {
+    pub(super) file: &'a str,
+    pub(super) judged: &'a Judged<'a>,
+    pub(super) words: Words<'a>,
+    pub(super) ruleset: &'a Ruleset,
+}
+
+/// A capture that came to its end, or to a fault.
+pub(super) struct Ended<'a> {
+    pub(super) file: &'a str,
+    pub(super) totals: &'a Totals,
+    /// The expected frames that it does not have.
+    pub(super) missing: &'a [(u64, Expectation)],
+}
+
 /// Where results go.
 pub(super) trait Report {
-    /// A frame was judged.
-    fn frame(
-        &mut self,
-        file: &str,
-        judged: &Judged<'_>,
-        words: Words<'_>,
-        ruleset: &Ruleset,
-        out: &mut dyn Write,
-    ) -> io::Result<()>;
+    fn frame(&mut self, shown: &Shown<'_>, out: &mut dyn Write) -> io::Result<()>;
 
-    /// A capture came to its end, or to a fault. `missing` are the expected frames that it does not have.
-    fn capture(
-        &mut self,
-        file: &str,
-        totals: &Totals,
-        missing: &[(u64, Expectation)],
-        env: &mut Env<'_>,
-    ) -> io::Result<()>;
+    fn capture(&mut self, ended: &Ended<'_>, env: &mut Env<'_>) -> io::Result<()>;
 
     /// Everything was replayed.
     fn summary(&mut self, summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()>;
@@ -52,14 +53,8 @@ impl Json {
 }
 
 impl Report for Json {
-    fn frame(
-        &mut self,
-        file: &str,
-        judged: &Judged<'_>,
-        words: Words<'_>,
-        ruleset: &Ruleset,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
+    fn frame(&mut self, shown: &Shown<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let Shown { file, judged, words, ruleset } = *shown;
         let dissent =
             judged.judgement.dissent.map(|dissent| (dissent.engine, Words::new(dissent.decision, ruleset)));
         let record = Record::new(file, judged.frame.number, words);
@@ -67,15 +62,9 @@ impl Report for Json {
     }
 
     /// An object a frame is promised, so that a frame that is not there goes to standard error.
-    fn capture(
-        &mut self,
-        file: &str,
-        _totals: &Totals,
-        missing: &[(u64, Expectation)],
-        env: &mut Env<'_>,
-    ) -> io::Result<()> {
-        for (frame, expected) in missing {
-            writeln!(env.err, "perimeter: {file}: {}", absent(*frame, expected))?;
+    fn capture(&mut self, ended: &Ended<'_>, env: &mut Env<'_>) -> io::Result<()> {
+        for (frame, expected) in ended.missing {
+            writeln!(env.err, "perimeter: {}: {}", ended.file, absent(*frame, expected))?;
         }
         Ok(())
     }
@@ -111,14 +100,8 @@ impl Human {
 }
 
 impl Report for Human {
-    fn frame(
-        &mut self,
-        _file: &str,
-        judged: &Judged<'_>,
-        words: Words<'_>,
-        ruleset: &Ruleset,
-        _out: &mut dyn Write,
-    ) -> io::Result<()> {
+    fn frame(&mut self, shown: &Shown<'_>, _out: &mut dyn Write) -> io::Result<()> {
+        let Shown { judged, words, ruleset, .. } = *shown;
         let number = judged.frame.number;
         if let Some(mismatch) = judged.mismatch {
             let expected = mismatch.expected.map_or("nothing".into(), Expectation::to_string);
@@ -135,13 +118,8 @@ impl Report for Human {
         Ok(())
     }
 
-    fn capture(
-        &mut self,
-        file: &str,
-        totals: &Totals,
-        missing: &[(u64, Expectation)],
-        env: &mut Env<'_>,
-    ) -> io::Result<()> {
+    fn capture(&mut self, ended: &Ended<'_>, env: &mut Env<'_>) -> io::Result<()> {
+        let Ended { file, totals, missing } = *ended;
         for (frame, expected) in missing {
             self.difference(|| absent(*frame, expected));
         }

@@ -56,6 +56,12 @@ pub const fn is_martian_v4(source: u32, destination: u32) -> bool {
     is_outside_v4::<240>(destination) && destination != V4_BROADCAST
 }
 
+/// Whether a packet is surely not martian, and none of the exceptions: half the comparisons of [`is_martian_v4`].
+#[inline(always)]
+pub const fn is_ordinary_v4(source: u32, destination: u32) -> bool {
+    !is_outside_v4::<224>(source) && !is_outside_v4::<240>(destination)
+}
+
 /// Whether the first byte of an address is 0, 127, or `END` and above.
 #[inline(always)]
 const fn is_outside_v4<const END: u32>(address: u32) -> bool {

@@ -13,6 +13,7 @@ pub mod ipv4_options;
 pub mod ipv6;
 pub mod llc;
 pub mod neighbour;
+pub mod plain;
 pub mod transport;
 
 /// EtherTypes that the walk knows by name (IEEE registry).

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_link_info, bpf_link_type};
 
-use super::{call, call_for_fd, no_attributes, object_info};
+use super::{call, call_for_fd, length, no_attributes, object_info};
 
 /// Only replace the program that is expected (`linux/bpf.h`).
 const BPF_F_REPLACE: u32 = 1 << 2;
@@ -78,4 +78,26 @@ pub fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     // SAFETY: the kernel has filled in the member for XDP links; any bits are a valid number.
     let device = unsafe { info.__bindgen_anon_1.xdp.ifindex };
     Ok(LinkInfo { id: info.id, program: info.prog_id, device })
+}
+
+/// Ids of the programs at tc's ingress on a device (tcx): none before Linux 6.6, which has no such hook.
+pub fn tcx_programs(device: u32) -> io::Result<Vec<u32>> {
+    // The kernel holds at most 64 (BPF_MPROG_MAX).
+    let mut programs = vec![0u32; 64];
+    let mut attr = no_attributes();
+    attr.query.__bindgen_anon_1.target_ifindex = device;
+    attr.query.attach_type = bpf_attach_type::BPF_TCX_INGRESS as u32;
+    attr.query.prog_ids = programs.as_mut_ptr() as u64;
+    attr.query.__bindgen_anon_2.prog_cnt = length(programs.len())?;
+    // SAFETY: the only pointer is to the list of ids, with its length; the list outlives the call.
+    match unsafe { call(bpf_cmd::BPF_PROG_QUERY, &mut attr) } {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => {
+            return Ok(Vec::new());
+        }
+        other => other?,
+    };
+    // SAFETY: the kernel has filled in this member; any bits are a number.
+    let count = unsafe { attr.query.__bindgen_anon_2.prog_cnt };
+    programs.truncate(count as usize);
+    Ok(programs)
 }

@@ -1,0 +1,162 @@
+//! Questions over netlink, of any family, and all of the kernel's answer.
+
+use std::convert::Infallible;
+use std::io;
+
+use netlink_packet_core::{
+    DefaultNla, Emitable, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable, NlasIterator,
+};
+use netlink_sys::{Socket, SocketAddr};
+
+/// Attributes in their order: number and value.
+pub(super) type Attributes = Vec<(u16, Vec<u8>)>;
+
+/// A message of a family that no crate wraps here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Raw {
+    pub(super) kind: u16,
+    /// What follows the netlink header: the family's own header of four bytes, then attributes.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Raw {
+    pub(super) fn new(kind: u16, family_header: [u8; 4], attributes: &[DefaultNla]) -> Raw {
+        let mut bytes = vec![0; family_header.len() + attributes.buffer_len()];
+        let (header, rest) = bytes.split_at_mut(family_header.len());
+        header.copy_from_slice(&family_header);
+        attributes.emit(rest);
+        Raw { kind, bytes }
+    }
+
+    /// The attributes after the family's header.
+    pub(super) fn attributes(&self) -> Attributes {
+        attributes(self.bytes.get(4..).unwrap_or_default())
+    }
+}
+
+/// The attributes in `bytes`; those behind the first damaged one are not there.
+pub(super) fn attributes(bytes: &[u8]) -> Attributes {
+    NlasIterator::new(bytes).map_while(Result::ok).map(|one| (one.kind(), one.value().to_vec())).collect()
+}
+
+/// The value of the first attribute with this number.
+pub(super) fn value(attributes: &[(u16, Vec<u8>)], kind: u16) -> Option<&[u8]> {
+    attributes.iter().find(|one| one.0 == kind).map(|one| one.1.as_slice())
+}
+
+/// Text that ends with a zero byte, or with the attribute.
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.split(|&byte| byte == 0).next().unwrap_or_default()).into_owned()
+}
+
+impl NetlinkSerializable for Raw {
+    fn message_type(&self) -> u16 {
+        self.kind
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.bytes);
+    }
+}
+
+impl NetlinkDeserializable for Raw {
+    type Error = Infallible;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Raw, Infallible> {
+        Ok(Raw { kind: header.message_type, bytes: payload.to_vec() })
+    }
+}
+
+/// Everything that the kernel lists.
+pub(super) fn dump<M>(protocol: isize, question: M) -> io::Result<Vec<M>>
+where
+    M: NetlinkSerializable + NetlinkDeserializable,
+{
+    let socket = open(protocol)?;
+    socket.send(&packed(question, NLM_F_REQUEST | NLM_F_DUMP), 0)?;
+    let mut found = Vec::new();
+    while !receive(&socket, &mut found)? {}
+    Ok(found)
+}
+
+/// The one answer to a question.
+pub(super) fn ask<M>(protocol: isize, question: M) -> io::Result<M>
+where
+    M: NetlinkSerializable + NetlinkDeserializable,
+{
+    let socket = open(protocol)?;
+    socket.send(&packed(question, NLM_F_REQUEST), 0)?;
+    let mut found = Vec::new();
+    receive(&socket, &mut found)?;
+    found.pop().ok_or_else(|| io::Error::other("the kernel answered with nothing"))
+}
+
+/// Sends messages as one, and waits for the kernel's word on the one that asked for it.
+pub(super) fn acknowledged(protocol: isize, messages: Vec<(Raw, u16)>) -> io::Result<()> {
+    let socket = open(protocol)?;
+    let bytes: Vec<u8> = messages.into_iter().flat_map(|(message, flags)| packed(message, flags)).collect();
+    socket.send(&bytes, 0)?;
+    receive::<Raw>(&socket, &mut Vec::new()).map(drop)
+}
+
+fn open(protocol: isize) -> io::Result<Socket> {
+    let mut socket = Socket::new(protocol)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    Ok(socket)
+}
+
+fn packed<M: NetlinkSerializable>(message: M, flags: u16) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = flags;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    bytes
+}
+
+/// Takes one datagram apart; true after the last message of the answer.
+fn receive<M>(socket: &Socket, found: &mut Vec<M>) -> io::Result<bool>
+where
+    M: NetlinkDeserializable,
+{
+    let (bytes, _) = socket.recv_from_full()?;
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        let message = NetlinkMessage::<M>::deserialize(rest).map_err(io::Error::other)?;
+        match message.payload {
+            NetlinkPayload::InnerMessage(one) => found.push(one),
+            NetlinkPayload::Done(done) if done.code < 0 => {
+                return Err(io::Error::from_raw_os_error(-done.code));
+            }
+            NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+            NetlinkPayload::Done(_) | NetlinkPayload::Error(_) => return Ok(true),
+            _ => return Err(io::Error::other("the kernel's answer was cut off")),
+        }
+        let length = (message.header.length as usize).next_multiple_of(4);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_come_back_as_they_were_written() {
+        let written = [DefaultNla::new(2, b"netdev\0".to_vec()), DefaultNla::new(1, vec![7, 0])];
+        let message = Raw::new(16, [3, 1, 0, 0], &written);
+        let read = message.attributes();
+        assert_eq!(value(&read, 2).map(text).as_deref(), Some("netdev"));
+        assert_eq!(value(&read, 1), Some(&[7, 0][..]));
+        assert_eq!(value(&read, 9), None);
+        assert_eq!(attributes(&[9, 0, 1]), []);
+    }
+}
