@@ -1,6 +1,8 @@
 //! What cannot be carried out, and what to do about it.
 
-use crate::backend::{Device, Enforcement, Engine, Feature, Foreign, Observed, Wanted};
+use crate::backend::{
+    Device, Enforcement, Engine, Feature, Foreign, Nftables, Observed, Refused, Wanted, list,
+};
 use crate::ruleset::{Interface, Ruleset};
 
 use super::choice;
@@ -17,6 +19,8 @@ pub enum Refusal {
         .program.id, .program.name
     )]
     Foreign { interface: String, program: Foreign },
+    #[error("{interface}: {}; `mode: auto` or `mode: nft` can do without", list(.refused))]
+    NoXdp { interface: String, refused: Vec<Refused> },
     #[error(
         "{interface}: {} is on and the device does not let it be switched off; frames would be judged as they were not on the wire",
         .feature.name()
@@ -44,7 +48,14 @@ fn interface(wish: &Interface, fact: &Observed) -> Vec<Refusal> {
     {
         refusals.push(Refusal::Foreign { interface: interface.clone(), program: program.clone() });
     }
+    let wanted = Wanted::of(wish.mode);
     let engines = choice::choose(wish.mode, None, fact).engines;
+    // That the kernel takes no XDP program at all is certain; what a driver takes shows only when it is asked to.
+    let no_xdp = fact.refused.iter().any(|refused| refused.engine == Engine::Generic);
+    if no_xdp && !wanted.xdp.is_empty() && wanted.nft != Nftables::IfRefused {
+        refusals.push(Refusal::NoXdp { interface, refused: fact.refused.clone() });
+        return refusals;
+    }
     let harms = |feature: Feature| engines.iter().any(|engine| feature.harms(*engine));
     let fixed = fact.offloads.iter().filter(|offload| offload.on && offload.fixed && harms(offload.feature));
     refusals.extend(

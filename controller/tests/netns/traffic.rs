@@ -50,9 +50,12 @@ impl Traffic {
     pub(crate) fn during(&self, world: &World, what: impl FnOnce()) -> Seen {
         let (mut sender, _) = world.channel("out", &format!("{}p", self.interface));
         let frames = [ALLOWED, FORBIDDEN].map(|port| udp([192, 0, 2, 1], port));
-        let done = AtomicBool::new(false);
-        let sent = std::thread::scope(|scope| {
+        let (done, sent_all) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let [allowed, forbidden] =
+                [&self.allowed, &self.forbidden].map(|socket| scope.spawn(|| drain(socket, &sent_all)));
             let sending = scope.spawn(|| {
+                let _end = End(&sent_all);
                 let mut sent = 0;
                 // A few rounds more when it is done: what comes after the change is judged too.
                 let mut rounds_left = 20;
@@ -68,13 +71,16 @@ impl Traffic {
             std::thread::sleep(Duration::from_millis(50));
             what();
             drop(end);
-            sending.join().unwrap()
-        });
-        Seen { sent, allowed: drain(&self.allowed), forbidden: drain(&self.forbidden) }
+            Seen {
+                sent: sending.join().unwrap(),
+                allowed: allowed.join().unwrap(),
+                forbidden: forbidden.join().unwrap(),
+            }
+        })
     }
 }
 
-/// Ends the sending, even where a test fails meanwhile.
+/// Says that something has ended, even where a test fails meanwhile.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -83,11 +89,15 @@ impl Drop for End<'_> {
     }
 }
 
-/// How many datagrams there are.
-fn drain(socket: &UdpSocket) -> u64 {
+/// How many datagrams come, until nothing more is sent and nothing more comes.
+fn drain(socket: &UdpSocket, sent_all: &AtomicBool) -> u64 {
     let mut count = 0;
-    while socket.recv(&mut [0; 64]).is_ok() {
-        count += 1;
+    loop {
+        let last = sent_all.load(Ordering::Relaxed);
+        match socket.recv(&mut [0; 64]) {
+            Ok(_) => count += 1,
+            Err(_) if last => return count,
+            Err(_) => {}
+        }
     }
-    count
 }
