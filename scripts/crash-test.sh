@@ -3,7 +3,7 @@
 # way, while frames arrive; prints how many points held.
 #
 #   scripts/crash-test.sh            every point: hours on two cores
-#   scripts/crash-test.sh POINTS     as many points a command, evenly spread; CI takes 8
+#   scripts/crash-test.sh POINTS     as many points a command, evenly spread; CI takes 4
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

@@ -4,6 +4,7 @@
 #   scripts/setup.sh         to build
 #   scripts/setup.sh test    and the tools of scripts/test.sh
 #   scripts/setup.sh demo    and the tools of scripts/demo.sh
+#   scripts/setup.sh vm      and the tools of scripts/vm.sh
 #
 # Rust comes from rustup where that is there, else from Debian (rustc-web). The compiler for the BPF target is rustup's
 # nightly with rust-src, or Debian's rustc-web with its prebuilt core: the same choice, in the same order, as
@@ -143,7 +144,13 @@ case "${1:-}" in
 '') ;;
 test) tool bpftool bpftool ;;
 demo) tool tcpdump tcpdump && tool tcpreplay tcpreplay ;;
-*) die "unknown word: $1; the words are test and demo" ;;
+vm)
+    tool qemu-system-x86_64 qemu-system-x86
+    tool busybox busybox-static
+    tool depmod kmod
+    apt-cache show linux-image-amd64 >/dev/null 2>&1 || package_lists
+    ;;
+*) die "unknown word: $1; the words are test, demo and vm" ;;
 esac
 host_rust
 rust_tool fmt rustfmt-web rustfmt

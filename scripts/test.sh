@@ -2,7 +2,8 @@
 # Runs formatting, lints (the BPF crate included), the documentation and all tests; installs what is missing first.
 #
 # CI runs exactly this. The last line is `N passed, N failed` over every test binary. Tests that need the kernel make
-# network namespaces of their own and need root; as another user they are left out, and CI=true refuses to leave any out.
+# network namespaces of their own and need root; as another user they are left out, and CI=true refuses to leave any out. The
+# same goes for an older kernel under emulation (scripts/vm.sh), where qemu is not installed.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
@@ -27,6 +28,14 @@ closing_line() {
                exit failed > 0 || passed == 0 }' "$1"
 }
 
+other_kernels() {
+    if [ "${CI:-}" != true ] && ! have qemu-system-x86_64; then
+        echo "skipped: there is no qemu-system-x86_64; \`scripts/setup.sh vm\` installs it"
+        return
+    fi
+    scripts/vm.sh 6.1
+}
+
 scripts/setup.sh test
 
 step "formatting"
@@ -48,5 +57,8 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0
 cargo test --locked --no-fail-fast 2>&1 | tee "$log" || failed=1
+
+step "an older kernel"
+other_kernels || failed=1
 closing_line "$log" || failed=1
 exit "$failed"

@@ -13,6 +13,7 @@ pub mod nft;
 mod observed;
 pub mod offload;
 mod peer;
+pub mod sessions;
 mod wanted;
 pub mod xdp;
 

@@ -10,6 +10,7 @@ mod choose;
 mod completions;
 mod confirm;
 mod counters;
+mod cuts;
 mod detach;
 mod doctor;
 mod explain;
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::plan::Detail;
 use crate::state::Author;
 
 /// What a command may touch of the process around it; tests pass their own.
@@ -133,9 +135,16 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "PERIMETER_BPFFS", hide_env_values = true)]
     #[arg(default_value = "/sys/fs/bpf/perimeter")]
     pub bpffs: PathBuf,
-    /// Say the whole chain of causes of an error
+    /// Say more: the whole chain of causes of an error; of a plan, everything that it opens and closes
     #[arg(long, short, global = true)]
     pub verbose: bool,
+}
+
+impl Global {
+    /// How much of a plan is shown.
+    fn detail(&self) -> Detail {
+        if self.verbose { Detail::Full } else { Detail::Brief }
+    }
 }
 
 #[derive(Subcommand, Debug)]

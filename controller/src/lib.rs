@@ -4,6 +4,7 @@
 //! that the policy ends in and everything else begins at. No module imports one that is listed below it.
 
 pub mod ruleset;
+pub mod space;
 
 pub mod policy;
 pub mod tables;
@@ -11,18 +12,21 @@ pub mod tables;
 pub mod compile;
 pub mod simulate;
 
+pub mod meaning;
+
 pub mod counters;
+pub mod describe;
 pub mod digest;
 pub mod state;
 
 pub mod backend;
 pub mod doctor;
+pub mod lifelines;
 pub mod plan;
 pub mod reconcile;
 pub mod status;
 
 pub mod capture;
-pub mod describe;
 pub mod explain;
 pub mod replay;
 

@@ -7,6 +7,7 @@
 mod choice;
 mod diff;
 mod file;
+mod meaning;
 mod refusal;
 mod render;
 mod words;
@@ -23,8 +24,9 @@ use crate::ruleset::{Interface, Mode, Rule, Ruleset};
 pub use choice::Choice;
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
 pub use file::{PlanFile, PlanFileError, changed};
+pub use meaning::{Change, Dying, Shown, Told};
 pub use refusal::Refusal;
-pub use render::{human, in_sync};
+pub use render::{Detail, human, in_sync};
 
 /// Everything that would be done, and what it means for the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,9 @@ pub struct InterfacePlan {
     /// Memory of the tables in bytes, now and then.
     pub table_bytes: (u64, u64),
     pub findings: Vec<String>,
+    /// What changes for its frames, see [`Plan::tell`]; nothing where that is not known, or everything passes on one side.
+    #[serde(default)]
+    pub meaning: Option<Told>,
 }
 
 /// What would be done to an interface.
@@ -258,6 +263,7 @@ impl InterfacePlan {
                 after.map_or(0, |after| after.table_bytes),
             ),
             findings: observed.findings.clone(),
+            meaning: None,
         }
     }
 }

@@ -84,7 +84,8 @@ pub fn check(
 ) -> Reading {
     read_and(name, text, files, at, |document, report| {
         let is_whole = report.errors() == 0;
-        for Finding { subject, message, remedy } in lint::findings(&document.ruleset, is_whole) {
+        let today = TimeZone::UTC.to_datetime(at).date();
+        for Finding { subject, message, remedy } in lint::findings(&document.ruleset, is_whole, today) {
             let mark = match subject {
                 Subject::Rule(rule) => document.rules[rule],
                 Subject::Interface(interface) => document.interfaces[interface],

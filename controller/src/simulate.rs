@@ -28,8 +28,13 @@ impl Model {
 
     /// The decision on a frame, given from its destination MAC on.
     pub fn judge(&self, frame: &[u8]) -> Decision {
-        classify(&Slice(frame), &self.image)
+        judge(&self.image, frame)
     }
+}
+
+/// The decision of compiled tables on a frame, given from its destination MAC on.
+pub fn judge(image: &Image, frame: &[u8]) -> Decision {
+    classify(&Slice(frame), image)
 }
 
 impl From<Image> for Model {

@@ -19,7 +19,7 @@ static COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(COUNTER_SL
 pub(crate) fn count(generation: &Generation, decision: Decision, len: u32) {
     let slot = match decision {
         Decision::Pass(rule) | Decision::Denied(rule) => rule_slot(generation, rule),
-        Decision::Drop(reason) => generation.reason_slot(reason as usize),
+        Decision::Drop(reason) => generation.reason_slot(reason as u32),
     };
     let Some(counter) = COUNTERS.get_ptr_mut(slot) else { return };
     // SAFETY: the pointer is to this CPU's copy of a slot, and this program is not interrupted by itself.

@@ -7,7 +7,7 @@ use anyhow::bail;
 use jiff::SignedDuration;
 
 use super::host::{Host, Planned};
-use super::{Env, Exit, Global, keeper};
+use super::{Env, Exit, Global, cuts, keeper};
 use crate::backend::{Feature, list, names};
 use crate::counters::grouped;
 use crate::plan::{Plan, changed, human};
@@ -95,7 +95,8 @@ pub(super) fn put_in_force(
     if let Some(reviewed) = how.reviewed {
         same("the plan was made", reviewed, &planned.plan)?;
     }
-    human(&planned.plan, env.out)?;
+    human(&planned.plan, global.detail(), env.out)?;
+    cuts::warn(&cuts::of(&planned, &wish.ruleset), env.out)?;
     env.out.flush()?;
     if planned.plan.changes && !consent.given(&planned.plan, env)? {
         writeln!(env.err, "perimeter: not applied; nothing was changed")?;
@@ -103,6 +104,7 @@ pub(super) fn put_in_force(
     }
     let lock = host.state.lock()?;
     let Some(now) = host.compare(&wish.ruleset, &planned.images, env)? else { return Ok(Exit::Reported) };
+    let now = now.told_as(&planned.plan);
     same("this plan was shown", &planned.plan, &now)?;
     if !how.ends_trial {
         host.refuse_trial()?;

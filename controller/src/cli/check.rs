@@ -9,8 +9,10 @@ use crate::policy::{self, Diagnostic, Severity};
 
 /// Validate a policy, and point out what is probably not meant
 ///
-/// Every problem is reported in one pass, with its place and how to mend it. Warnings (unused names, expired, shadowed,
-/// duplicate and over-broad rules, missing ARP, neighbour discovery and path MTU messages) leave the exit status at 0.
+/// Every problem is reported in one pass, with its place and how to mend it. Warnings leave the exit status at 0: unused
+/// names; rules that are expired, about to expire, shadowed, duplicate or redundant (exactly, also where several others
+/// together are the cause) or over-broad; tunnels; rules without `vlan` on a trunk; missing ARP, neighbour discovery and
+/// path MTU messages.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -6,7 +6,7 @@ use super::change::{Consent, ended};
 use super::host::Host;
 use super::{Env, Exit, Global};
 use crate::backend::Backend;
-use crate::plan::{Plan, human};
+use crate::plan::{Detail, Plan, human};
 use crate::reconcile;
 use crate::state::expected;
 
@@ -64,7 +64,7 @@ pub(super) fn end(
     };
     let observed = names.iter().map(|name| host.backend.observe(name)).collect::<Result<Vec<_>, _>>()?;
     let plan = Plan::detach(&observed, &host.known(&observed)?);
-    human(&plan, env.out)?;
+    human(&plan, Detail::Brief, env.out)?;
     env.out.flush()?;
     if !consent.given(&plan, env)? {
         writeln!(env.err, "perimeter: not detached; nothing was changed")?;

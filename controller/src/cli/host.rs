@@ -168,22 +168,34 @@ impl Host {
     /// Compiles a policy and compares it with the kernel; prints every refusal and gives nothing where there is one.
     pub(super) fn plan(&self, ruleset: &Ruleset, env: &mut Env<'_>) -> anyhow::Result<Option<Planned>> {
         let images = Host::compile(ruleset)?;
-        Ok(self.compare(ruleset, &images, env)?.map(|plan| Planned { plan, images }))
+        let Some((mut plan, known)) = self.compare_known(ruleset, &images, env)? else { return Ok(None) };
+        plan.tell(ruleset, &images, &known)?;
+        Ok(Some(Planned { plan, images }))
     }
 
-    /// Compares a policy and its tables with the kernel; prints every refusal and gives nothing where there is one.
+    /// Compares a policy and its tables with the kernel, without telling what the plan means; prints every refusal and
+    /// gives nothing where there is one.
     pub(super) fn compare(
         &self,
         ruleset: &Ruleset,
         images: &[Image],
         env: &mut Env<'_>,
     ) -> anyhow::Result<Option<Plan>> {
+        Ok(self.compare_known(ruleset, images, env)?.map(|(plan, _)| plan))
+    }
+
+    fn compare_known(
+        &self,
+        ruleset: &Ruleset,
+        images: &[Image],
+        env: &mut Env<'_>,
+    ) -> anyhow::Result<Option<(Plan, BTreeMap<Digest, Known>)>> {
         let mut observed = self.observe(&names(ruleset))?;
         let known = self.known(&observed)?;
         self.inspect(&mut observed, &known)?;
         let sizes: Vec<u64> = images.iter().map(kernel_bytes).collect();
         match Plan::new(ruleset, &sizes, Facts { observed: &observed, known: &known }) {
-            Ok(plan) => Ok(Some(plan)),
+            Ok(plan) => Ok(Some((plan, known))),
             Err(refusals) => {
                 for refusal in refusals {
                     writeln!(env.err, "perimeter: {refusal}; nothing was changed")?;

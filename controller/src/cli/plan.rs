@@ -7,7 +7,8 @@ use anyhow::Context;
 use super::apply::absolute;
 use super::host::Host;
 use super::policy_file::{Loaded, PolicyArgs};
-use super::{Env, Exit, Global};
+use super::{Env, Exit, Global, cuts};
+use crate::lifelines::Cut;
 use crate::plan::{Plan, PlanFile, human};
 use crate::policy::Diagnostic;
 
@@ -15,6 +16,9 @@ use crate::policy::Diagnostic;
 ///
 /// The policy is compared with what the kernel enforces now, rule by rule, not with a file: what was detached or replaced
 /// behind perimeter's back shows. A change that ends enforcement is the first line.
+///
+/// "What it means" is no difference of texts: it names the frames that would pass and do not now, and the other way
+/// round, exactly. Renamed or reordered rules and merged prefixes change nothing there.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -22,7 +26,8 @@ Examples:
   perimeter plan gateway.yaml --detailed-exitcode    0: no changes, 2: some
   perimeter plan gateway.yaml --at 2027-07-01        as of then: rules that have expired are gone
   perimeter plan gateway.yaml --out gateway.plan     then `perimeter show` and `perimeter apply` it
-  perimeter plan gateway.yaml --json | jq '.interfaces[].groups'")]
+  perimeter plan gateway.yaml -v                     every range of frames that opens or closes, each with a frame
+  perimeter plan gateway.yaml --json | jq '.interfaces[].meaning.opens[].frames'")]
 pub struct PlanArgs {
     #[command(flatten)]
     policy: PolicyArgs,
@@ -43,18 +48,22 @@ struct Answer<'a> {
     plan: &'a Plan,
     /// What the policy's reader warns of.
     warnings: &'a [Diagnostic],
+    /// Connections of this machine that would end.
+    cuts: &'a [Cut],
 }
 
 /// Carries out the command.
 pub(super) fn run(args: &PlanArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let Some(loaded) = args.policy.load(env)? else { return Ok(Exit::Reported) };
     let Some(planned) = Host::open(global)?.plan(&loaded.ruleset, env)? else { return Ok(Exit::Reported) };
+    let cuts = cuts::of(&planned, &loaded.ruleset);
     if args.json {
-        let answer = Answer { plan: &planned.plan, warnings: &loaded.warnings };
+        let answer = Answer { plan: &planned.plan, warnings: &loaded.warnings, cuts: &cuts };
         serde_json::to_writer_pretty(&mut *env.out, &answer)?;
         writeln!(env.out)?;
     } else {
-        human(&planned.plan, env.out)?;
+        human(&planned.plan, global.detail(), env.out)?;
+        cuts::warn(&cuts, env.out)?;
     }
     if let Some(path) = &args.out {
         write(&planned.plan, &loaded, (&args.policy.policy, path), env)?;

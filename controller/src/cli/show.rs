@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::policy_file::text;
 use super::{Env, Exit, Global};
-use crate::plan::{PlanFile, human};
+use crate::plan::{Detail, PlanFile, human};
 use crate::ruleset::Ruleset;
 use crate::state::{Record, State, Stored};
 
@@ -36,12 +36,12 @@ pub(super) fn run(args: &ShowArgs, global: &Global, env: &mut Env<'_>) -> anyhow
         Ok(number) if !path.exists() => {
             generation(&State::new(&global.state_dir).generation(number)?, args.json, env)?
         }
-        _ => plan(path, args.json, env)?,
+        _ => plan(path, args.json, global.detail(), env)?,
     }
     Ok(Exit::Done)
 }
 
-fn plan(path: &Path, json: bool, env: &mut Env<'_>) -> anyhow::Result<()> {
+fn plan(path: &Path, json: bool, detail: Detail, env: &mut Env<'_>) -> anyhow::Result<()> {
     let bytes = text(path)?;
     let Some(file) = PlanFile::read(&bytes) else {
         bail!("{} is no plan; `perimeter plan POLICY --out FILE` writes one", path.display())
@@ -52,7 +52,7 @@ fn plan(path: &Path, json: bool, env: &mut Env<'_>) -> anyhow::Result<()> {
         return Ok(());
     }
     writeln!(env.out, "Plan for {}, SHA-256 {}\n", file.policy_file, file.digest())?;
-    human(&file.plan, env.out)?;
+    human(&file.plan, detail, env.out)?;
     Ok(())
 }
 

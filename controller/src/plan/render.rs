@@ -7,8 +7,17 @@ use super::{
 };
 use crate::backend::{Enforcement, Engine, names};
 
+/// How much is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The widest changes in meaning.
+    Brief,
+    /// Every change in meaning, each with a frame.
+    Full,
+}
+
 /// Writes the whole plan: what ends enforcement first, then interface by interface.
-pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+pub fn human(plan: &Plan, detail: Detail, out: &mut dyn Write) -> io::Result<()> {
     for one in &plan.interfaces {
         if let Some(opening) = one.opens {
             writeln!(out, "! {} will {}", one.interface, opens(opening))?;
@@ -21,6 +30,7 @@ pub fn human(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     for one in plan.interfaces.iter().filter(|one| one.changes()) {
         interface(one, out)?;
     }
+    super::meaning::human(plan, detail, out)?;
     lapses(plan, out)?;
     if plan.makes_generation() { summary(plan, out) } else { Ok(()) }
 }

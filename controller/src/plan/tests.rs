@@ -29,7 +29,7 @@ fn plan(ruleset: &Ruleset, observed: &[Observed], known: &BTreeMap<Digest, Known
 
 fn text(plan: &Plan) -> String {
     let mut out = Vec::new();
-    human(plan, &mut out).unwrap();
+    human(plan, Detail::Brief, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

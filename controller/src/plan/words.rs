@@ -86,6 +86,13 @@ pub(super) fn size(set: &AddressSet) -> String {
     }
 }
 
+/// How many prefixes a set takes.
+pub(super) fn prefix_count(set: &AddressSet) -> usize {
+    let v4 = set.v4().iter().map(|&(low, high)| split(low.into(), high.into(), 32).len());
+    let v6 = set.v6().iter().map(|&(low, high)| split(low, high, 128).len());
+    v4.chain(v6).sum()
+}
+
 /// The fewest prefixes that cover a set, IPv4 first.
 fn prefixes(set: &AddressSet) -> Vec<String> {
     let v4 = set.v4().iter().flat_map(|&(low, high)| split(low.into(), high.into(), 32));

@@ -62,6 +62,12 @@ impl VlanSet {
         self.stacked.retain(|pair| other.stacked.contains(pair));
     }
 
+    /// How many stacks are in it.
+    pub(super) fn len(&self) -> usize {
+        let single: u32 = self.single.iter().map(|word| word.count_ones()).sum();
+        usize::from(self.untagged) + single as usize + self.stacked.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         !self.untagged && self.single.iter().all(|word| *word == 0) && self.stacked.is_empty()
     }

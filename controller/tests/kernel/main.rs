@@ -2,6 +2,7 @@
 //!
 //! Needs root. Elsewhere each test says so and ends; with `CI=true` that is a failure, so that no run skips unseen.
 
+mod budget;
 mod edge;
 mod frames;
 mod loading;

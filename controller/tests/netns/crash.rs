@@ -62,7 +62,7 @@ fn sample() -> usize {
     match std::env::var("PERIMETER_CRASH_POINTS").as_deref() {
         Ok("all") => 0,
         Ok(number) => number.parse().expect("PERIMETER_CRASH_POINTS is a number, or `all`"),
-        Err(_) => 8,
+        Err(_) => 4,
     }
 }
 

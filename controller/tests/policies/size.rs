@@ -84,6 +84,37 @@ fn a_policy_of_ten_thousand_rules_is_read_in_seconds() {
 }
 
 #[test]
+fn ten_thousand_rules_are_linted_in_seconds() {
+    let mut text = String::from("version: 1\ninterfaces:\n  wan0: { vlans: [1-4094] }\n");
+    text.push_str("deny:\n  - { id: no, from: 10.39.0.0/16 }\nallow:\n");
+    for number in 0..10_000 {
+        let (high, low, vlan) = (number / 250, number % 250, number % 50 + 1);
+        let service = ["https, dns", "ssh", "tcp/8000-8099", "any"][number % 4];
+        let to = if number % 3 == 0 { "any".to_owned() } else { format!("203.0.{}.0/24", number % 200) };
+        let _ = writeln!(
+            text,
+            "  - {{ id: r-{number}, vlan: {vlan}, from: 10.{high}.{low}.0/24, to: {to}, service: [{service}] }}"
+        );
+    }
+    // Two halves that together cover what one of the ten thousand matches.
+    text.push_str("  - { id: low, vlan: 2, from: 10.0.1.0/25, service: tcp }\n");
+    text.push_str("  - { id: high, vlan: 2, from: 10.0.1.128/25, service: tcp/1-100 }\n");
+    let read = {
+        let before = worked();
+        read_with_list(text.as_bytes(), b"");
+        worked() - before
+    };
+    let before = worked();
+    let reading = policy::check("large.yaml", text.as_bytes(), &mut |_| Ok(Vec::new()), corpus::day());
+    let took = (worked() - before).saturating_sub(read);
+    println!("lints take {took:?}");
+    assert!(took < if cfg!(debug_assertions) { SECONDS } else { Duration::from_secs(2) }, "took {took:?}");
+    let found = |text: &str| reading.diagnostics.iter().filter(|one| one.message.contains(text)).count();
+    assert!(found("\"r-1\" is redundant: together \"low\"") == 1, "{:#?}", &reading.diagnostics[..8]);
+    assert!(found("\"no\" (line 5) drops everything it would pass") > 100);
+}
+
+#[test]
 fn mistakes_by_the_thousand_are_reported_in_seconds() {
     let mut text = String::from("version: 1\ninterfaces:\n  wan0:\nnetworks:\n");
     for number in 0..500 {

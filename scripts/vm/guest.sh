@@ -1,0 +1,266 @@
+#!/usr/bin/env bash
+# What runs in a guest of scripts/vm.sh, as root, on the host's files: the verifier's instruction counts, the tests of the
+# kernel, the captures, and traffic over VLAN sub-interfaces, on veth and on virtio_net. Every claim is checked; only the
+# last line says that all of them held.
+set -euo pipefail
+source "$VM_PROJECT/scripts/common.sh"
+
+export PERIMETER_STATE_DIR=/run/perimeter PERIMETER_BPFFS=/sys/fs/bpf/perimeter
+readonly POLICY=/tmp/policy.yaml
+
+step() { printf '\n== %s   (after %s s)\n' "$*" "$(cut -d. -f1 /proc/uptime)"; }
+fail() { printf 'guest: %s\n' "$*"; exit 1; }
+
+# holds CLAIM ACTUAL EXPECTED
+holds() {
+    [ "$2" = "$3" ] || fail "this should hold and does not: $1 (found $2, expected $3)"
+    printf '   holds: %s (%s)\n' "$1" "$2"
+}
+
+# await COMMAND...: until it succeeds, ten seconds long.
+await() {
+    local deadline=$((SECONDS + 10))
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.1
+    done
+}
+
+# --- the stage --------------------------------------------------------------------------------------------------------
+
+in_gateway() { nsenter --net=/run/netns/gateway "$@"; }
+in_client() { nsenter --net=/run/netns/client "$@"; }
+perimeter() { in_gateway timeout 60 "$VM_PROGRAM" "$@"; }
+
+# What the kernel asks for by itself lies in the folder of this kernel too.
+find_modules() {
+    printf '#!/bin/sh\nexec /usr/sbin/modprobe -d %q "$@"\n' "$VM_MODULES" >/run/modprobe
+    chmod +x /run/modprobe
+    echo /run/modprobe >/proc/sys/kernel/modprobe
+    local module
+    for module in veth 8021q virtio_net; do /run/modprobe "$module"; done
+}
+
+make_namespaces() {
+    local side
+    for side in gateway client; do
+        ip netns add "$side"
+        nsenter --net="/run/netns/$side" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6'
+    done
+}
+
+# The virtio NIC whose address ends in $1, wherever it is now.
+nic() { ip -o link | awk -v mac="52:54:00:00:00:$1" '$0 ~ mac { sub(/:$/, "", $2); print $2 }'; }
+
+# stage veth|virtio|old: wan0 in the gateway and lan0 in the client, on one cable. The client hands over whole frames.
+stage() {
+    make_namespaces
+    case $1 in
+    veth) ip -n gateway link add wan0 type veth peer name lan0 netns client ;;
+    virtio) place 01 gateway wan0 && place 02 client lan0 ;;
+    old) place 03 gateway wan0 && place 02 client lan0 ;;
+    esac
+    in_client ethtool -K lan0 tx off tso off gso off txvlan off tx-vlan-stag-hw-insert off >/dev/null 2>&1 || true
+    furnish gateway wan0 1
+    furnish client lan0 2
+    meet gateway wan0 2 client lan0
+    meet client lan0 1 gateway wan0
+}
+
+# place ADDRESS NAMESPACE NAME
+place() { ip link set "$(nic "$1")" netns "$2" name "$3"; }
+
+# furnish NAMESPACE DEVICE HOST: sub-interfaces of four VLANs and of a stacked pair, with addresses 10.0.VLAN.HOST.
+furnish() {
+    local namespace=$1 device=$2 vlan
+    ip -n "$namespace" link set "$device" arp off up
+    ip -n "$namespace" address add "10.0.0.$3/24" dev "$device"
+    for vlan in 10 20 30; do
+        ip -n "$namespace" link add link "$device" name "$device.$vlan" type vlan id "$vlan"
+    done
+    ip -n "$namespace" link add link "$device.20" name "$device.40" type vlan id 10
+    for vlan in 10 20 30 40; do
+        ip -n "$namespace" link set "$device.$vlan" arp off up
+        ip -n "$namespace" address add "10.0.$vlan.$3/24" dev "$device.$vlan"
+    done
+}
+
+# meet NAMESPACE DEVICE HOST ELSEWHERE PEER: neighbours are told, not asked for, so that every frame is accounted for.
+meet() {
+    local mac vlan
+    mac=$(ip -n "$4" -o link show "$5" | sed -n 's/.*link\/ether \([^ ]*\).*/\1/p')
+    ip -n "$1" neighbour add "10.0.0.$3" lladdr "$mac" dev "$2" nud permanent
+    for vlan in 10 20 30 40; do
+        ip -n "$1" neighbour add "10.0.$vlan.$3" lladdr "$mac" dev "$2.$vlan" nud permanent
+    done
+}
+
+# A NIC goes back to the first namespace when its own ends, a little later.
+clear_stage() {
+    ip netns del gateway
+    ip netns del client
+    [ "$1" = veth ] || await nics_are_back || fail "the NICs did not come back"
+}
+nics_are_back() { [ "$(ip -o link | grep -c 52:54:00)" -eq 3 ]; }
+
+# The rule `overlooked` is credited where a tag is not seen.
+write_policy() {
+    cat >"$POLICY" <<END
+version: 1
+interfaces:
+  wan0: { mode: $1, vlans: [untagged, office, plant] }
+vlans:
+  office: { id: 10, sources: [10.0.10.0/24] }
+  plant: { id: 20, sources: [10.0.20.0/24] }
+allow:
+  - { id: office-ping, vlan: office, service: icmp/echo-request }
+  - { id: plant-files, vlan: plant, service: tcp/9000 }
+  - { id: overlooked, vlan: untagged, service: any }
+END
+}
+
+# counted NAME: packets of a rule or of a drop reason, when the counters were last read.
+counted() {
+    awk -v name="$1" '$1 == name { n = $2 } $2 == name { n = $3 }
+                      END { gsub(",", "", n); print n + 0 }' /tmp/counters
+}
+
+# ping NAME TARGET [SOURCE]: three echo requests, not waited for; `answered NAME` tells how many had an answer.
+ping() { in_client timeout 20 busybox ping -c 3 -W 2 ${3:+-I "$3"} "$2" >"/tmp/ping.$1" 2>&1 || true; }
+answered() { awk '/packets received/ { print $4 }' "/tmp/ping.$1"; }
+
+# --- what it tries ----------------------------------------------------------------------------------------------------
+
+try_kernel_tests() {
+    step "the tests of the kernel, and the verifier's count for each policy"
+    # What the kernel has no part in is left out.
+    timeout 600 "$VM_KERNEL_TESTS" --nocapture --test-threads=1 --skip beyond_the_section >/tmp/tests.log 2>&1 \
+        || { cut -c -300 /tmp/tests.log | tail -n 100; fail "the tests of the kernel fail here"; }
+    sed -n '/verified instructions/,/^ok$/p' /tmp/tests.log | grep -v '^ok$'
+    holds "the verifier counted for every policy" \
+        "$(grep -cE '^ +[0-9]+ +(\(|rules/|pcaps/)' /tmp/tests.log)" "$(verified_policies)"
+    grep '^test result: ok. [1-9]' /tmp/tests.log || fail "the tests do not say that they passed"
+}
+
+# The two rule sets of the tests, and each interface of each policy; one policy has two.
+verified_policies() { echo $((3 + $(find rules pcaps -name '*.yaml' | wc -l))); }
+
+# Whether this program has the nftables backend.
+has_nft() { ! "$VM_PROGRAM" replay --help | grep -q 'nft:.*later release'; }
+
+# Each capture beside its policy, as pcaps/README.md tells: "POLICY CAPTURE".
+captures() {
+    awk '/^## / { capture = $2 }
+         match($0, /Policy: `[^`]*`/) { print substr($0, RSTART + 9, RLENGTH - 10), capture }' pcaps/README.md
+}
+
+try_captures() {
+    local engine=xdp policy frames
+    ! has_nft || engine=all
+    step "the captures, through --engine $engine"
+    for policy in $(captures | cut -d' ' -f1 | sort -u); do
+        local files=() expected=()
+        mapfile -t files < <(captures | awk -v policy="$policy" '$1 == policy { print "pcaps/" $2 }')
+        mapfile -t expected < <(printf '%s\n' "${files[@]}" | sed 's/\.pcap\(ng\)\?$/.expected.jsonl/')
+        cat "${expected[@]}" >/tmp/expected.jsonl
+        frames=$(wc -l </tmp/expected.jsonl)
+        timeout 120 "$VM_PROGRAM" replay "$policy" "${files[@]}" --engine "$engine" \
+            --expect /tmp/expected.jsonl --json >/tmp/replay.jsonl \
+            || { tail -n 20 /tmp/replay.jsonl; fail "$policy: a verdict is not the expected one"; }
+        holds "$policy: every frame as expected" "$(sed -n '$s/.*"frames":\([0-9]*\).*/\1/p' /tmp/replay.jsonl)" "$frames"
+    done
+}
+
+# apply_mode MODE ENGINE
+apply_mode() {
+    write_policy "$1"
+    perimeter apply --yes "$POLICY" >/tmp/applied.txt || { cat /tmp/applied.txt; fail "mode $1: apply failed"; }
+    sed -n '$p' /tmp/applied.txt
+    holds "mode $1 is enforced by" \
+        "$(perimeter status | sed -n 's/^wan0 .*enforcing   \([a-z]* XDP\|nftables\).*/\1/p')" "$2"
+}
+
+# Traffic that a kernel makes by itself, over the sub-interfaces, all of it at once.
+cross() {
+    ping allowed 10.0.10.1 &
+    ping no-rule 10.0.20.1 &
+    ping not-allowed 10.0.30.1 &
+    ping stacked 10.0.40.1 &
+    ping mismatch 10.0.10.1 10.0.20.2 &
+    transfer
+    wait
+    perimeter counters >/tmp/counters
+    holds "VLAN 10: pings are answered, and credited to their rule" "$(answered allowed) $(counted office-ping)" "3 3"
+    holds "VLAN 20: pings are not, for want of a rule" "$(answered no-rule) $(counted no_rule)" "0 3"
+    holds "VLAN 30 and the pair 20/10: not, since neither is allowed" \
+        "$(answered not-allowed) $(answered stacked) $(counted vlan_not_allowed)" "0 0 6"
+    holds "VLAN 10 with an address of VLAN 20: not, since it does not belong there" \
+        "$(answered mismatch) $(counted vlan_source_mismatch)" "0 3"
+    holds "VLAN 20: a file arrives whole, none of its packets over the MTU" \
+        "$(cmp -s /tmp/sent /tmp/received && echo whole) $(counted oversize)" "whole 0"
+    [ "$(counted plant-files)" -ge 180 ] || fail "262,144 bytes came in $(counted plant-files) packets"
+    holds "no tag was overlooked" "$(counted overlooked)" 0
+}
+
+# A quarter of a megabyte of TCP.
+transfer() {
+    head -c 262144 /dev/urandom >/tmp/sent
+    in_gateway timeout 30 busybox nc -l -p 9000 -e /bin/sh -c 'cat >/tmp/received' &
+    await listens || fail "nobody listens"
+    in_client timeout 30 busybox nc 10.0.20.1 9000 </tmp/sent || fail "the file could not be sent"
+}
+listens() { in_gateway ss -Hltn "sport = 9000" | grep -q .; }
+
+# try_traffic STAGE MODE ENGINE
+try_traffic() {
+    step "VLAN sub-interfaces on $1, mode $2"
+    stage "$1"
+    apply_mode "$2" "$3"
+    cross
+    perimeter detach --yes --allow-open >/dev/null
+    clear_stage "$1"
+}
+
+# A NIC that cannot do native XDP: `native` says so and changes nothing, `auto` goes on with generic XDP.
+try_refusal() {
+    step "a NIC that refuses native XDP"
+    stage old
+    write_policy native
+    local status=0
+    perimeter apply --yes "$POLICY" >/tmp/applied.txt 2>&1 || status=$?
+    holds "mode native is an error there" "$status" 1
+    sed -n '$p' /tmp/applied.txt
+    holds "and nothing is attached" "$(in_gateway ip -o link show wan0 | grep -c xdp)" 0
+    apply_mode auto "generic XDP"
+    cross
+    perimeter detach --yes --allow-open >/dev/null
+    clear_stage old
+}
+
+# A veth whose other end would keep tags out of the frame, where XDP does not see them: `apply` switches that off there, and
+# `detach` on again.
+try_hidden_tags() {
+    step "a veth peer that keeps tags out of the frame"
+    stage veth
+    in_client ethtool -K lan0 txvlan on
+    holds "txvlan is on at the other end" "$(txvlan)" on
+    apply_mode auto "native XDP"
+    holds "apply switches it off" "$(txvlan)" off
+    cross
+    perimeter detach --yes --allow-open >/dev/null
+    holds "detach switches it on again" "$(txvlan)" on
+    clear_stage veth
+}
+txvlan() { in_client ethtool -k lan0 | awk '/^tx-vlan-offload:/ { print $2 }'; }
+
+find_modules
+try_kernel_tests
+try_captures
+try_traffic veth native "native XDP"
+try_traffic veth generic "generic XDP"
+try_traffic virtio auto "native XDP"
+! has_nft || try_traffic veth nft nftables
+try_refusal
+try_hidden_tags
+step "done"
+printf 'vm: everything held under %s\n' "$(uname -r)"
