@@ -22,6 +22,7 @@ mod keeper;
 mod man;
 mod plan;
 mod policy_file;
+mod render;
 mod replay;
 mod restore;
 mod rollback;
@@ -161,6 +162,7 @@ pub enum Command {
     Detach(detach::DetachArgs),
     Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
+    Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::Args),
     Completions(completions::CompletionsArgs),
@@ -187,6 +189,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),
+        Command::Render(args) => render::run(&args, global, env),
         Command::Explain(args) => explain::run(&args, env),
         Command::Schema(args) => schema::run(&args, env),
         Command::Completions(args) => completions::run(&args, env),

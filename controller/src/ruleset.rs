@@ -79,6 +79,8 @@ pub enum Mode {
     Native,
     Generic,
     Nft,
+    /// XDP in front, nftables behind it.
+    Both,
 }
 
 /// What happens to a frame over the MTU.

@@ -21,7 +21,7 @@ use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
 
 pub use files::replace;
-pub use journal::{Enforced, Event, Expected, What, expected};
+pub use journal::{Enforced, Event, Expected, Guard, What, expected};
 pub use stored::Stored;
 pub use trial::{Trial, earlier, kept, on_trial};
 

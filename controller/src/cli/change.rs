@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 
 use super::host::{Host, Planned};
 use super::{Env, Exit, Global, cuts, keeper};
+use crate::backend::{Feature, list, names};
 use crate::counters::grouped;
 use crate::plan::{Plan, changed, human};
 use crate::reconcile::{self, Order, Report, Trial};
@@ -85,7 +86,7 @@ pub(super) fn put_in_force(
     global: &Global,
     env: &mut Env<'_>,
 ) -> anyhow::Result<Exit> {
-    host.backend.require_lasting()?;
+    host.require_lasting(&wish.ruleset)?;
     consent.sign(env);
     if !how.ends_trial {
         host.refuse_trial()?;
@@ -190,15 +191,14 @@ fn tell(report: &Report, ruleset: &Ruleset, env: &mut Env<'_>) -> anyhow::Result
         let rules =
             ruleset.rules.iter().filter(|rule| index.is_some_and(|index| rule.interfaces.contains(&index)));
         let rules = grouped(rules.count() as u64);
-        let engine = one.engine.name();
-        let refused = match &one.native_refused {
-            None => String::new(),
-            Some(reason) => format!("; native XDP was refused: {reason}"),
-        };
+        let engine = names(&one.engines);
+        let refused =
+            if one.refused.is_empty() { String::new() } else { format!("; {}", list(&one.refused)) };
+        let restored = again(&one.restored);
         let interface = &one.interface;
         writeln!(
             env.out,
-            "{interface}  generation {generation} is in force ({engine}, rules: {rules}{refused})"
+            "{interface}  generation {generation} is in force ({engine}, rules: {rules}{refused}{restored})"
         )?;
     }
     if report.generation.is_none() && report.ended.is_empty() {
@@ -210,10 +210,13 @@ fn tell(report: &Report, ruleset: &Ruleset, env: &mut Env<'_>) -> anyhow::Result
 /// Where enforcement has ended.
 pub(super) fn ended(report: &Report, env: &mut Env<'_>) -> anyhow::Result<()> {
     for (interface, restored) in &report.ended {
-        let names: Vec<&str> = restored.iter().map(|feature| feature.name()).collect();
-        let restored =
-            if names.is_empty() { String::new() } else { format!("; on again: {}", names.join(", ")) };
-        writeln!(env.out, "{interface}  is no longer enforced{restored}")?;
+        writeln!(env.out, "{interface}  is no longer enforced{}", again(restored))?;
     }
     Ok(())
+}
+
+/// The offloads that are on again.
+fn again(restored: &[Feature]) -> String {
+    let names: Vec<&str> = restored.iter().map(|feature| feature.name()).collect();
+    if names.is_empty() { String::new() } else { format!("; on again: {}", names.join(", ")) }
 }

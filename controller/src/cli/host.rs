@@ -6,8 +6,11 @@ use anyhow::bail;
 
 use super::change::Wish;
 use super::{Env, Global};
+use crate::backend::guards::Guards;
+use crate::backend::nft::Nft;
+use crate::backend::offload::Devices;
 use crate::backend::xdp::{Xdp, namespace};
-use crate::backend::{Backend, Enforcement, Observed};
+use crate::backend::{Backend, BackendError, Enforcement, Observed, Wanted};
 use crate::compile::compile;
 use crate::digest::Digest;
 use crate::plan::{Applied, Facts, Known, Plan};
@@ -15,9 +18,12 @@ use crate::ruleset::Ruleset;
 use crate::state::{Lock, Namespace, Occasion, Record, State, Stored, earlier, expected, kept, on_trial};
 use crate::tables::Image;
 
+/// Everything in the kernel that judges frames.
+pub(super) type Kernel = Guards<Xdp, Nft, Devices>;
+
 pub(super) struct Host {
     pub(super) state: State,
-    pub(super) backend: Xdp,
+    pub(super) backend: Kernel,
     pub(super) namespace: Namespace,
 }
 
@@ -37,8 +43,25 @@ impl Host {
             bail!("what the kernel enforces is told to root only: run it again with sudo");
         }
         let namespace = namespace()?;
-        let backend = Xdp::new(&global.bpffs, &global.state_dir, namespace)?;
+        let memory = global.state_dir.join(format!("offloads-{}", namespace.cookie));
+        let backend = Guards {
+            xdp: Xdp::new(&global.bpffs, namespace)?,
+            nft: Nft::new(&global.bpffs),
+            offloads: Devices::new(&memory),
+        };
         Ok(Host { state: State::new(&global.state_dir), backend, namespace })
+    }
+
+    /// Refuses to enforce where enforcement would end with the shell. That there can be no pins at all is for the engines to
+    /// say: nftables needs none.
+    pub(super) fn require_lasting(&self, ruleset: &Ruleset) -> anyhow::Result<()> {
+        if ruleset.interfaces.iter().all(|interface| Wanted::of(interface.mode).xdp.is_empty()) {
+            return Ok(());
+        }
+        match self.backend.xdp.require_lasting() {
+            Err(BackendError::Failed { .. }) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// The interfaces of `named`, then those that are enforced beside them.
@@ -51,12 +74,32 @@ impl Host {
     /// What the state directory knows of the policies in force.
     pub(super) fn known(&self, observed: &[Observed]) -> anyhow::Result<BTreeMap<Digest, Known>> {
         let mut known = BTreeMap::new();
-        for record in observed.iter().filter_map(Observed::in_force) {
+        for record in observed.iter().flat_map(Observed::records) {
             if let Some((record, ruleset)) = self.state.find(record.policy)? {
                 known.insert(record.policy, Known { ruleset, applied: applied(record) });
             }
         }
         Ok(known)
+    }
+
+    /// Adds to what was observed how it differs from what was put in force.
+    pub(super) fn inspect(
+        &self,
+        observed: &mut [Observed],
+        known: &BTreeMap<Digest, Known>,
+    ) -> anyhow::Result<()> {
+        for one in observed {
+            let mut damage = Vec::new();
+            for record in one.records() {
+                let Some(Known { ruleset, .. }) = known.get(&record.policy) else { continue };
+                let index = ruleset.interfaces.iter().position(|interface| interface.name == one.interface);
+                if let Some(index) = index {
+                    damage.extend(self.backend.inspect(ruleset, index, record)?);
+                }
+            }
+            one.damage.extend(damage);
+        }
+        Ok(())
     }
 
     /// The circumstances of what the command does.
@@ -147,8 +190,9 @@ impl Host {
         images: &[Image],
         env: &mut Env<'_>,
     ) -> anyhow::Result<Option<(Plan, BTreeMap<Digest, Known>)>> {
-        let observed = self.observe(&names(ruleset))?;
+        let mut observed = self.observe(&names(ruleset))?;
         let known = self.known(&observed)?;
+        self.inspect(&mut observed, &known)?;
         let sizes: Vec<u64> = images.iter().map(kernel_bytes).collect();
         match Plan::new(ruleset, &sizes, Facts { observed: &observed, known: &known }) {
             Ok(plan) => Ok(Some((plan, known))),
@@ -167,7 +211,7 @@ pub(super) fn names(ruleset: &Ruleset) -> Vec<String> {
     ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect()
 }
 
-pub(super) fn applied(record: Record) -> Applied {
+fn applied(record: Record) -> Applied {
     Applied { at: record.occasion.at, by: record.occasion.author.by, policy_file: record.policy_file }
 }
 

@@ -31,7 +31,13 @@ pub enum What {
     /// A generation is about to be put in force.
     Begun { generation: u64, policy: Digest },
     /// A generation is in force on all its interfaces.
-    InForce { generation: u64, policy: Digest },
+    InForce {
+        generation: u64,
+        policy: Digest,
+        /// What is to be said about the engine of an interface.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        guards: Vec<Guard>,
+    },
     /// A generation could not be put in force; what was before is in force.
     Failed { generation: u64, why: String },
     /// A generation on trial stays.
@@ -40,6 +46,14 @@ pub enum What {
     Reverting { generation: u64, why: String },
     /// Enforcement has ended.
     Detached,
+}
+
+/// Why an interface is judged by the engine that judges it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    pub interface: String,
+    /// "native XDP was refused: ...".
+    pub why: String,
 }
 
 /// What the journal says should be in force in one namespace.
@@ -57,6 +71,14 @@ pub struct Enforced {
     pub generation: u64,
     pub policy: Digest,
     pub interfaces: Vec<String>,
+    pub guards: Vec<Guard>,
+}
+
+impl Enforced {
+    /// Why an interface has the engine that it has, where there is something to say.
+    pub fn why(&self, interface: &str) -> Option<String> {
+        self.guards.iter().find(|guard| guard.interface == interface).map(|guard| guard.why.clone())
+    }
 }
 
 /// What should be in force in `namespace` after these events.
@@ -64,12 +86,12 @@ pub fn expected(events: &[Event], namespace: Namespace) -> Expected {
     let mut expected = Expected::default();
     for event in events.iter().filter(|event| event.occasion.namespace == namespace) {
         let interfaces = event.interfaces.clone();
-        match event.what {
+        match event.what.clone() {
             What::Begun { generation, policy } => {
-                expected.begun = Some(Enforced { generation, policy, interfaces });
+                expected.begun = Some(Enforced { generation, policy, interfaces, guards: Vec::new() });
             }
-            What::InForce { generation, policy } => {
-                let settled = Some(Enforced { generation, policy, interfaces });
+            What::InForce { generation, policy, guards } => {
+                let settled = Some(Enforced { generation, policy, interfaces, guards });
                 expected = Expected { settled, begun: None };
             }
             What::Failed { .. } => expected.begun = None,

@@ -59,11 +59,12 @@ pub fn kept(events: &[Event], namespace: Namespace) -> Option<Enforced> {
     for event in events.iter().filter(|event| event.occasion.namespace == namespace) {
         match &event.what {
             What::Trial { generation, .. } => tried = Some((*generation, None)),
-            What::InForce { generation, policy } => {
+            What::InForce { generation, policy, guards } => {
                 let enforced = Some(Enforced {
                     generation: *generation,
                     policy: *policy,
                     interfaces: event.interfaces.clone(),
+                    guards: guards.clone(),
                 });
                 match &mut tried {
                     Some((on_trial, slot)) if on_trial == generation => *slot = enforced,
@@ -91,7 +92,7 @@ pub fn kept(events: &[Event], namespace: Namespace) -> Option<Enforced> {
 pub fn earlier(events: &[Event], namespace: Namespace) -> Option<u64> {
     let here = events.iter().rev().filter(|event| event.occasion.namespace == namespace);
     let mut in_force = here.filter_map(|event| match event.what {
-        What::InForce { generation, policy } => Some((generation, policy)),
+        What::InForce { generation, policy, .. } => Some((generation, policy)),
         _ => None,
     });
     let (_, now) = in_force.next()?;
@@ -126,7 +127,7 @@ mod tests {
     }
 
     fn in_force(generation: u64) -> What {
-        What::InForce { generation, policy: Digest([generation as u8; 32]) }
+        What::InForce { generation, policy: Digest([generation as u8; 32]), guards: Vec::new() }
     }
 
     fn on_trial_after(all: &[What]) -> Option<u64> {
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_earlier_generation_is_of_another_policy() {
-        let same = What::InForce { generation: 3, policy: Digest([2; 32]) };
+        let same = What::InForce { generation: 3, policy: Digest([2; 32]), guards: Vec::new() };
         assert_eq!(earlier(&events(&[in_force(1), in_force(2), same]), HERE), Some(1));
         assert_eq!(earlier(&events(&[in_force(1)]), HERE), None);
     }

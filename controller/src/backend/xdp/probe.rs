@@ -19,6 +19,7 @@ use crate::state::State;
 use crate::tables::Image;
 
 pub use nic::{ethernet_devices, nic};
+pub(super) use xdp_features::features as xdp_features;
 
 /// What is to be tried, and where perimeter keeps its things.
 #[derive(Clone, Copy, Debug)]
