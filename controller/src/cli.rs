@@ -147,6 +147,14 @@ impl Global {
     }
 }
 
+impl Global {
+    /// The same places for a process that stands in another directory.
+    fn absolute(&self) -> Global {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        Global { state_dir: absolute(&self.state_dir), bpffs: absolute(&self.bpffs), ..self.clone() }
+    }
+}
+
 #[derive(Subcommand, Debug)]
 pub enum Command {
     Check(check::CheckArgs),
@@ -173,7 +181,7 @@ pub enum Command {
 
 /// Carries out one command.
 pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    let global = &cli.global;
+    let global = &cli.global.absolute();
     match cli.command {
         Command::Check(args) => check::run(&args, env),
         Command::Plan(args) => plan::run(&args, global, env),

@@ -183,6 +183,12 @@ impl Plan {
         }
     }
 
+    /// Takes the interfaces of these names out of a plan that would end their enforcement.
+    pub fn leave_alone(&mut self, names: &[String]) {
+        self.interfaces.retain(|one| one.step != Step::End || !names.contains(&one.interface));
+        self.opens = self.interfaces.iter().any(|one| one.opens.is_some());
+    }
+
     /// Whether a new generation would be made.
     pub fn makes_generation(&self) -> bool {
         self.interfaces.iter().any(|one| matches!(one.step, Step::Start | Step::Replace))

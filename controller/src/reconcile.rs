@@ -31,6 +31,10 @@ pub struct Order<'a> {
     pub occasion: Occasion,
     /// The generation goes again unless it is confirmed.
     pub trial: Option<Trial<'a>>,
+    /// A note that cannot be written does not keep it from happening: a full disk must not hold a gate open.
+    pub must_happen: bool,
+    /// The other interfaces of the policy cannot be reached now.
+    pub partial: bool,
 }
 
 /// A trial that is asked for.
@@ -120,7 +124,7 @@ pub fn acknowledge(state: &State, lock: &Lock, plan: &Plan, occasion: &Occasion)
     }
     let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
     let guards = Vec::new();
-    let what = What::InForce { generation: record.generation, policy: record.policy, guards };
+    let what = What::InForce { generation: record.generation, policy: record.policy, guards, partial: false };
     state.append(lock, &Event { occasion: occasion.clone(), interfaces, what })
 }
 
@@ -153,8 +157,9 @@ fn replace<B: Backend + Offloads>(
             report.in_force = switched;
             let settled = settle_all(backend, &mut prepared, report);
             let guards = guards(&report.in_force);
-            let noted = state.append(lock, &event(What::InForce { generation, policy, guards }));
-            noted.map_err(|cause| ApplyError::NotNoted { generation, cause })?;
+            let noted = state
+                .append(lock, &event(What::InForce { generation, policy, guards, partial: order.partial }));
+            noted.or_else(forgive(order)).map_err(|cause| ApplyError::NotNoted { generation, cause })?;
             settled.map_err(|cause| ApplyError::Unfinished { cause })
         }
         Err(error) => {
@@ -172,14 +177,22 @@ fn announce(state: &State, lock: &Lock, record: &Record, order: &mut Order<'_>) 
     let (generation, policy) = (record.generation, record.policy);
     let event =
         |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
-    state.store(lock, record, order.ruleset, order.sources)?;
+    state.store(lock, record, order.ruleset, order.sources).or_else(forgive(order))?;
     if let Some(Trial { before, until, keeper }) = &mut order.trial {
         state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
         keeper(generation).map_err(|error| {
+            // The error that is reported is the one that stopped the apply.
+            let _ = state.append(lock, &event(What::Failed { generation, why: error.to_string() }));
             ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
         })?;
     }
-    Ok(state.append(lock, &event(What::Begun { generation, policy }))?)
+    Ok(state.append(lock, &event(What::Begun { generation, policy })).or_else(forgive(order))?)
+}
+
+/// What becomes of a note that could not be written.
+fn forgive(order: &Order<'_>) -> impl FnOnce(StateError) -> Result<(), StateError> {
+    let must_happen = order.must_happen;
+    move |error| if must_happen { Ok(()) } else { Err(error) }
 }
 
 /// Removes what a failed first apply has left on interfaces that had nothing before: what was pinned by an earlier apply

@@ -110,7 +110,24 @@ impl Host {
     /// The content of a stored generation, without the rules that have expired at `now`.
     pub(super) fn stored(&self, number: u64, now: jiff::Timestamp) -> anyhow::Result<Wish> {
         let Stored { record, ruleset, sources } = self.state.generation(number)?;
-        Ok(Wish { ruleset: ruleset.as_of(now), sources, policy_file: record.policy_file })
+        Ok(Wish::new(ruleset.as_of(now), sources, record.policy_file))
+    }
+
+    /// What a wish says of the interfaces that take it now, and the names of the others; nothing where none does.
+    pub(super) fn reachable(&self, wish: &Wish) -> anyhow::Result<Option<(Wish, Vec<String>)>> {
+        let (mut there, mut gone) = (Vec::new(), Vec::new());
+        for name in names(&wish.ruleset) {
+            let alone = wish.ruleset.clone().of_interfaces(|one| one == name);
+            let takes = Plan::new(
+                &alone,
+                &[0],
+                Facts { observed: &[self.backend.observe(&name)?], known: &BTreeMap::new() },
+            );
+            if takes.is_ok() { there.push(name) } else { gone.push(name) }
+        }
+        let ruleset = wish.ruleset.clone().of_interfaces(|one| there.iter().any(|name| name == one));
+        Ok((!there.is_empty())
+            .then(|| (Wish { ruleset, partial: !gone.is_empty(), ..wish.clone() }, gone.clone())))
     }
 
     /// Refuses to change anything while a generation is on trial.

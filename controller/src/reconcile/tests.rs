@@ -45,6 +45,8 @@ impl World {
             policy_file: "gateway.yaml",
             occasion: occasion(),
             trial: None,
+            must_happen: false,
+            partial: false,
         };
         apply(&mut self.backend, &self.state, &lock, &plan, order)
     }

@@ -37,6 +37,9 @@ pub enum What {
         /// What is to be said about the engine of an interface.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         guards: Vec<Guard>,
+        /// The other interfaces of its policy could not be reached.
+        #[serde(default)]
+        partial: bool,
     },
     /// A generation could not be put in force; what was before is in force.
     Failed { generation: u64, why: String },
@@ -90,7 +93,7 @@ pub fn expected(events: &[Event], namespace: Namespace) -> Expected {
             What::Begun { generation, policy } => {
                 expected.begun = Some(Enforced { generation, policy, interfaces, guards: Vec::new() });
             }
-            What::InForce { generation, policy, guards } => {
+            What::InForce { generation, policy, guards, .. } => {
                 let settled = Some(Enforced { generation, policy, interfaces, guards });
                 expected = Expected { settled, begun: None };
             }
@@ -113,11 +116,16 @@ impl State {
     /// Everything that was done, the oldest first.
     pub fn journal(&self) -> Result<Vec<Event>, StateError> {
         let path = self.dir.join("journal.jsonl");
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(file_error("read", &path))?,
         };
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+
+    /// How long the journal is, in bytes: it grows with every event.
+    pub fn journal_length(&self) -> u64 {
+        fs::metadata(self.dir.join("journal.jsonl")).map_or(0, |journal| journal.len())
     }
 
     /// Adds one event, synced.

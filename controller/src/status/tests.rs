@@ -153,5 +153,5 @@ fn a_trial_is_told_and_one_that_is_overdue_is_not_in_sync() {
         status.with_trial(Some(&trial), until + jiff::SignedDuration::from_secs(seconds))
     };
     assert!(at(1).in_sync && text(&at(1)).contains("on trial until 12:00:00 UTC"));
-    assert!(!at(3).in_sync && text(&at(3)).contains("was to be taken back at 12:00:00"));
+    assert!(!at(11).in_sync && text(&at(11)).contains("was to be taken back at 12:00:00"));
 }
