@@ -45,6 +45,9 @@ fn what_is_not_confirmed_is_taken_back() {
     assert!(refused.code == 1 && refused.err.contains("on trial"), "{refused:?}");
     assert_eq!(world.generation(), 2, "nothing else may change meanwhile");
     world.reaches(3);
+    while world.history().last().unwrap() != "in_force" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert!(world.ok(&["apply", &web]).starts_with("No changes."), "it is the policy of before");
     let wanted = ["begun", "in_force", "trial", "begun", "in_force", "reverting", "begun", "in_force"];
     assert_eq!(world.history(), wanted);
@@ -141,8 +144,11 @@ fn a_plan_is_applied_as_reviewed_or_not_at_all() {
     world.ok(&["apply", &file, "--yes"]);
     assert!(world.ok(&["apply", &web]).starts_with("No changes."));
 
+    assert!(world.ok(&["apply", &file]).starts_with("No changes."), "it is done already");
+    world.ok(&["apply", &mail, "--yes"]);
     let stale = world.perimeter(&["apply", &file, "--yes"]);
-    assert!(stale.code == 1 && stale.err.contains("generation 1"), "{stale:?}");
+    assert!(stale.code == 1 && stale.err.contains("generation 2"), "{stale:?}");
+    world.ok(&["apply", &web, "--yes"]);
     world.perimeter(&["plan", &mail, "--out", &file]);
     world.policy("mail.yaml", &MAIL.replace("2500", "2501"));
     let edited = world.perimeter(&["apply", &file, "--yes"]);
