@@ -5,6 +5,7 @@
 
 mod enforcer;
 pub mod ir;
+pub mod judge;
 mod lower;
 mod names;
 mod netlink;

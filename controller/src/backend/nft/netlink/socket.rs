@@ -33,10 +33,9 @@ pub(in crate::backend::nft) enum Sent {
     Unknown(io::Error),
 }
 
-/// A message of a dump: its type (without the subsystem) and its attributes.
+/// The attributes of one message of a dump.
 #[derive(Debug)]
 pub(in crate::backend::nft) struct Reply {
-    pub(in crate::backend::nft) kind: i32,
     pub(in crate::backend::nft) attributes: Vec<u8>,
 }
 
@@ -97,7 +96,7 @@ pub(in crate::backend::nft) fn dump(kind: i32, attributes: &[u8]) -> io::Result<
                 return Err(io::Error::new(io::ErrorKind::Interrupted, "the tables changed while they were read"));
             }
             let attributes = message.payload().get(GENERIC..).unwrap_or_default().to_vec();
-            replies.push(Reply { kind: i32::from(message.message_type() & 0xff), attributes });
+            replies.push(Reply { attributes });
         }
     }
 }
