@@ -239,8 +239,11 @@ impl InterfacePlan {
             (true, Some(_)) => Step::Replace,
         };
         let guard = after.map(|after| {
-            let before = before.and_then(|known| known.mode(&observed.interface));
-            choice::choose(after.ruleset.interfaces[after.index].mode, before, observed)
+            let mode = after.ruleset.interfaces[after.index].mode;
+            match step {
+                Step::Keep => Choice::kept(mode, observed),
+                _ => choice::choose(mode, before.and_then(|known| known.mode(&observed.interface)), observed),
+            }
         });
         let difference = after.map(|after| {
             diff::interface(

@@ -6,6 +6,7 @@
 mod drift;
 mod enforcer;
 pub mod ir;
+pub mod judge;
 mod listing;
 mod lower;
 mod names;

@@ -60,6 +60,12 @@ pub(super) fn is_met(mode: Mode, observed: &Observed) -> bool {
 }
 
 impl Choice {
+    /// What judges already stays.
+    pub(super) fn kept(mode: Mode, observed: &Observed) -> Choice {
+        let engines = observed.engines();
+        Choice { mode, engines: engines.clone(), before: engines, why: String::new() }
+    }
+
     /// What is to be tried.
     pub fn wanted(&self) -> Wanted {
         let wanted = Wanted::of(self.mode);

@@ -241,7 +241,10 @@ fn auto_stays_with_the_engine_that_it_has() {
         let guard = changed.interfaces[0].guard.clone().unwrap();
         assert_eq!((guard.engines.as_slice(), guard.wanted().xdp[0]), (&[engine][..], engine));
     }
-    assert!(!plan(&ruleset, &[guarded(&ruleset, &[Engine::Nft])], &known(&ruleset)).changes);
+    // Offloads that would harm a better engine are no change either.
+    let mut behind = guarded(&ruleset, &[Engine::Nft]);
+    behind.offloads = vec![Offload { feature: Feature::RxVlan, on: true, fixed: false }];
+    assert!(!plan(&ruleset, &[behind], &known(&ruleset)).changes);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Listing {
         for set in &table.sets {
             listing.sets.insert(set.name.clone(), Elements::new());
         }
-        batch.iter().flat_map(replies).for_each(|message| listing.add(&message));
+        batch.iter().flat_map(replies).for_each(|(kind, message)| listing.add(kind, &message));
         listing
     }
 
@@ -57,14 +57,14 @@ impl Listing {
         for set in read::sets(table)? {
             let elements = read::elements(table, &set)?;
             listing.sets.insert(set, Elements::new());
-            elements.iter().for_each(|message| listing.add(message));
+            elements.iter().for_each(|message| listing.add(libc::NFT_MSG_NEWSETELEM, message));
         }
         Ok(listing)
     }
 
-    fn add(&mut self, message: &Reply) {
+    fn add(&mut self, kind: i32, message: &Reply) {
         let attributes = &message.attributes;
-        match message.kind {
+        match kind {
             libc::NFT_MSG_NEWRULE => {
                 let chain = text(attributes, numbers::RULE_CHAIN);
                 let part = |kind| read::attribute(attributes, kind).unwrap_or_default();

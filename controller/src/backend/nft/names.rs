@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use perimeter_classifier::verdict::DropReason;
-use sha2::{Digest, Sha256};
 
 use crate::counters::{Outcome, Subject};
+use crate::digest::Digest;
 use crate::ruleset::Action;
 
 /// What every table of ours begins with.
@@ -20,8 +20,8 @@ pub fn instance(bpffs: &Path) -> String {
     if bpffs == Path::new("/sys/fs/bpf/perimeter") {
         return String::new();
     }
-    let digest = Sha256::digest(bpffs.as_os_str().as_encoded_bytes());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Digest::of_bytes(bpffs.as_os_str().as_encoded_bytes());
+    digest.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The start of the names of all tables of an instance.
@@ -80,10 +80,6 @@ pub(super) fn counter(outcome: Outcome, subject: &Subject, stripped: bool) -> St
 
 /// The reverse of [`counter`]; `None` for a name that is not ours.
 pub(super) fn counted(name: &str) -> Option<(Outcome, Subject, bool)> {
-    let (name, stripped) = match name.strip_suffix(TAGGED) {
-        Some(name) => (name, true),
-        None => (name, false),
-    };
     let (outcome, subject) = name.split_once('.')?;
     let outcome = match outcome {
         "pass" => Outcome::Pass,
@@ -92,6 +88,11 @@ pub(super) fn counted(name: &str) -> Option<(Outcome, Subject, bool)> {
         _ => return None,
     };
     let (kind, name) = subject.split_once('.')?;
+    // Ids and reasons have no dot in them.
+    let (name, stripped) = match name.strip_suffix(TAGGED) {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
     let subject = match kind {
         "allow" => Subject::Rule(Action::Allow, name.to_owned()),
         "deny" => Subject::Rule(Action::Deny, name.to_owned()),

@@ -72,7 +72,7 @@ fn speakers(build: &mut Build<'_>, zone: usize, shape: Shape) -> Option<Statemen
         offset: shape.shift() + offset,
         length,
     };
-    let name = format!("sources{}.arp.{}", build.zones[zone].sources_number, shape.name());
+    let name = format!("sources{}.arp{}", build.zones[zone].sources_number, shape.set_name());
     let key = vec![part(OPERATION, 2), part(SENDER, 4)];
     let set = build.set(&name, "senders of ARP", key, true, || {
         let span = |&(low, high): &(u32, u32)| Element {

@@ -3,7 +3,7 @@
 use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
-use super::ipv4::{FRAGMENT, LONGEST_BEHIND_TWO_TAGS, MF_OR_OFFSET, OFFSET};
+use super::ipv4::{FRAGMENT, LONGEST_BEHIND_TWO_TAGS, OFFSET};
 use super::layer4::{self, Piece, shortest};
 use super::lengths;
 use super::shape::{Place, Shape};
@@ -45,7 +45,7 @@ fn malformed_v4(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
     build.chain(&format!("v4.fragment{most}.{}", shape.name()), |build| {
         let length = || shape.layer3(2, 2);
         let offset = shape.layer3_masked(FRAGMENT, &OFFSET);
-        let name = format!("v4.past_end{most}.{}", shape.name());
+        let name = format!("v4.past_end{most}{}", shape.set_name());
         let past = lengths::past_end(build, &name, [offset, length()], (1, 8191), (8, LARGEST_PACKET, most));
         let mut rules = vec![build.fails(DropReason::Malformed, shape, vec![past])];
         // A multiple of 8 after the header, whose words are four bytes each.
@@ -91,7 +91,7 @@ fn malformed_v6(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
     build.chain(&format!("v6.fragment{most}.{}", shape.name()), |build| {
         let length = shape.layer3(4, 2);
         let offset = shape.layer3_masked(FIELD_V6, &OFFSET_V6);
-        let name = format!("v6.past_end{most}.{}", shape.name());
+        let name = format!("v6.past_end{most}{}", shape.set_name());
         // The payload counts the fragment header, which is no part of what is put together.
         let past =
             lengths::past_end(build, &name, [offset, length], (8, 65_528), (1, LARGEST_PACKET + 8, most));
@@ -129,11 +129,6 @@ fn first(build: &mut Build<'_>, zone: usize, place: Place) -> String {
         rules.extend(layer4::rules(build, zone, place, Piece::First));
         rules
     })
-}
-
-/// Whether an IPv4 packet is a fragment.
-pub(super) fn is_none_v4(shape: Shape) -> Statement {
-    Statement::equal(shape.layer3_masked(FRAGMENT, &MF_OR_OFFSET), &[0, 0])
 }
 
 /// Ends a chain that was jumped to.

@@ -138,7 +138,7 @@ fn options(build: &mut Build<'_>, shape: Shape, before: u32) -> String {
         let short = payload_below(shape, (before + 8) as u16);
         let mut rules = vec![build.fails(DropReason::Truncated, shape, vec![short])];
         let fields = [shape.layer3(LENGTH + before + 1, 1), payload_length(shape)];
-        let name = format!("v6.extension{before}.{}", shape.name());
+        let name = format!("v6.extension{before}{}", shape.set_name());
         let whole = lengths::extension_within(build, &name, fields, before);
         rules.push(build.fails(DropReason::Ipv6Extension, shape, vec![whole]));
         rules.push(build.fails(DropReason::Truncated, shape, Vec::new()));
@@ -233,7 +233,7 @@ pub(super) fn speakers(build: &mut Build<'_>, zone: usize, shape: Shape, at: u32
         let name = format!("sources{number}.v6");
         (name, vec![Part::Protocol, Part::Ip6], vec![Field::Ip6Next, Field::Ip6Source])
     } else {
-        let name = format!("sources{number}.v6.at{at}.{}", shape.name());
+        let name = format!("sources{number}.v6.at{at}{}", shape.set_name());
         let fields = vec![next(shape), shape.layer3(at, 16)];
         (name, vec![raw(NEXT_HEADER, 1), raw(at, 16)], fields)
     };

@@ -4,7 +4,7 @@ use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
 use super::entries::Kind;
-use super::ipv4::LONGEST_BEHIND_TWO_TAGS;
+use super::lengths::Halves;
 use super::shape::Place;
 use super::{lengths, lookup, neighbour};
 use crate::backend::nft::ir::{Element, Field, Part, Raw, Rule, Statement};
@@ -15,12 +15,10 @@ pub(super) const UDP: u8 = 17;
 pub(super) const SCTP: u8 = 132;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
-/// The longest packet whose UDP length is judged: of the jumbo frames in use.
-const LONGEST_DATAGRAM: u32 = 9216;
 /// FIN, SYN, RST and ACK.
 const DECIDING: u8 = 0x17;
 /// Their combinations that a TCP stack may send.
-const SENSIBLE: [u8; 7] = [0x02, 0x04, 0x10, 0x11, 0x12, 0x14, 0x15];
+pub(super) const SENSIBLE: [u8; 7] = [0x02, 0x04, 0x10, 0x11, 0x12, 0x14, 0x15];
 const SYN_AND_ACK: u8 = 0x12;
 const SYN: u8 = 0x02;
 
@@ -67,7 +65,7 @@ fn protocol_chain(build: &mut Build<'_>, zone: usize, place: Place, piece: Piece
     let atomic = if piece == Piece::Atomic { "atomic." } else { "" };
     let name = format!("zone{zone}.{first}{atomic}{}.{}", word(protocol), place.name());
     build.chain(&name, |build| {
-        let check = check(build, zone, place, piece, protocol);
+        let check = check(build, place, piece, protocol);
         let mut rules = vec![Rule::new(vec![Statement::jump(check)])];
         match protocol {
             TCP if lookup::asks_for_state(build, zone) => {
@@ -106,30 +104,19 @@ fn word(protocol: u8) -> &'static str {
 }
 
 /// What holds of every packet of a protocol; returns where it is in order.
-fn check(build: &mut Build<'_>, zone: usize, place: Place, piece: Piece, protocol: u8) -> String {
-    let most = longest(build, zone, place);
-    let (name, bounded) = match (protocol, piece) {
-        (UDP, Piece::First) => (format!("first.udp.{}", place.name()), false),
-        (UDP, _) => (format!("udp{most}.{}", place.name()), true),
-        _ => (format!("{}.{}", word(protocol), place.name()), false),
-    };
+fn check(build: &mut Build<'_>, place: Place, piece: Piece, protocol: u8) -> String {
+    let first = protocol == UDP && piece == Piece::First;
+    let name = format!("{}{}.{}", if first { "first." } else { "" }, word(protocol), place.name());
     build.chain(&name, |build| {
         let short = vec![place.payload_below(shortest(place.family, protocol))];
         let mut rules = vec![build.fails(DropReason::Malformed, place.shape, short)];
         match protocol {
             TCP => rules.extend(tcp(build, place)),
-            UDP => rules.extend(udp(build, place, bounded.then_some(most))),
+            UDP => rules.extend(udp(build, place, first)),
             _ => {}
         }
         rules
     })
-}
-
-/// The longest packet that comes this far: the value of its length field.
-fn longest(build: &Build<'_>, zone: usize, place: Place) -> u32 {
-    let fixed = if place.family == Family::V4 { 0 } else { 40 };
-    let most = if build.drops_oversize() { build.zones[zone].mtu.saturating_sub(fixed) } else { 65_535 };
-    most.min(if place.shape.known() { LONGEST_DATAGRAM } else { LONGEST_BEHIND_TWO_TAGS })
 }
 
 fn tcp(build: &mut Build<'_>, place: Place) -> Vec<Rule> {
@@ -147,7 +134,7 @@ fn tcp(build: &mut Build<'_>, place: Place) -> Vec<Rule> {
     let flags = place.at_masked(13, &[DECIDING]);
     let Field::Raw(Raw { header, offset, length, .. }) = flags else { return rules };
     let name =
-        if place.shape.known() { "tcp.flags".to_owned() } else { format!("tcp.flags.{}", place.name()) };
+        if place.shape.known() { "tcp.flags".to_owned() } else { format!("tcp.flags.{}", place.set_name()) };
     let set = build.set(
         &name,
         "FIN, SYN, RST and ACK as they may stand together",
@@ -166,18 +153,16 @@ fn tcp(build: &mut Build<'_>, place: Place) -> Vec<Rule> {
     rules
 }
 
-/// `most` where the datagram is whole: then its length lies within that of the packet.
-fn udp(build: &mut Build<'_>, place: Place, most: Option<u32>) -> Vec<Rule> {
-    let length = || place.at(4, 2);
-    let short = vec![Statement::below(length(), &8u16.to_be_bytes())];
+/// The length of a datagram lies within that of the packet, but for first fragments, whose packet goes on.
+fn udp(build: &mut Build<'_>, place: Place, first: bool) -> Vec<Rule> {
+    let short = vec![Statement::below(place.at(4, 2), &8u16.to_be_bytes())];
     let mut rules = vec![build.fails(DropReason::Malformed, place.shape, short)];
-    if let Some(most) = most {
-        let name = format!("udp.length{most}.{}", place.name());
-        let mut fits = lengths::within(build, &name, [length(), place.length()], (8, most), place.counted());
-        if let Statement::Member { inside, .. } = &mut fits {
-            *inside = false;
-        }
-        rules.push(build.fails(DropReason::Malformed, place.shape, vec![fits]));
+    if !first {
+        let inner = Halves { high: place.at(4, 1), low: place.at(5, 1) };
+        let [high, low] = place.length_halves();
+        let name = format!("udp.length.{}", place.set_name());
+        rules.extend(lengths::within(build, &name, [inner, Halves { high, low }], place.counted()));
+        rules.push(build.fails(DropReason::Malformed, place.shape, Vec::new()));
     }
     rules
 }

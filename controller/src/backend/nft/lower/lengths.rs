@@ -4,7 +4,7 @@
 
 use super::build::Build;
 use super::shape::Shape;
-use crate::backend::nft::ir::{Element, Field, Part, Raw, Statement};
+use crate::backend::nft::ir::{Element, Field, Header, Part, Raw, Rule, Statement, Verdict};
 
 /// Fields of a frame as parts of a key.
 fn part(field: &Field) -> Part {
@@ -41,7 +41,11 @@ pub(super) fn in_frame(
     (least, most): (u32, u32),
     extra: u32,
 ) -> Statement {
-    let name = format!("{name}.{}", shape.name());
+    // The place of a length field in the link header is that of one shape.
+    let name = match field {
+        Field::Raw(Raw { header: Header::Link, .. }) => format!("{name}.{}", shape.name()),
+        _ => format!("{name}{}", shape.set_name()),
+    };
     let about = "a length, and lengths of frames that hold it";
     lookup(build, &name, about, [field, Field::Length], || {
         let row = |length: u32| {
@@ -52,21 +56,44 @@ pub(super) fn in_frame(
     })
 }
 
-/// `inner` (from `least` on) and `extra` more are no longer than `outer`, which is at most `most`.
+/// Two bytes of a header, as the field of each.
+#[derive(Clone, Debug)]
+pub(super) struct Halves {
+    pub(super) high: Field,
+    pub(super) low: Field,
+}
+
+/// Rules that return where `inner` and `extra` more bytes (fewer than 256) are no longer than `outer`, byte by byte: the
+/// high ones far apart, one apart, or equal.
 pub(super) fn within(
     build: &mut Build<'_>,
     name: &str,
-    [inner, outer]: [Field; 2],
-    (least, most): (u32, u32),
+    [inner, outer]: [Halves; 2],
     extra: u32,
-) -> Statement {
-    let about = "a length, and lengths that it fits into";
-    lookup(build, name, about, [outer, inner], || {
-        let row = |outer: u32| {
-            [(u128::from(outer), u128::from(outer)), (u128::from(least), u128::from(outer - extra))]
-        };
-        (least + extra..=most).map(row).collect()
-    })
+) -> Vec<Rule> {
+    let one = |number: u32| (u128::from(number), u128::from(number));
+    let up_to = |first: u32, last: u32| (u128::from(first), u128::from(last));
+    let mut set = |what: &str, about: &str, fields: [&Field; 2], rows: Rows| {
+        lookup(build, &format!("{name}.{what}"), about, fields.map(Field::clone), || rows)
+    };
+    let (highs, lows) = ([&outer.high, &inner.high], [&outer.low, &inner.low]);
+    let about = "high bytes of two lengths";
+    let far = (2..=255).map(|outer| [one(outer), up_to(0, outer - 2)]).collect();
+    let far = set("far", "high bytes of two lengths, the first well above", highs, far);
+    let next = (1..=255).map(|outer| [one(outer), one(outer - 1)]).collect();
+    let next = set("next", about, highs, next);
+    let equal = (0..=255).map(|high| [one(high), one(high)]).collect();
+    let equal = set("equal", about, highs, equal);
+    let carry = (0..=255).map(|outer| [one(outer), up_to(0, (outer + 256 - extra).min(255))]).collect();
+    let carry = set("carry", "low bytes of two lengths, the high ones one apart", lows, carry);
+    let fits = (extra..=255).map(|outer| [one(outer), up_to(0, outer - extra)]).collect();
+    let fits = set("fits", "low bytes of two lengths, the high ones equal", lows, fits);
+    let back = || Statement::Verdict(Verdict::Return);
+    vec![
+        Rule::new(vec![equal, fits, back()]),
+        Rule::new(vec![next, carry, back()]),
+        Rule::new(vec![far, back()]),
+    ]
 }
 
 /// The header of an extension (its length byte counts units of 8 bytes after the first 8) lies within a payload.

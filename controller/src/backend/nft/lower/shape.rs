@@ -29,6 +29,16 @@ impl Shape {
         }
     }
 
+    /// The end of the names of sets over layer 3, which lies in the same place in every shape that the kernel has found its
+    /// way through.
+    pub(super) fn set_name(self) -> &'static str {
+        match self {
+            Shape::Untagged | Shape::Tagged => "",
+            Shape::Pair => ".pair",
+            Shape::Pair9100 => ".pair9100",
+        }
+    }
+
     /// Whether the kernel took a tag off: the frame was 4 bytes longer on the wire than the hook sees.
     pub(super) fn stripped(self) -> bool {
         matches!(self, Shape::Tagged | Shape::Pair)
@@ -95,6 +105,12 @@ impl Place {
         self.shape.layer3(if self.family == Family::V4 { 2 } else { 4 }, 2)
     }
 
+    /// The same, high byte and low byte.
+    pub(super) fn length_halves(self) -> [Field; 2] {
+        let at = if self.family == Family::V4 { 2 } else { 4 };
+        [self.shape.layer3(at, 1), self.shape.layer3(at + 1, 1)]
+    }
+
     /// Bytes of layer 4.
     pub(super) fn at(self, offset: u32, length: u32) -> Field {
         match self.shape.known() {
@@ -126,10 +142,21 @@ impl Place {
         Statement::below(self.length(), &((self.counted() + bytes) as u16).to_be_bytes())
     }
 
-    /// For names of chains.
+    /// The end of the names of chains.
     pub(super) fn name(self) -> String {
-        let family = if self.family == Family::V4 { "v4" } else { "v6" };
-        let behind = if self.family == Family::V6 && self.layer4 > 40 { "x" } else { "" };
-        format!("{family}{behind}.{}", self.shape.name())
+        format!("{}.{}", self.family_name(), self.shape.name())
+    }
+
+    /// The end of the names of sets over layers 3 and 4.
+    pub(super) fn set_name(self) -> String {
+        format!("{}{}", self.family_name(), self.shape.set_name())
+    }
+
+    fn family_name(self) -> &'static str {
+        match (self.family, self.layer4) {
+            (Family::V4, _) => "v4",
+            (Family::V6, 40) => "v6",
+            (Family::V6, _) => "v6x",
+        }
     }
 }

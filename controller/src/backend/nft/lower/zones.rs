@@ -7,7 +7,6 @@ use crate::ruleset::{AddressSet, Ruleset, VlanId, VlanRange};
 /// VLANs with the same sources, the same MTU and the same rules.
 #[derive(Clone, Debug)]
 pub(super) struct Zone {
-    pub(super) number: usize,
     pub(super) sources: Option<AddressSet>,
     /// The same number for the same sources.
     pub(super) sources_number: usize,
@@ -117,7 +116,6 @@ impl<'a> Found<'a> {
             let mut rules: Vec<u32> = lists.flat_map(|(list, _)| list.1.iter().copied()).collect();
             rules.sort_unstable();
             self.zones.push(Zone {
-                number: self.zones.len(),
                 sources,
                 sources_number,
                 mtu,

@@ -128,12 +128,19 @@ fn userdata(set: &ir::Set) -> Vec<u8> {
     const BYTE_ORDER: u8 = 0;
     const BIG_ENDIAN: u32 = 2;
     const KEY_TYPEOF: u8 = 3;
+    const DATA_BYTE_ORDER: u8 = 1;
+    const DATA_TYPEOF: u8 = 4;
+    const DATA_INTERVAL: u8 = 6;
+    const VERDICT: u32 = 1;
     const EXPRESSION: u8 = 0;
     const DATA: u8 = 1;
     const CONCATENATION: u32 = 13;
     let raw = set.key.iter().all(|part| matches!(part, Part::Raw { .. } | Part::Length));
     let concatenated = set.key.len() > 1;
     let mut bytes = number(BYTE_ORDER, if concatenated { 0 } else { BIG_ENDIAN });
+    if set.map {
+        bytes.extend(number(DATA_BYTE_ORDER, 0));
+    }
     if raw && concatenated {
         let parts =
             (0..).zip(&set.key).flat_map(|(at, part)| nest(at, &typeof_raw(part))).collect::<Vec<u8>>();
@@ -141,6 +148,10 @@ fn userdata(set: &ir::Set) -> Vec<u8> {
         bytes.extend(nest(KEY_TYPEOF, &inner));
     } else if raw {
         bytes.extend(nest(KEY_TYPEOF, &typeof_raw(&set.key[0])));
+    }
+    if set.map {
+        bytes.extend(nest(DATA_TYPEOF, &[number(EXPRESSION, VERDICT), nest(DATA, &[])].concat()));
+        bytes.extend(number(DATA_INTERVAL, 0));
     }
     bytes
 }

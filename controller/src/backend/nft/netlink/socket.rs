@@ -33,10 +33,9 @@ pub(in crate::backend::nft) enum Sent {
     Unknown(io::Error),
 }
 
-/// A message of a dump: its type (without the subsystem) and its attributes.
+/// The attributes of one message of a dump.
 #[derive(Debug)]
 pub(in crate::backend::nft) struct Reply {
-    pub(in crate::backend::nft) kind: i32,
     pub(in crate::backend::nft) attributes: Vec<u8>,
 }
 
@@ -100,16 +99,16 @@ pub(in crate::backend::nft) fn dump(kind: i32, attributes: &[u8]) -> io::Result<
                 ));
             }
             let attributes = message.payload().get(GENERIC..).unwrap_or_default().to_vec();
-            replies.push(Reply { kind: i32::from(message.message_type() & 0xff), attributes });
+            replies.push(Reply { attributes });
         }
     }
 }
 
-/// The messages of a batch or of an answer.
-pub(in crate::backend::nft) fn replies(datagram: &[u8]) -> Vec<Reply> {
-    let reply = |message: NetlinkBuffer<&[u8]>| Reply {
-        kind: i32::from(message.message_type() & 0xff),
-        attributes: message.payload().get(GENERIC..).unwrap_or_default().to_vec(),
+/// The messages of a batch, each with its type (without the subsystem).
+pub(in crate::backend::nft) fn replies(datagram: &[u8]) -> Vec<(i32, Reply)> {
+    let reply = |message: NetlinkBuffer<&[u8]>| {
+        let attributes = message.payload().get(GENERIC..).unwrap_or_default().to_vec();
+        (i32::from(message.message_type() & 0xff), Reply { attributes })
     };
     messages(datagram).map(reply).collect()
 }

@@ -17,12 +17,25 @@ pub(super) fn render(text: &mut String, set: &Set) {
     } else {
         let _ = writeln!(text, "\t\tsize {}", set.elements.len().max(1));
     }
-    for (number, element) in set.elements.iter().enumerate() {
-        let lead = if number == 0 { "\t\telements = { " } else { "\t\t             " };
-        let end = if number + 1 == set.elements.len() { " }" } else { "," };
-        let _ = writeln!(text, "{lead}{}{end}", self::element(set, element));
-    }
+    elements(text, set);
     text.push_str("\t}\n");
+}
+
+/// Columns after which a line of elements ends.
+const WIDTH: usize = 100;
+
+/// The elements, verdicts on a line each, others as many as a line holds.
+fn elements(text: &mut String, set: &Set) {
+    let mut line = String::from("\t\telements = { ");
+    for (number, element) in set.elements.iter().enumerate() {
+        line.push_str(&self::element(set, element));
+        let last = number + 1 == set.elements.len();
+        line.push_str(if last { " }" } else { ", " });
+        if last || set.map || line.len() > WIDTH {
+            let _ = writeln!(text, "{}", line.trim_end());
+            line = String::from("\t\t\t");
+        }
+    }
 }
 
 /// `type ...`, or `typeof ...` for numbers that nft has no type for; the parts of a key are all of one or the other.
