@@ -3,6 +3,7 @@
 //! Promises: the verdict, the credited rule and the counts of the classifier, but for the divergences in [`divergence`], each
 //! of which drops. The lowering is pure; one value (`ir`) is printed and applied. A table of another is never touched.
 
+pub mod divergence;
 mod drift;
 mod enforcer;
 pub mod ir;

@@ -280,7 +280,7 @@ fn offloads_follow_the_engine() {
     let fact = Observed { offloads, ..observed("wan0", Enforcement::Off) };
     let off = |mode, ruleset: &mut Ruleset| {
         ruleset.interfaces[0].mode = mode;
-        plan(ruleset, &[fact.clone()], &BTreeMap::new()).interfaces[0].switch_off.clone()
+        plan(ruleset, std::slice::from_ref(&fact), &BTreeMap::new()).interfaces[0].switch_off.clone()
     };
     assert_eq!(off(Mode::Native, &mut ruleset), [Feature::RxVlan]);
     assert_eq!(off(Mode::Nft, &mut ruleset), [Feature::Gro]);

@@ -3,8 +3,9 @@
 //! Needs root; without it the tests say why they judge nothing, and fail where `CI=true` promises root.
 
 use crate::campaign::{Engine, Scale, run};
+use perimeter::backend::nft::divergence;
 use perimeter::backend::nft::judge::{Judge, JudgeError};
-use perimeter::ruleset::Ruleset;
+use perimeter::ruleset::{Interface, Ruleset};
 use perimeter_classifier::verdict::Decision;
 
 impl Engine for Judge {
@@ -23,10 +24,22 @@ impl Engine for Judge {
             return None;
         }
         match Judge::judge(self, frame) {
-            Ok(decision) => decision,
+            Ok(Some(decision)) => Some(decision),
+            // What the kernel drops before the hook, nobody judged.
+            Ok(None) if is_cut(frame) => None,
+            Ok(None) => panic!("the hook was not handed the frame"),
             Err(error) => panic!("{error}"),
         }
     }
+
+    fn diverges(frame: &[u8], interface: &Interface) -> bool {
+        divergence::of(frame, interface).is_some()
+    }
+}
+
+/// Whether the frame ends less than two bytes after a tag that the kernel takes off.
+fn is_cut(frame: &[u8]) -> bool {
+    divergence::of(frame, &crate::oracle::plain::interface()) == Some(&divergence::TAG_CUT)
 }
 
 /// Whether namespaces and tables can be made here.

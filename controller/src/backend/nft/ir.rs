@@ -148,7 +148,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    pub fn new(header: Header, offset: u32, length: u32) -> Field {
+    pub fn whole(header: Header, offset: u32, length: u32) -> Field {
         Field::Raw(Raw { header, offset, length, mask: None })
     }
 

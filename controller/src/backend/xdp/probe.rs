@@ -2,7 +2,7 @@
 //!
 //! Promises: nothing is changed on any device, no program is attached, no table is made; what is loaded or created to see
 //! whether the kernel takes it is gone when the function returns. A question that the kernel does not answer becomes
-//! [`Unknown`](crate::backend::facts::Unknown), not a guess.
+//! [`Unknown`], not a guess.
 
 mod kernel;
 mod machine;

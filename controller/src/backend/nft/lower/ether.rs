@@ -22,15 +22,15 @@ const SNAP: [u8; 3] = [0xaa, 0xaa, 0x03];
 fn kind(shape: Shape) -> Field {
     match shape {
         Shape::Untagged | Shape::Tagged => Field::Protocol,
-        Shape::Pair => Raw::new(Header::Network, 2, 2),
-        Shape::Pair9100 => Raw::new(Header::Network, 6, 2),
+        Shape::Pair => Raw::whole(Header::Network, 2, 2),
+        Shape::Pair9100 => Raw::whole(Header::Network, 6, 2),
     }
 }
 
 /// The length field in its place, where it can be read.
 fn length(shape: Shape) -> Option<Field> {
     match shape {
-        Shape::Untagged => Some(Raw::new(Header::Link, 12, 2)),
+        Shape::Untagged => Some(Raw::whole(Header::Link, 12, 2)),
         Shape::Tagged => None,
         Shape::Pair | Shape::Pair9100 => Some(kind(shape)),
     }

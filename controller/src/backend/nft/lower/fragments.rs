@@ -3,10 +3,11 @@
 use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
-use super::ipv4::{FRAGMENT, LONGEST_BEHIND_TWO_TAGS, OFFSET};
+use super::ipv4::{FRAGMENT, OFFSET};
 use super::layer4::{self, Piece, shortest};
 use super::lengths;
 use super::shape::{Place, Shape};
+use crate::backend::nft::divergence::LONGEST;
 use crate::backend::nft::ir::{Rule, Statement, Verdict};
 use crate::ruleset::Family;
 
@@ -108,7 +109,7 @@ fn malformed_v6(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
 /// The longest packet that comes this far.
 fn longest(build: &Build<'_>, zone: usize, shape: Shape) -> u32 {
     let most = if build.drops_oversize() { build.zones[zone].mtu } else { LARGEST_PACKET };
-    if shape.known() { most } else { most.min(LONGEST_BEHIND_TWO_TAGS) }
+    if shape.known() { most } else { most.min(LONGEST) }
 }
 
 /// First fragments: with all of the header that step 6 judges.

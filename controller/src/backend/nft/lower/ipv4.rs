@@ -6,6 +6,7 @@ use super::arp::martian_first_bytes;
 use super::build::Build;
 use super::shape::{Place, Shape};
 use super::{fragments, layer4, lengths};
+use crate::backend::nft::divergence::LONGEST;
 use crate::backend::nft::ir::{Element, Field, Header, Part, Rule, Statement, Verdict};
 
 const LENGTH: u32 = 20;
@@ -24,8 +25,6 @@ const PLAIN: u8 = 0x45;
 const ONE_OPTION: u8 = 0x46;
 pub(super) const MF_OR_OFFSET: [u8; 2] = [0x3f, 0xff];
 pub(super) const OFFSET: [u8; 2] = [0x1f, 0xff];
-/// The longest packet that is judged to the byte behind two tags, where the kernel does not judge it.
-pub(super) const LONGEST_BEHIND_TWO_TAGS: u32 = 2048;
 
 /// The chain of IPv4 packets on a zone.
 pub(super) fn zone(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
@@ -92,8 +91,7 @@ fn whole(build: &mut Build<'_>, shape: Shape, total: Field, next: &str) -> Vec<R
             rules.push(Rule::new(vec![half, Statement::goto(next)]));
         }
     } else {
-        let fits =
-            lengths::in_frame(build, ("v4.length", shape), total, (LENGTH, LONGEST_BEHIND_TWO_TAGS), 0);
+        let fits = lengths::in_frame(build, ("v4.length", shape), total, (LENGTH, LONGEST), 0);
         rules.push(Rule::new(vec![fits, Statement::goto(next)]));
     }
     rules.push(build.fails(DropReason::Truncated, shape, Vec::new()));

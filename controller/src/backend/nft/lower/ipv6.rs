@@ -4,10 +4,10 @@ use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
 use super::fragments::back;
-use super::ipv4::LONGEST_BEHIND_TWO_TAGS;
 use super::layer4::{self, Piece};
 use super::shape::{Place, Shape};
 use super::{fragments, lengths};
+use crate::backend::nft::divergence::LONGEST;
 use crate::backend::nft::ir::{Element, Field, Header, Part, Rule, Statement};
 
 const LENGTH: u32 = 40;
@@ -80,7 +80,7 @@ fn header(build: &mut Build<'_>, shape: Shape) -> String {
             rules.push(build.fails(DropReason::Malformed, shape, wrong));
         }
         let walk = build.chain(&format!("v6.walk.{}", shape.name()), |build| {
-            let most = LONGEST_BEHIND_TWO_TAGS;
+            let most = LONGEST;
             let fits =
                 lengths::in_frame(build, ("v6.length", shape), payload_length(shape), (0, most), LENGTH);
             let extensions = extensions(build, shape);

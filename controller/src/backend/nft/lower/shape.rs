@@ -60,7 +60,7 @@ impl Shape {
 
     /// Bytes of layer 3.
     pub(super) fn layer3(self, offset: u32, length: u32) -> Field {
-        Raw::new(Header::Network, self.shift() + offset, length)
+        Raw::whole(Header::Network, self.shift() + offset, length)
     }
 
     /// Bytes of layer 3, `and`ed with a mask.
@@ -114,7 +114,7 @@ impl Place {
     /// Bytes of layer 4.
     pub(super) fn at(self, offset: u32, length: u32) -> Field {
         match self.shape.known() {
-            true => Raw::new(Header::Transport, offset, length),
+            true => Raw::whole(Header::Transport, offset, length),
             false => self.shape.layer3(self.layer4 + offset, length),
         }
     }

@@ -17,7 +17,7 @@ const RESERVED: [u8; 2] = [0x0f, 0xff];
 
 /// The EtherType or outer TPID.
 fn outer_type() -> Field {
-    Raw::new(Header::Link, 12, 2)
+    Raw::whole(Header::Link, 12, 2)
 }
 
 /// The outer VID, of a tag that the kernel took off.
@@ -27,7 +27,7 @@ fn stripped_vid() -> Field {
 
 /// Bytes behind the EtherType that the kernel found.
 fn payload(offset: u32, length: u32) -> Field {
-    Raw::new(Header::Network, offset, length)
+    Raw::whole(Header::Network, offset, length)
 }
 
 fn payload_vid(offset: u32) -> Field {

@@ -105,9 +105,8 @@ impl Rule {
 
     /// Adds an expression; the rule owns it from now on.
     pub(super) fn add(&self, expression: Expression) {
-        // SAFETY: both are live; the expression's owner is forgotten, so that the rule frees it.
+        // SAFETY: both are live; an expression frees nothing when it is dropped, so that only the rule does.
         unsafe { sys::nftnl_rule_add_expr(self.as_ptr(), expression.0.as_ptr()) };
-        std::mem::forget(expression);
     }
 }
 
@@ -136,9 +135,8 @@ impl Set {
 
     /// Adds an element; the set owns it from now on.
     pub(super) fn add(&self, element: SetElement) {
-        // SAFETY: both are live; the element's owner is forgotten, so that the set frees it.
+        // SAFETY: both are live; an element frees nothing when it is dropped, so that only the set does.
         unsafe { sys::nftnl_set_elem_add(self.as_ptr(), element.0.as_ptr()) };
-        std::mem::forget(element);
     }
 }
 
