@@ -2,7 +2,7 @@
 //!
 //! Promises: while an interface changes its guard, at least one stands, with the old policy or the new one, and for that
 //! moment a frame passes only what every standing guard allows; what was there before falls only once every interface
-//! of the apply has switched, so that going back opens nothing either. The order of the steps is [`mod@handover`]'s; a
+//! of the apply has switched, so that going back opens nothing either. The order of the steps is `handover`'s; a
 //! failure takes back every step that was done, the last first. Frames that arrive while both stand are counted by both.
 
 mod handover;

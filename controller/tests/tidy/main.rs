@@ -113,6 +113,8 @@ fn unsafe_stays_at_the_border_of_the_kernel() {
     let homes = [
         "controller/src/backend/xdp/",
         "controller/src/backend/nft/netlink/",
+        "controller/src/backend/nft/judge.rs",
+        "controller/src/backend/nft/judge/",
         "controller/src/backend/ethtool.rs",
         "xdp/src/",
         "controller/build.rs",
