@@ -93,7 +93,10 @@ fn by_rules(dropping: (Side<'_>, &Pieces), passing: (Side<'_>, &Pieces), budget:
         let (shelf, rules) = hurdles.of(region.kind);
         let id = &side.ruleset.rules[*rule].id;
         let is_namesake = |at: &usize| rules[*at].is_some_and(|rule| other.ruleset.rules[rule].id == *id);
-        let mut others = shelf.meeting(region, budget);
+        let Some(mut others) = shelf.meeting(region, budget) else {
+            found.is_complete = false;
+            break;
+        };
         // The rule as it was takes most away; what is left then is what was changed about it.
         others.sort_by_key(|at| !is_namesake(at));
         let mut take = |piece| found.add(piece, Cause::Allow(*rule));
@@ -121,7 +124,10 @@ fn freed(without: &Pieces, with: &Pieces, known: &Found, budget: &mut Budget) ->
     let mut found = Found::new();
     for (refused, cause) in without.deny.iter().filter(|(region, _)| !still.contains(region)) {
         let (shelf, _) = hurdles.of(refused.kind);
-        let others = shelf.meeting(refused, budget);
+        let Some(others) = shelf.meeting(refused, budget) else {
+            found.is_complete = false;
+            break;
+        };
         let mut pieces = Vec::new();
         let mut take = |piece| {
             pieces.push(piece);
@@ -130,8 +136,11 @@ fn freed(without: &Pieces, with: &Pieces, known: &Found, budget: &mut Budget) ->
         found.is_complete &= shelf.carve(refused.clone(), &others, budget, &mut take) == Carved::Whole;
         let (shelf, rules) = allowed.of(refused.kind);
         for piece in pieces {
-            found.is_complete &= !budget.is_spent();
-            for at in shelf.meeting(&piece, budget) {
+            let Some(meeting) = shelf.meeting(&piece, budget) else {
+                found.is_complete = false;
+                break;
+            };
+            for at in meeting {
                 let Some(region) = piece.intersection(shelf.get(at)) else { continue };
                 let is_told = |told: &Vec<&Region>| told.iter().any(|known| known.covers(&region));
                 if !told.get(&rules[at]).is_some_and(is_told) && found.add(region, *cause).is_break() {

@@ -50,7 +50,9 @@ impl Judges {
     pub(super) fn show(&self, region: &Region, dropping: Side<'_>, passing: Side<'_>) -> Shown {
         let mut budget = Budget::new(STEPS);
         let (shelf, _) = self.refused.of(region.kind);
-        let others = shelf.meeting(region, &mut budget);
+        let Some(others) = shelf.meeting(region, &mut budget) else {
+            return Shown { exact: Vec::new(), witness: None, is_whole: false };
+        };
         let mut shown = Shown { exact: Vec::new(), witness: None, is_whole: true };
         let mut take = |piece: Region| {
             let Some(piece) = piece.real() else { return ControlFlow::Continue(()) };

@@ -84,19 +84,25 @@ impl Shelf {
         std::array::from_fn(|at| buckets(region, TELLING[at], &self.bounds[at]))
     }
 
-    /// The positions of the regions that meet `region`, ascending.
-    pub fn meeting(&self, region: &Region, budget: &mut Budget) -> Vec<usize> {
+    /// The positions of the regions that meet `region`, ascending; nothing where the budget ends before all are compared.
+    pub fn meeting(&self, region: &Region, budget: &mut Budget) -> Option<Vec<usize>> {
         let wanted = self.signature(region);
         // A signature is much cheaper to compare than a region.
-        budget.spend(self.regions.len() / 16 + 1);
+        let mut is_paid = budget.spend(self.regions.len() / 16 + 1);
         let mut found = Vec::new();
         for (at, signature) in self.signatures.iter().enumerate() {
-            if share(signature, &wanted) && self.regions[at].meets(region) {
+            if !share(signature, &wanted) {
+                continue;
+            }
+            is_paid &= budget.spend(1);
+            if !is_paid {
+                return None;
+            }
+            if self.regions[at].meets(region) {
                 found.push(at);
             }
         }
-        budget.spend(found.len());
-        found
+        is_paid.then_some(found)
     }
 
     /// Gives `region` less the regions at `others`, in pieces that do not overlap, until `take` breaks.
@@ -111,11 +117,15 @@ impl Shelf {
         let mut open = vec![(region, 0)];
         while let Some((piece, next)) = open.pop() {
             let signature = self.signature(&piece);
-            let meets =
-                |at: &usize| share(&self.signatures[*at], &signature) && self.regions[*at].meets(&piece);
-            let found = others[next..].iter().position(meets);
-            let steps = found.unwrap_or(others.len() - next);
-            if !budget.spend(steps / 4 + 1) {
+            // What signatures tell apart costs a fraction of a comparison.
+            let mut compared = 0;
+            let found = others[next..].iter().position(|at| {
+                let shares = share(&self.signatures[*at], &signature);
+                compared += usize::from(shares);
+                shares && self.regions[*at].meets(&piece)
+            });
+            let seen = found.unwrap_or(others.len() - next);
+            if !budget.spend(compared + seen / 16 + 1) {
                 return Carved::Unfinished;
             }
             match found {
@@ -204,7 +214,7 @@ mod tests {
         let shelf = Shelf::new(all.clone());
         for probe in all.iter().chain([&Region::all(Kind::V4)]) {
             let expected: Vec<usize> = (0..all.len()).filter(|at| all[*at].meets(probe)).collect();
-            assert_eq!(shelf.meeting(probe, &mut Budget::new(1 << 20)), expected);
+            assert_eq!(shelf.meeting(probe, &mut Budget::new(1 << 20)), Some(expected));
         }
     }
 

@@ -114,7 +114,7 @@ impl Place {
                             || ruleset.rules[*other].action == Action::Deny)
                 }
             };
-            let mut others = shelf.meeting(region, budget);
+            let Some(mut others) = shelf.meeting(region, budget) else { return false };
             others.retain(|at| is_cause(&owners[*at]));
             // The widest first: they leave the least to do.
             others.sort_by(|a, b| shelf.get(*b).log2().total_cmp(&shelf.get(*a).log2()));
