@@ -73,10 +73,10 @@ impl Record {
         Some(Record {
             place: Place::ALL.into_iter().find(|known| known.name() == *place)?,
             abi: of(abi, "abi")?.parse().ok()?,
-            generation: of(generation, "generation")?.parse().ok()?,
+            generation: of(generation, "gen")?.parse().ok()?,
             enforce: of(enforce, "enforce")?.parse().ok()?,
             bytes: of(bytes, "bytes")?.parse().ok()?,
-            policy: of(policy, "policy")?.parse().ok()?,
+            policy: policy.parse().ok()?,
         })
     }
 }
@@ -85,10 +85,7 @@ impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Record { abi, place, generation, enforce, bytes, policy } = self;
         let place = place.name();
-        write!(
-            f,
-            "perimeter {place} abi={abi} generation={generation} enforce={enforce} bytes={bytes} policy={policy}"
-        )
+        write!(f, "perimeter {place} abi={abi} gen={generation} enforce={enforce} bytes={bytes} {policy}")
     }
 }
 
