@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc;
@@ -134,8 +135,10 @@ impl Before {
 fn waits(host: &Host, generation: u64, within: Duration) -> bool {
     let (over, switch) = mpsc::channel();
     std::thread::spawn(move || {
-        // A word, the end, an error: each says that nothing more is to be waited for.
-        let _ = io::stdin().read(&mut [0]);
+        // A word, the end, an error: each says that nothing more is to be waited for. Not through `Stdin`, which is locked
+        // for as long as the command runs.
+        let word = io::stdin().as_fd().try_clone_to_owned();
+        let _ = word.and_then(|word| File::from(word).read(&mut [0]));
         let _ = over.send(());
     });
     let mut is_over = switch.recv_timeout(within).is_ok();

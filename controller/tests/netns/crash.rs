@@ -203,6 +203,15 @@ fn sends(world: &World, done: &AtomicBool) -> u64 {
     sent
 }
 
+/// Ends the traffic, also where the test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Counts forbidden frames that arrive behind the filter.
 fn watches(world: &World, done: &AtomicBool, passed: &AtomicU64) {
     let (_, mut witness) = world.channel("gw", "wan0");
@@ -252,7 +261,7 @@ fn a_fault_at_any_point_leaves_the_old_policy_or_the_new_one() {
             name: "apply on trial",
             before: &[apply_old],
             command: on_trial,
-            again: &["rollback", "--yes"],
+            again: &["rollback", "2", "--yes"],
             either: &either,
             settled: &old_digest,
         },
@@ -261,8 +270,9 @@ fn a_fault_at_any_point_leaves_the_old_policy_or_the_new_one() {
     let sent = std::thread::scope(|scope| {
         let sending = scope.spawn(|| sends(world, &done));
         scope.spawn(|| watches(world, &done, &passed));
+        let end = End(&done);
         let points: usize = scenarios.iter().map(|scenario| try_all(world, scenario)).sum();
-        done.store(true, Ordering::Relaxed);
+        drop(end);
         let sent = sending.join().unwrap();
         println!("{points} points, {} frames", 2 * sent);
         sent
