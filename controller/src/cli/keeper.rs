@@ -147,9 +147,12 @@ fn waits(host: &Host, generation: u64, within: Duration) -> bool {
     let mut is_on = true;
     loop {
         let length = host.state.journal_length();
+        if !host.state.is_there() {
+            return false;
+        }
         if looked != Some(length) {
-            // What cannot be read now is taken for undecided: a trial ends by a word, not by a failure to hear it.
-            is_on = is_on_trial(host, generation).unwrap_or(true);
+            // What cannot be read now, or is gone, is taken for undecided: a trial ends by a word, not by a failure to hear it.
+            is_on = length == 0 || is_on_trial(host, generation).unwrap_or(true);
             looked = Some(length);
         }
         if is_over && !is_on {
@@ -177,6 +180,9 @@ fn take_back(
 ) -> anyhow::Result<()> {
     let lock = lock(host)?;
     let journal = host.state.journal()?;
+    if journal.is_empty() {
+        bail!("the journal is gone: whether the generation was confirmed cannot be told")
+    }
     let Some(trial) = on_trial(&journal, host.namespace).filter(|trial| trial.generation == generation)
     else {
         return Ok(());

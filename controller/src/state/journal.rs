@@ -123,6 +123,11 @@ impl State {
         Ok(text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
 
+    /// Whether the state directory is there.
+    pub fn is_there(&self) -> bool {
+        self.dir.is_dir()
+    }
+
     /// How long the journal is, in bytes: it grows with every event.
     pub fn journal_length(&self) -> u64 {
         fs::metadata(self.dir.join("journal.jsonl")).map_or(0, |journal| journal.len())

@@ -189,12 +189,14 @@ fn a_journal_that_cannot_be_read_for_a_while_ends_no_trial() {
     world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes"]);
     world.ok(&["apply", &world.policy("mail.yaml", MAIL), "--yes", "--confirm-within", "3s"]);
     let journal = std::path::Path::new(&world.places()[1]).join("journal.jsonl");
-    let text = std::fs::read(&journal).unwrap();
-    std::fs::remove_file(&journal).unwrap();
-    std::fs::create_dir(&journal).unwrap();
+    let aside = journal.with_extension("aside");
+    std::fs::copy(&journal, &aside).unwrap();
+    let nowhere = journal.with_extension("loop");
+    std::os::unix::fs::symlink(&nowhere, &nowhere).unwrap();
+    std::fs::rename(&nowhere, &journal).unwrap();
+    std::os::unix::fs::symlink(&journal, &nowhere).unwrap();
     std::thread::sleep(Duration::from_millis(600));
-    std::fs::remove_dir(&journal).unwrap();
-    std::fs::write(&journal, text).unwrap();
+    std::fs::rename(&aside, &journal).unwrap();
     world.reaches(3);
 }
 
