@@ -140,9 +140,15 @@ tool cc gcc
 tool ip iproute2
 tool ethtool ethtool
 tool nsenter util-linux
+tool pkg-config pkg-config
+pkg-config --exists 'libnftnl >= 1.2.4' libmnl || packages libnftnl-dev libmnl-dev
 case "${1:-}" in
 '') ;;
-test) tool bpftool bpftool ;;
+test)
+    tool bpftool bpftool
+    tool nft nftables
+    tool strace strace
+    ;;
 demo) tool tcpdump tcpdump && tool tcpreplay tcpreplay ;;
 vm)
     tool qemu-system-x86_64 qemu-system-x86

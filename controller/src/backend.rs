@@ -4,10 +4,17 @@
 //! two frames, and `revert` takes exactly that back. A backend decides nothing: the order of the steps is
 //! [`crate::reconcile`]'s, the wish is the plan's.
 
+mod device;
+mod ethtool;
 pub mod facts;
+pub mod guards;
 pub mod memory;
+pub mod nft;
 mod observed;
+pub mod offload;
+mod peer;
 pub mod sessions;
+mod wanted;
 pub mod xdp;
 
 use crate::counters::{Counts, Full};
@@ -15,14 +22,19 @@ use crate::digest::Digest;
 use crate::ruleset::Ruleset;
 use crate::tables::Image;
 
-pub use observed::{Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion};
+pub use observed::{
+    Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion, names,
+};
+pub use wanted::{Nftables, Refused, Wanted, list};
 
 /// One interface of one generation, compiled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Target<'a> {
     pub ruleset: &'a Ruleset,
     /// Position in [`Ruleset::interfaces`].
     pub index: usize,
+    /// Which engines are to judge it.
+    pub wanted: Wanted,
     pub image: Image,
     pub generation: u64,
     pub policy: Digest,
@@ -38,9 +50,10 @@ impl Target<'_> {
 /// How an interface came to be enforced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switched {
-    pub engine: Engine,
-    /// Why native XDP was refused, where generic XDP stands in for it.
-    pub native_refused: Option<String>,
+    /// What judges it now, in the order in which a frame meets them.
+    pub engines: Vec<Engine>,
+    /// What was tried before, and why it was refused.
+    pub refused: Vec<Refused>,
 }
 
 /// Something that judges the frames of interfaces.
@@ -57,32 +70,68 @@ pub trait Backend {
     /// Creates, fills and verifies everything that enforces `target`; no packet meets it yet.
     fn prepare(&mut self, target: Target<'_>) -> Result<Self::Prepared, BackendError>;
 
-    /// Switches offloads off, reads them back, and remembers which were on.
-    fn switch_off(&mut self, interface: &str, features: &[Feature]) -> Result<(), BackendError>;
-
-    /// Switches on again what [`Backend::switch_off`] switched off. Returns what is on now.
-    fn restore(&mut self, interface: &str) -> Result<Vec<Feature>, BackendError>;
-
     /// Puts a prepared generation in force, between two frames, and verifies that the kernel says so.
     fn switch(&mut self, prepared: &mut Self::Prepared) -> Result<Switched, BackendError>;
 
     /// Takes back a switch that this process made: the generation before, or nothing where there was none.
     fn revert(&mut self, prepared: &mut Self::Prepared) -> Result<(), BackendError>;
 
-    /// Ends enforcement on one interface and removes what is pinned for it; counters end with the last interface.
-    fn detach(&mut self, interface: &str) -> Result<(), BackendError>;
+    /// Takes down what judged beside the new generation until every interface had switched; there is no way back then.
+    fn settle(&mut self, prepared: &mut Self::Prepared) -> Result<(), BackendError>;
 
-    /// What every counter slot has counted.
+    /// Lets go of what was prepared and is not in force.
+    fn discard(&mut self, prepared: Self::Prepared) {
+        drop(prepared);
+    }
+
+    /// Ends enforcement on one interface and removes what is pinned for it; what it has counted stays.
+    fn lower(&mut self, interface: &str) -> Result<(), BackendError>;
+
+    /// Ends all counters. Nothing may be enforced any more.
+    fn end_counters(&mut self) -> Result<(), BackendError>;
+
+    /// In which ways what is in force is not what was made of `ruleset`, each in words; `record` is what it says of itself.
+    /// Where nothing can be changed behind perimeter's back there are none.
+    fn inspect(
+        &self,
+        _ruleset: &Ruleset,
+        _index: usize,
+        _record: &InForce,
+    ) -> Result<Vec<String>, BackendError> {
+        Ok(Vec::new())
+    }
+
+    /// What every series has counted.
     fn counters(&self) -> Result<Counts, BackendError>;
+
+    /// Ends enforcement on one interface; counters end with the last one.
+    fn detach(&mut self, interface: &str) -> Result<(), BackendError> {
+        self.lower(interface)?;
+        if self.enforced()?.is_empty() { self.end_counters() } else { Ok(()) }
+    }
+}
+
+/// Something that makes a device hand over frames as they were on the wire.
+pub trait Offloads {
+    /// Adds to what was observed the offloads of the device, and what it finds about them.
+    fn look(&self, observed: &mut Observed) -> Result<(), BackendError>;
+
+    /// Switches offloads off, reads them back, and remembers which were on.
+    fn switch_off(&mut self, interface: &str, features: &[Feature]) -> Result<(), BackendError>;
+
+    /// Switches on again what [`Offloads::switch_off`] switched off, but for what would harm one of `engines`. Returns
+    /// what is on again.
+    fn restore(&mut self, interface: &str, engines: &[Engine]) -> Result<Vec<Feature>, BackendError>;
 }
 
 /// Why a backend could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    #[error(
-        "{interface}: native XDP was refused ({reason}); `mode: auto` or `mode: generic` would use generic XDP"
-    )]
-    NativeRefused { interface: String, reason: String },
+    /// No engine that the policy asks for is to be had.
+    #[error("{interface}: {}; {}", wanted::list(.refused), wanted::remedy(.refused))]
+    Refused { interface: String, refused: Vec<Refused> },
+    #[error("{cause}; going back on {interface} failed too: {back}")]
+    HalfWay { interface: String, cause: Box<BackendError>, back: Box<BackendError> },
     #[error("{interface}: {feature} was switched off, but the device still reports it on", feature = .feature.name())]
     OffloadStaysOn { interface: String, feature: Feature },
     #[error(

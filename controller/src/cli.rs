@@ -22,6 +22,7 @@ mod keeper;
 mod man;
 mod plan;
 mod policy_file;
+mod render;
 mod replay;
 mod restore;
 mod rollback;
@@ -146,6 +147,14 @@ impl Global {
     }
 }
 
+impl Global {
+    /// The same places for a process that stands in another directory.
+    fn absolute(&self) -> Global {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        Global { state_dir: absolute(&self.state_dir), bpffs: absolute(&self.bpffs), ..self.clone() }
+    }
+}
+
 #[derive(Subcommand, Debug)]
 pub enum Command {
     Check(check::CheckArgs),
@@ -161,6 +170,7 @@ pub enum Command {
     Detach(detach::DetachArgs),
     Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
+    Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::Args),
     Completions(completions::CompletionsArgs),
@@ -171,7 +181,7 @@ pub enum Command {
 
 /// Carries out one command.
 pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    let global = &cli.global;
+    let global = &cli.global.absolute();
     match cli.command {
         Command::Check(args) => check::run(&args, env),
         Command::Plan(args) => plan::run(&args, global, env),
@@ -187,6 +197,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),
+        Command::Render(args) => render::run(&args, global, env),
         Command::Explain(args) => explain::run(&args, env),
         Command::Schema(args) => schema::run(&args, env),
         Command::Completions(args) => completions::run(&args, env),

@@ -46,6 +46,18 @@ pub struct Series {
 /// Slot 0 is never given away: a frame counted there was credited to a rule of another interface, which is a defect.
 pub const FIRST_SLOT: u32 = 1;
 
+/// The last slot is never given away either: where nftables judges behind XDP, it counts what XDP lets through, and the
+/// XDP program counts that here, which nobody reads.
+pub const PASSED_ON: u32 = COUNTER_SLOTS - 1;
+
+/// What an XDP program counts under its own name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    All,
+    /// Only what it does not let through.
+    Kept,
+}
+
 /// Which slot counts which series.
 pub type Slots = BTreeMap<Series, u32>;
 
@@ -94,7 +106,7 @@ pub fn series(ruleset: &Ruleset, index: usize) -> Vec<Series> {
 /// Gives every series of `wanted` that has no slot the lowest free one. Returns the new ones only.
 pub fn allocate(taken: &Slots, wanted: &[Series]) -> Result<Slots, Full> {
     let used: BTreeSet<u32> = taken.values().copied().collect();
-    let mut free = (FIRST_SLOT..COUNTER_SLOTS).filter(|slot| !used.contains(slot));
+    let mut free = (FIRST_SLOT..PASSED_ON).filter(|slot| !used.contains(slot));
     let missing: BTreeSet<&Series> = wanted.iter().filter(|series| !taken.contains_key(series)).collect();
     let given: Slots =
         missing.iter().zip(&mut free).map(|(series, slot)| ((*series).clone(), slot)).collect();
@@ -115,11 +127,13 @@ fn unused(taken: &Slots, wanted: &[Series]) -> Vec<String> {
 }
 
 /// The slots of one interface, in the order in which the program looks them up. Every series must have its slot.
-pub fn bind(slots: &Slots, ruleset: &Ruleset, index: usize) -> Binding {
+pub fn bind(slots: &Slots, ruleset: &Ruleset, index: usize, counted: Counted) -> Binding {
     let interface = &ruleset.interfaces[index];
     let dropped = if interface.enforce { Outcome::Drop } else { Outcome::WouldDrop };
     let slot = |outcome, subject| {
-        slots.get(&Series { interface: interface.name.clone(), outcome, subject }).copied().unwrap_or(0)
+        let passed_on = counted == Counted::Kept && outcome != Outcome::Drop;
+        let slot = slots.get(&Series { interface: interface.name.clone(), outcome, subject });
+        slot.map_or(0, |slot| if passed_on { PASSED_ON } else { *slot })
     };
     let rules = ruleset.rules.iter().map(|rule| {
         let outcome = if rule.action == Action::Allow { Outcome::Pass } else { dropped };

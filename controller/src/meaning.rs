@@ -77,7 +77,7 @@ pub fn compare(before: Side<'_>, after: Side<'_>) -> Meaning {
     compare_within(before, after, STEPS)
 }
 
-/// [`compare`] with a budget of the caller's.
+/// [`compare()`] with a budget of the caller's.
 pub fn compare_within(before: Side<'_>, after: Side<'_>, steps: usize) -> Meaning {
     let (was, is) = pieces::both(before, after);
     let judges = witness::Judges::new(&was, &is);

@@ -2,8 +2,9 @@
 //!
 //! Promises: pure; no clock, no input or output; the same facts give the same plan. Refuses, with every reason at once,
 //! what could not be carried out: a device that is missing or not Ethernet, somebody else's program, an offload that
-//! cannot be switched off, a change of engine under traffic.
+//! cannot be switched off.
 
+mod choice;
 mod diff;
 mod file;
 mod meaning;
@@ -16,10 +17,11 @@ use std::collections::BTreeMap;
 use perimeter_classifier::abi::ABI_VERSION;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Enforcement, Engine, Feature, Observed};
+use crate::backend::{Enforcement, Feature, InForce, Observed};
 use crate::digest::Digest;
-use crate::ruleset::{Mode, Rule, Ruleset};
+use crate::ruleset::{Interface, Mode, Rule, Ruleset};
 
+pub use choice::Choice;
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
 pub use file::{PlanFile, PlanFileError, changed};
 pub use meaning::{Change, Dying, Shown, Told};
@@ -65,6 +67,10 @@ pub struct InterfacePlan {
     /// Why this ends enforcement, where it does.
     pub opens: Option<Opening>,
     pub now: Enforcement,
+    /// What of it was changed behind perimeter's back, each in words.
+    pub damage: Vec<String>,
+    /// Which engines are to judge it, and why those; `None` where enforcement ends.
+    pub guard: Option<Choice>,
     /// Who put in force what is in force, where the state directory knows.
     pub applied: Option<Applied>,
     /// The kernel enforces a policy whose text is not kept, or cannot be told: every rule is shown as new.
@@ -76,6 +82,8 @@ pub struct InterfacePlan {
     pub same_rules: usize,
     /// Offloads that would be switched off.
     pub switch_off: Vec<Feature>,
+    /// Offloads that would be on again, since they harm none of the engines.
+    pub switch_on: Vec<Feature>,
     /// Memory of the tables in bytes, now and then.
     pub table_bytes: (u64, u64),
     pub findings: Vec<String>,
@@ -140,9 +148,7 @@ impl Plan {
             return Err(refusals);
         }
         let policy = Digest::of(ruleset);
-        let in_force = facts.observed.iter().filter_map(Observed::in_force);
-        let settled = settled(policy, ruleset.interfaces.len(), facts.observed);
-        debug_assert!(!settled || in_force.count() > 0 || ruleset.interfaces.is_empty());
+        let settled = settled(policy, &ruleset.interfaces, facts.observed);
         let interfaces: Vec<InterfacePlan> = facts
             .observed
             .iter()
@@ -154,7 +160,7 @@ impl Plan {
             .collect();
         Ok(Plan {
             policy,
-            changes: interfaces.iter().any(|one| one.step != Step::Keep || !one.switch_off.is_empty()),
+            changes: interfaces.iter().any(InterfacePlan::changes),
             opens: interfaces.iter().any(|one| one.opens.is_some()),
             lapses: lapses(ruleset),
             interfaces,
@@ -177,21 +183,30 @@ impl Plan {
         }
     }
 
+    /// Takes the interfaces of these names out of a plan that would end their enforcement.
+    pub fn leave_alone(&mut self, names: &[String]) {
+        self.interfaces.retain(|one| one.step != Step::End || !names.contains(&one.interface));
+        self.opens = self.interfaces.iter().any(|one| one.opens.is_some());
+    }
+
     /// Whether a new generation would be made.
     pub fn makes_generation(&self) -> bool {
         self.interfaces.iter().any(|one| matches!(one.step, Step::Start | Step::Replace))
     }
 }
 
-/// Whether every interface of the policy enforces it, all under one generation number.
-fn settled(policy: Digest, interfaces: usize, observed: &[Observed]) -> bool {
-    let settled = |one: &Observed| {
-        let record = one.in_force()?;
-        (record.policy == policy && record.abi == ABI_VERSION && record.interface == one.interface)
-            .then_some(record.generation)
+/// Whether every interface of the policy enforces it, undamaged, by engines that its mode asks for, all under one
+/// generation number.
+fn settled(policy: Digest, interfaces: &[Interface], observed: &[Observed]) -> bool {
+    let observed = &observed[..interfaces.len()];
+    let records: Vec<&InForce> = observed.iter().flat_map(Observed::records).collect();
+    let whole = |(wish, fact): (&Interface, &Observed)| {
+        let named = fact.records().all(|record| record.interface == fact.interface);
+        choice::is_met(wish.mode, fact) && fact.damage.is_empty() && named
     };
-    let generations: Vec<u64> = observed[..interfaces].iter().filter_map(settled).collect();
-    generations.len() == interfaces && generations.windows(2).all(|pair| pair[0] == pair[1])
+    interfaces.iter().zip(observed).all(whole)
+        && records.iter().all(|record| record.policy == policy && record.abi == ABI_VERSION)
+        && records.windows(2).all(|pair| pair[0].generation == pair[1].generation)
 }
 
 /// What an interface is to become.
@@ -203,6 +218,11 @@ struct After<'a> {
 }
 
 impl InterfacePlan {
+    /// Whether anything would be done here.
+    pub fn changes(&self) -> bool {
+        self.step != Step::Keep || !self.switch_off.is_empty()
+    }
+
     fn new(
         observed: &Observed,
         after: Option<After<'_>>,
@@ -211,13 +231,20 @@ impl InterfacePlan {
     ) -> Self {
         let record = observed.in_force();
         let before = record.and_then(|record| known.get(&record.policy));
-        let judged = observed.engine().is_some();
+        let judged = !observed.engines().is_empty();
         let step = match (judged, after) {
             (_, None) => Step::End,
             (false, Some(_)) => Step::Start,
             (true, Some(_)) if settled => Step::Keep,
             (true, Some(_)) => Step::Replace,
         };
+        let guard = after.map(|after| {
+            let mode = after.ruleset.interfaces[after.index].mode;
+            match step {
+                Step::Keep => Choice::kept(mode, observed),
+                _ => choice::choose(mode, before.and_then(|known| known.mode(&observed.interface)), observed),
+            }
+        });
         let difference = after.map(|after| {
             diff::interface(
                 before.map(|known| &known.ruleset),
@@ -229,14 +256,17 @@ impl InterfacePlan {
         InterfacePlan {
             interface: observed.interface.clone(),
             step,
-            opens: opening(&observed.enforcement, after),
-            now: observed.enforcement.clone(),
+            opens: opening(observed.leading(), after),
+            now: observed.leading().clone(),
+            damage: observed.damage.clone(),
             applied: before.map(|known| known.applied.clone()),
             unknown: judged && before.is_none(),
             settings,
             groups,
             same_rules,
-            switch_off: if after.is_some() { observed.harmful() } else { Vec::new() },
+            switch_off: guard.as_ref().map_or(Vec::new(), |guard| observed.harmful(&guard.engines)),
+            switch_on: guard.as_ref().map_or(Vec::new(), |guard| guard.frees(observed)),
+            guard,
             table_bytes: (
                 record.map_or(0, |record| record.table_bytes),
                 after.map_or(0, |after| after.table_bytes),
@@ -263,13 +293,15 @@ fn opening(now: &Enforcement, after: Option<After<'_>>) -> Option<Opening> {
     }
 }
 
-/// Whether `mode` is content with an engine that runs already.
-fn accepts(mode: Mode, engine: Engine) -> bool {
-    match mode {
-        Mode::Auto => true,
-        Mode::Native => engine == Engine::Native,
-        Mode::Generic => engine == Engine::Generic,
-        Mode::Nft => false,
+/// A mode as the policy writes it.
+pub fn mode_name(mode: Mode) -> &'static str {
+    words::mode(mode)
+}
+
+impl Known {
+    /// The mode of an interface.
+    pub fn mode(&self, interface: &str) -> Option<Mode> {
+        self.ruleset.interfaces.iter().find(|one| one.name == interface).map(|one| one.mode)
     }
 }
 

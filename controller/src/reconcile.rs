@@ -1,16 +1,19 @@
 //! Carrying out a plan: prepare every interface, then switch every interface, or go back.
 //!
 //! Promises: nothing meets a packet before everything is compiled, loaded and verified; if one switch fails, those
-//! already switched go back; the journal has the intent before the effect, and what became of it after. Decides nothing:
-//! what to do is the plan's.
+//! already switched go back; what judged before falls only when every interface has switched; the journal has the intent
+//! before the effect, and what became of it after. Decides nothing: what to do is the plan's.
 
 mod failure;
 
-use crate::backend::{Backend, BackendError, Enforcement, Engine, Feature, Switched, Target};
+use crate::backend::{
+    Backend, BackendError, Enforcement, Engine, Feature, Offloads, Refused, Switched, Target, Wanted,
+    list as told,
+};
 use crate::digest::Digest;
-use crate::plan::{InterfacePlan, Plan, Step};
+use crate::plan::{Choice, InterfacePlan, Plan, Step};
 use crate::ruleset::Ruleset;
-use crate::state::{Event, Lock, Occasion, Record, Source, State, StateError, What, expected};
+use crate::state::{Event, Guard, Lock, Occasion, Record, Source, State, StateError, What, expected};
 use crate::tables::Image;
 use failure::{left_off, unchanged};
 
@@ -28,6 +31,10 @@ pub struct Order<'a> {
     pub occasion: Occasion,
     /// The generation goes again unless it is confirmed.
     pub trial: Option<Trial<'a>>,
+    /// A note that cannot be written does not keep it from happening: a full disk must not hold a gate open.
+    pub must_happen: bool,
+    /// The other interfaces of the policy cannot be reached now.
+    pub partial: bool,
 }
 
 /// A trial that is asked for.
@@ -62,12 +69,16 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NowInForce {
     pub interface: String,
-    pub engine: Engine,
-    pub native_refused: Option<String>,
+    /// What judges it, in the order in which a frame meets them.
+    pub engines: Vec<Engine>,
+    /// What was tried before them.
+    pub refused: Vec<Refused>,
+    /// Offloads that are on again, since they harm none of the engines.
+    pub restored: Vec<Feature>,
 }
 
 /// Makes what the plan says so.
-pub fn apply<B: Backend>(
+pub fn apply<B: Backend + Offloads>(
     backend: &mut B,
     state: &State,
     lock: &Lock,
@@ -89,7 +100,7 @@ pub fn apply<B: Backend>(
 }
 
 /// Ends enforcement on every interface of a plan made by [`Plan::detach`].
-pub fn detach<B: Backend>(
+pub fn detach<B: Backend + Offloads>(
     backend: &mut B,
     state: &State,
     lock: &Lock,
@@ -112,12 +123,13 @@ pub fn acknowledge(state: &State, lock: &Lock, plan: &Plan, occasion: &Occasion)
         return Ok(());
     }
     let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
-    let what = What::InForce { generation: record.generation, policy: record.policy };
+    let guards = Vec::new();
+    let what = What::InForce { generation: record.generation, policy: record.policy, guards, partial: false };
     state.append(lock, &Event { occasion: occasion.clone(), interfaces, what })
 }
 
 /// A new generation on every interface of the policy.
-fn replace<B: Backend>(
+fn replace<B: Backend + Offloads>(
     backend: &mut B,
     (state, lock): (&State, &Lock),
     plan: &Plan,
@@ -127,31 +139,31 @@ fn replace<B: Backend>(
     let generation = next_generation(state, plan)?;
     let policy = plan.policy;
     let images = std::mem::take(&mut order.images);
-    let mut prepared = prepare(backend, (order.ruleset, images), generation, policy).map_err(|error| {
+    let mut prepared = prepare(backend, plan, (order.ruleset, images), generation).map_err(|error| {
         tidy(backend, plan);
         ApplyError::Unchanged(error)
     })?;
     let record = record(order, generation, policy);
-    state.store(lock, &record, order.ruleset, order.sources)?;
     let event =
         |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
-    if let Some(trial) = &mut order.trial {
-        let Trial { before, until, keeper } = trial;
-        state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
-        keeper(generation).map_err(|error| {
-            tidy(backend, plan);
-            ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
-        })?;
+    if let Err(error) = announce(state, lock, &record, order) {
+        prepared.into_iter().for_each(|one| backend.discard(one));
+        tidy(backend, plan);
+        return Err(error);
     }
-    state.append(lock, &event(What::Begun { generation, policy }))?;
     match switch_all(backend, plan, &mut prepared) {
         Ok(switched) => {
             report.generation = Some(generation);
             report.in_force = switched;
-            let noted = state.append(lock, &event(What::InForce { generation, policy }));
-            noted.map_err(|cause| ApplyError::NotNoted { generation, cause })
+            let settled = settle_all(backend, &mut prepared, report);
+            let guards = guards(&report.in_force);
+            let noted = state
+                .append(lock, &event(What::InForce { generation, policy, guards, partial: order.partial }));
+            noted.or_else(forgive(order)).map_err(|cause| ApplyError::NotNoted { generation, cause })?;
+            settled.map_err(|cause| ApplyError::Unfinished { cause })
         }
         Err(error) => {
+            prepared.into_iter().for_each(|one| backend.discard(one));
             tidy(backend, plan);
             // The error that is reported is the one that stopped the apply; the kernel still says what is in force.
             let _ = state.append(lock, &event(What::Failed { generation, why: error.to_string() }));
@@ -160,9 +172,32 @@ fn replace<B: Backend>(
     }
 }
 
+/// Stores a generation, starts what would take it back where it is on trial, and notes that it is about to be in force.
+fn announce(state: &State, lock: &Lock, record: &Record, order: &mut Order<'_>) -> Result<(), ApplyError> {
+    let (generation, policy) = (record.generation, record.policy);
+    let event =
+        |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
+    state.store(lock, record, order.ruleset, order.sources).or_else(forgive(order))?;
+    if let Some(Trial { before, until, keeper }) = &mut order.trial {
+        state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
+        keeper(generation).map_err(|error| {
+            // The error that is reported is the one that stopped the apply.
+            let _ = state.append(lock, &event(What::Failed { generation, why: error.to_string() }));
+            ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
+        })?;
+    }
+    Ok(state.append(lock, &event(What::Begun { generation, policy })).or_else(forgive(order))?)
+}
+
+/// What becomes of a note that could not be written.
+fn forgive(order: &Order<'_>) -> impl FnOnce(StateError) -> Result<(), StateError> {
+    let must_happen = order.must_happen;
+    move |error| if must_happen { Ok(()) } else { Err(error) }
+}
+
 /// Removes what a failed first apply has left on interfaces that had nothing before: what was pinned by an earlier apply
 /// stays, with its counters.
-fn tidy<B: Backend>(backend: &mut B, plan: &Plan) {
+fn tidy<B: Backend + Offloads>(backend: &mut B, plan: &Plan) {
     for one in plan.interfaces.iter().filter(|one| one.now == Enforcement::Off) {
         // The error that is reported is the one that stopped the apply.
         let _ = backend.detach(&one.interface);
@@ -190,18 +225,33 @@ fn record(order: &Order<'_>, generation: u64, policy: Digest) -> Record {
     }
 }
 
-fn prepare<B: Backend>(
+fn prepare<B: Backend + Offloads>(
     backend: &mut B,
+    plan: &Plan,
     (ruleset, images): (&Ruleset, Vec<Image>),
     generation: u64,
-    policy: Digest,
 ) -> Result<Vec<B::Prepared>, BackendError> {
-    let target = |(index, image)| Target { ruleset, index, image, generation, policy };
-    images.into_iter().enumerate().map(|one| backend.prepare(target(one))).collect()
+    let wanted = |index: usize| {
+        let guard = plan.interfaces[index].guard.as_ref();
+        guard.map_or(Wanted::of(ruleset.interfaces[index].mode), Choice::wanted)
+    };
+    let policy = plan.policy;
+    let target = |(index, image)| Target { ruleset, index, wanted: wanted(index), image, generation, policy };
+    let mut prepared = Vec::new();
+    for one in images.into_iter().enumerate() {
+        match backend.prepare(target(one)) {
+            Ok(one) => prepared.push(one),
+            Err(error) => {
+                prepared.into_iter().for_each(|one| backend.discard(one));
+                return Err(error);
+            }
+        }
+    }
+    Ok(prepared)
 }
 
 /// Switches every interface, or none. `prepared` stands in the order of the plan's first interfaces.
-fn switch_all<B: Backend>(
+fn switch_all<B: Backend + Offloads>(
     backend: &mut B,
     plan: &Plan,
     prepared: &mut [B::Prepared],
@@ -210,8 +260,9 @@ fn switch_all<B: Backend>(
     for at in 0..prepared.len() {
         let one = &plan.interfaces[at];
         match switch_one(backend, one, &mut prepared[at]) {
-            Ok(Switched { engine, native_refused }) => {
-                done.push(NowInForce { interface: one.interface.clone(), engine, native_refused });
+            Ok(Switched { engines, refused }) => {
+                let interface = one.interface.clone();
+                done.push(NowInForce { interface, engines, refused, restored: Vec::new() });
             }
             Err(cause) => return Err(go_back(backend, plan, &mut prepared[..at], cause)),
         }
@@ -220,7 +271,7 @@ fn switch_all<B: Backend>(
 }
 
 /// Offloads first: a frame that the new program meets is whole.
-fn switch_one<B: Backend>(
+fn switch_one<B: Backend + Offloads>(
     backend: &mut B,
     one: &InterfacePlan,
     prepared: &mut B::Prepared,
@@ -230,15 +281,42 @@ fn switch_one<B: Backend>(
         features => backend.switch_off(&one.interface, features),
     };
     switched.and_then(|()| backend.switch(prepared)).inspect_err(|_| {
-        if one.step == Step::Start {
-            // The error that is reported is the one that stopped the switch.
-            let _ = backend.restore(&one.interface);
-        }
+        // The error that is reported is the one that stopped the switch.
+        let _ = backend.restore(&one.interface, before(one));
     })
 }
 
+/// The engines that judged an interface when the plan was made.
+fn before(one: &InterfacePlan) -> &[Engine] {
+    one.guard.as_ref().map_or(&[], |guard| &guard.before)
+}
+
+/// Takes down what judged before, and switches on again what harms none of the new engines. Goes on after a failure, and
+/// gives the first: the new generation is in force all the same.
+fn settle_all<B: Backend + Offloads>(
+    backend: &mut B,
+    prepared: &mut [B::Prepared],
+    report: &mut Report,
+) -> Result<(), BackendError> {
+    let mut first = Ok(());
+    for (prepared, now) in prepared.iter_mut().zip(&mut report.in_force) {
+        let settled = backend.settle(prepared).and_then(|()| backend.restore(&now.interface, &now.engines));
+        match settled {
+            Ok(restored) => now.restored = restored,
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
+    first
+}
+
+/// What the journal keeps of why each interface has its engine.
+fn guards(in_force: &[NowInForce]) -> Vec<Guard> {
+    let refused = in_force.iter().filter(|one| !one.refused.is_empty());
+    refused.map(|one| Guard { interface: one.interface.clone(), why: told(&one.refused) }).collect()
+}
+
 /// Takes back what was switched, the last first.
-fn go_back<B: Backend>(
+fn go_back<B: Backend + Offloads>(
     backend: &mut B,
     plan: &Plan,
     switched: &mut [B::Prepared],
@@ -246,10 +324,7 @@ fn go_back<B: Backend>(
 ) -> ApplyError {
     let mut stuck = Vec::new();
     for (one, prepared) in plan.interfaces.iter().zip(switched.iter_mut()).rev() {
-        let mut back = backend.revert(prepared);
-        if one.step == Step::Start && back.is_ok() {
-            back = backend.restore(&one.interface).map(drop);
-        }
+        let back = backend.revert(prepared).and_then(|()| backend.restore(&one.interface, before(one)));
         if let Err(error) = back {
             stuck.push((one.interface.clone(), error));
         }
@@ -262,7 +337,7 @@ fn go_back<B: Backend>(
 }
 
 /// Ends enforcement where the plan says so. `done`: whether something of the plan was carried out before.
-fn end_all<B: Backend>(
+fn end_all<B: Backend + Offloads>(
     backend: &mut B,
     (state, lock): (&State, &Lock),
     plan: &Plan,
@@ -279,7 +354,7 @@ fn end_all<B: Backend>(
     Ok(())
 }
 
-fn end<B: Backend>(
+fn end<B: Backend + Offloads>(
     backend: &mut B,
     (state, lock): (&State, &Lock),
     one: &InterfacePlan,
@@ -289,7 +364,7 @@ fn end<B: Backend>(
     backend.detach(&one.interface).map_err(ApplyError::Unchanged)?;
     let interfaces = vec![one.interface.clone()];
     state.append(lock, &Event { occasion: occasion.clone(), interfaces, what: What::Detached })?;
-    let restored = backend.restore(&one.interface).map_err(|cause| ApplyError::Unfinished { cause })?;
+    let restored = backend.restore(&one.interface, &[]).map_err(|cause| ApplyError::Unfinished { cause })?;
     report.ended.push((one.interface.clone(), restored));
     Ok(())
 }

@@ -32,6 +32,22 @@ impl Ruleset {
         self.rules.retain(|rule| rule.about.expires.as_ref().is_none_or(|last| *last >= today));
         self
     }
+
+    /// What the ruleset says of some of its interfaces.
+    pub fn of_interfaces(mut self, is_kept: impl Fn(&str) -> bool) -> Ruleset {
+        let mut kept = 0;
+        let mut place = |one: &Interface| {
+            kept += usize::from(is_kept(&one.name));
+            is_kept(&one.name).then(|| kept - 1)
+        };
+        let places: Vec<Option<usize>> = self.interfaces.iter().map(&mut place).collect();
+        self.interfaces.retain(|one| is_kept(&one.name));
+        for rule in &mut self.rules {
+            rule.interfaces = rule.interfaces.iter().filter_map(|&index| places[index]).collect();
+        }
+        self.rules.retain(|rule| !rule.interfaces.is_empty());
+        self
+    }
 }
 
 /// One enforced device and its settings.
@@ -79,6 +95,8 @@ pub enum Mode {
     Native,
     Generic,
     Nft,
+    /// XDP in front, nftables behind it.
+    Both,
 }
 
 /// What happens to a frame over the MTU.

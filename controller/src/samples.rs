@@ -56,14 +56,7 @@ pub(crate) fn ruleset(interfaces: &[&str]) -> Ruleset {
 
 /// An Ethernet device without offloads.
 pub(crate) fn observed(name: &str, enforcement: Enforcement) -> Observed {
-    Observed {
-        interface: name.into(),
-        device: Device::Ethernet { index: 2 },
-        enforcement,
-        offloads: Vec::new(),
-        obstacles: Vec::new(),
-        findings: Vec::new(),
-    }
+    Observed { device: Device::Ethernet { index: 2 }, enforcement, ..Observed::nothing(name) }
 }
 
 /// What enforces `policy` on a device that was called `interface`, in native mode.

@@ -21,7 +21,7 @@ use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
 
 pub use files::replace;
-pub use journal::{Enforced, Event, Expected, What, expected};
+pub use journal::{Enforced, Event, Expected, Guard, What, expected};
 pub use stored::Stored;
 pub use trial::{Trial, earlier, kept, on_trial};
 
@@ -150,7 +150,8 @@ impl State {
     pub fn find(&self, policy: Digest) -> Result<Option<(Record, Ruleset)>, StateError> {
         for number in self.numbers()? {
             let folder = self.generations().join(folder(number));
-            let Some(record) = read_json::<Record>(&folder.join("record.json"))? else { continue };
+            // A damaged record hides itself, and no other.
+            let Ok(Some(record)) = read_json::<Record>(&folder.join("record.json")) else { continue };
             if record.policy == policy {
                 return Ok(ruleset(&folder, policy).map(|ruleset| (record, ruleset)));
             }

@@ -2,15 +2,19 @@
 //!
 //! Promises: pure; the kernel's word counts, the journal only says what it should be. Every difference is told in words.
 
+mod drift;
 mod render;
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::backend::{Device, Enforcement, Engine, Observed};
+use crate::backend::{Enforcement, Engine, Observed};
 use crate::counters::InterfaceCounters;
 use crate::digest::Digest;
-use crate::plan::Applied;
+use crate::plan::{Applied, Known, mode_name};
 use crate::state::{Enforced, Expected, Trial};
+use drift::drift;
 
 pub use render::human;
 
@@ -33,8 +37,8 @@ pub struct TrialStatus {
     pub overdue: bool,
 }
 
-/// How long after its deadline a trial counts as overdue: the keeper is promised to be done within one second.
-const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
+/// How long after its deadline a trial counts as overdue: its time begins when the switch is over, somewhat after it was noted.
+const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +49,14 @@ pub struct InterfaceStatus {
     pub in_sync: bool,
     /// Every way in which it is not as it was left, and what to do.
     pub drift: Vec<String>,
+    /// The mode of the policy in force, where that is known.
+    pub mode: Option<&'static str>,
+    /// The engine that a frame meets first.
     pub engine: Option<Engine>,
+    /// Every engine that judges, in the order in which a frame meets them.
+    pub engines: Vec<Engine>,
+    /// Why not a better engine, where `apply` found one refused.
+    pub why: Option<String>,
     pub generation: Option<u64>,
     pub shadow: bool,
     pub policy: Option<Digest>,
@@ -54,11 +65,11 @@ pub struct InterfaceStatus {
     pub counters: Option<InterfaceCounters>,
 }
 
-/// Compares what is observed with what is expected. `applied` knows who put a policy in force.
+/// Compares what is observed with what is expected. `known` are the policies in force whose text is kept.
 pub fn status(
     observed: &[Observed],
     expected: &Expected,
-    applied: impl Fn(Digest) -> Option<Applied>,
+    known: &BTreeMap<Digest, Known>,
     counters: &[InterfaceCounters],
 ) -> Status {
     let wanted = wanted(observed, expected);
@@ -66,7 +77,7 @@ pub fn status(
         .iter()
         .map(|one| {
             let counters = counters.iter().find(|counters| counters.interface == one.interface);
-            interface(one, wanted, &applied, counters.cloned())
+            interface(one, wanted, known, counters.cloned())
         })
         .collect();
     let in_sync = !interfaces.is_empty() && interfaces.iter().all(|one| one.in_sync);
@@ -101,76 +112,31 @@ fn wanted<'a>(observed: &[Observed], expected: &'a Expected) -> Option<&'a Enfor
 fn interface(
     observed: &Observed,
     wanted: Option<&Enforced>,
-    applied: impl Fn(Digest) -> Option<Applied>,
+    known: &BTreeMap<Digest, Known>,
     counters: Option<InterfaceCounters>,
 ) -> InterfaceStatus {
     let record = observed.in_force();
-    let other = matches!(observed.enforcement, Enforcement::OtherVersion(_));
-    let drift = drift(observed, wanted);
+    let other = matches!(observed.leading(), Enforcement::OtherVersion(_));
+    let known = record.and_then(|record| known.get(&record.policy));
+    let mode = known.and_then(|known| known.mode(record.map_or("", |record| record.interface.as_str())));
+    let wanted = wanted.filter(|wanted| wanted.interfaces.contains(&observed.interface));
+    let drift = drift(observed, wanted, mode);
     InterfaceStatus {
         interface: observed.interface.clone(),
         enforced: other || record.is_some_and(|record| record.enforce),
         in_sync: drift.is_empty(),
         drift,
-        engine: observed.engine(),
+        mode: mode.map(mode_name),
+        engine: observed.engines().first().copied(),
+        engines: observed.engines(),
+        why: wanted.and_then(|wanted| wanted.why(&observed.interface)),
         generation: record.map(|record| record.generation),
         shadow: record.is_some_and(|record| !record.enforce),
         policy: record.map(|record| record.policy),
-        applied: record.and_then(|record| applied(record.policy)),
-        table_bytes: record.map(|record| record.table_bytes),
+        applied: known.map(|known| known.applied.clone()),
+        table_bytes: record.map(|_| observed.records().map(|record| record.table_bytes).sum()),
         counters,
     }
-}
-
-/// Every difference between what is and what should be.
-fn drift(observed: &Observed, wanted: Option<&Enforced>) -> Vec<String> {
-    let wanted = wanted.filter(|wanted| wanted.interfaces.contains(&observed.interface));
-    let mut drift = Vec::new();
-    if let Some(record) = observed.in_force().filter(|record| record.interface != observed.interface) {
-        let name = &record.interface;
-        drift.push(format!(
-            "it was called {name} when that was put in force, and is judged as {name}; apply again"
-        ));
-    }
-    match (&observed.enforcement, wanted) {
-        (Enforcement::InForce(record), Some(wanted)) if record.generation != wanted.generation => {
-            drift.push(format!(
-                "generation {} was put in force last: an apply was interrupted; apply again",
-                wanted.generation
-            ));
-        }
-        (Enforcement::InForce(record), Some(wanted)) if record.policy != wanted.policy => {
-            drift.push("it enforces another policy than was put in force; apply again".to_owned());
-        }
-        (Enforcement::InForce(_), Some(_)) => {}
-        (Enforcement::InForce(_), None) => {
-            drift.push("the state directory does not know of it; apply again, or detach it".to_owned());
-        }
-        (Enforcement::Foreign(program), _) => {
-            let name = &program.name;
-            drift.push(format!(
-                "another XDP program is attached (id {}, \"{name}\"); remove that one",
-                program.id
-            ));
-        }
-        (Enforcement::OtherVersion(program), _) => drift.push(format!(
-            "another version of perimeter enforces here (ABI {}); apply again with this one, or use that one",
-            program.abi
-        )),
-        (Enforcement::Lost { why }, _) => drift.push(format!("{why}; apply again, or detach it")),
-        (Enforcement::Off, _) if observed.device == Device::Missing => {
-            drift.push("the device is gone".to_owned());
-        }
-        (Enforcement::Off, _) => drift.push("nothing is attached; apply again, or detach it".to_owned()),
-    }
-    for feature in observed.harmful().into_iter().filter(|_| observed.engine().is_some()) {
-        drift.push(format!(
-            "offload {} is on again, so that frames are judged as they were not on the wire; apply again",
-            feature.name()
-        ));
-    }
-    drift.extend(observed.obstacles.iter().filter(|_| observed.engine().is_some()).cloned());
-    drift
 }
 
 #[cfg(test)]

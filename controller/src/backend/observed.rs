@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Refused;
 use crate::digest::Digest;
 
 /// One device, as the kernel describes it now.
@@ -9,11 +10,20 @@ use crate::digest::Digest;
 pub struct Observed {
     pub interface: String,
     pub device: Device,
+    /// What XDP does, or the one backend that was asked.
     pub enforcement: Enforcement,
-    /// Offloads of this device that would falsify what XDP sees, on or not; those it does not know are absent.
+    /// What nftables does, which judges what XDP lets through.
+    pub behind: Enforcement,
+    /// In which ways what is in force was changed behind perimeter's back, each in words.
+    pub damage: Vec<String>,
+    /// Engines that are known not to be had here, asked without trying them.
+    pub refused: Vec<Refused>,
+    /// Offloads of this device that would falsify what an engine sees, on or not; those it does not know are absent.
     pub offloads: Vec<Offload>,
     /// Why nobody can tell whether XDP sees the frames of this device as they were on the wire.
     pub obstacles: Vec<String>,
+    /// Offloads that were switched off for perimeter.
+    pub switched_off: Vec<Feature>,
     /// Things worth knowing that stop nothing.
     pub findings: Vec<String>,
 }
@@ -83,11 +93,12 @@ pub struct Foreign {
 }
 
 /// Where in the kernel the frames are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     Native,
     Generic,
+    Nft,
 }
 
 impl Engine {
@@ -96,8 +107,14 @@ impl Engine {
         match self {
             Engine::Native => "native XDP",
             Engine::Generic => "generic XDP",
+            Engine::Nft => "nftables",
         }
     }
+}
+
+/// Engines for people, in the order in which a frame meets them: "native XDP and nftables".
+pub fn names(engines: &[Engine]) -> String {
+    engines.iter().map(|engine| engine.name()).collect::<Vec<_>>().join(" and ")
 }
 
 /// An offload after which a frame is not what was on the wire.
@@ -116,16 +133,25 @@ pub enum Feature {
     PeerTxVlan,
     /// The same of 802.1ad tags.
     PeerTxVlanStag,
+    /// Packets are merged by the kernel, before nftables and after XDP.
+    Gro,
+    /// The same, kept as a list.
+    GroList,
+    /// The same for UDP that is only forwarded.
+    GroUdpForwarding,
 }
 
 impl Feature {
-    pub const ALL: [Feature; 6] = [
+    pub const ALL: [Feature; 9] = [
         Feature::RxVlan,
         Feature::RxVlanStag,
         Feature::Lro,
         Feature::GroHw,
         Feature::PeerTxVlan,
         Feature::PeerTxVlanStag,
+        Feature::Gro,
+        Feature::GroList,
+        Feature::GroUdpForwarding,
     ];
 
     /// The name that `ethtool -K` takes, and of which device where it is not the interface itself.
@@ -137,6 +163,21 @@ impl Feature {
             Feature::GroHw => "rx-gro-hw",
             Feature::PeerTxVlan => "txvlan of the veth peer",
             Feature::PeerTxVlanStag => "tx-vlan-stag-hw-insert of the veth peer",
+            Feature::Gro => "gro",
+            Feature::GroList => "rx-gro-list",
+            Feature::GroUdpForwarding => "rx-udp-gro-forwarding",
+        }
+    }
+
+    /// Whether an engine would judge frames that were not on the wire. A tag that the device has taken out is still told
+    /// to nftables; what the kernel merges, it merges behind XDP.
+    pub fn harms(self, engine: Engine) -> bool {
+        match self {
+            Feature::RxVlan | Feature::RxVlanStag | Feature::PeerTxVlan | Feature::PeerTxVlanStag => {
+                engine != Engine::Nft
+            }
+            Feature::Lro | Feature::GroHw => true,
+            Feature::Gro | Feature::GroList | Feature::GroUdpForwarding => engine == Engine::Nft,
         }
     }
 }
@@ -151,25 +192,73 @@ pub struct Offload {
 }
 
 impl Observed {
-    /// The engine that runs a program of this instance, of whatever version.
+    /// A name, and nothing known of it.
+    pub fn nothing(interface: &str) -> Observed {
+        Observed {
+            interface: interface.to_owned(),
+            device: Device::Missing,
+            enforcement: Enforcement::Off,
+            behind: Enforcement::Off,
+            damage: Vec::new(),
+            refused: Vec::new(),
+            offloads: Vec::new(),
+            obstacles: Vec::new(),
+            switched_off: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// What counts: the engine that a frame meets first, or else what is known of the others.
+    pub fn leading(&self) -> &Enforcement {
+        match (self.enforcement.engine(), self.behind.engine(), &self.enforcement) {
+            (Some(_), ..) => &self.enforcement,
+            (None, Some(_), _) | (None, None, Enforcement::Off) => &self.behind,
+            (None, None, _) => &self.enforcement,
+        }
+    }
+
+    /// The record of what is in force, where this instance enforces and the record can be read; of XDP where both engines
+    /// do.
+    pub fn in_force(&self) -> Option<&InForce> {
+        self.leading().record()
+    }
+
+    /// Every record that is in force, in the order in which a frame meets them.
+    pub fn records(&self) -> impl Iterator<Item = &InForce> {
+        [&self.enforcement, &self.behind].into_iter().filter_map(Enforcement::record)
+    }
+
+    /// What judges the frames, in the order in which they meet it; of this version or another.
+    pub fn engines(&self) -> Vec<Engine> {
+        [&self.enforcement, &self.behind].into_iter().filter_map(Enforcement::engine).collect()
+    }
+
+    /// The offloads that are on.
+    pub fn switched_on(&self) -> Vec<Feature> {
+        self.offloads.iter().filter(|offload| offload.on).map(|offload| offload.feature).collect()
+    }
+
+    /// The offloads that are on and have to go where `engines` are to judge.
+    pub fn harmful(&self, engines: &[Engine]) -> Vec<Feature> {
+        let harms = |feature: Feature| engines.iter().any(|engine| feature.harms(*engine));
+        self.switched_on().into_iter().filter(|feature| harms(*feature)).collect()
+    }
+}
+
+impl Enforcement {
+    /// The engine that runs what this instance has put there, of whatever version.
     pub fn engine(&self) -> Option<Engine> {
-        match &self.enforcement {
+        match self {
             Enforcement::InForce(record) => Some(record.engine),
             Enforcement::OtherVersion(program) => Some(program.engine),
             Enforcement::Off | Enforcement::Lost { .. } | Enforcement::Foreign(_) => None,
         }
     }
 
-    /// The record of what is in force, where this instance enforces and the record can be read.
-    pub fn in_force(&self) -> Option<&InForce> {
-        match &self.enforcement {
+    fn record(&self) -> Option<&InForce> {
+        match self {
             Enforcement::InForce(record) => Some(record),
             _ => None,
         }
-    }
-
-    /// The offloads that are on and have to go.
-    pub fn harmful(&self) -> Vec<Feature> {
-        self.offloads.iter().filter(|offload| offload.on).map(|offload| offload.feature).collect()
     }
 }

@@ -4,11 +4,10 @@
 //! program reads is frozen before it is loaded. Needs Linux 5.18 and the rights of root (CAP_BPF, CAP_NET_ADMIN,
 //! CAP_PERFMON).
 
+mod ask;
 mod bytecode;
 mod counters;
-mod device;
 mod enforcer;
-mod ethtool;
 mod fold;
 pub mod info;
 mod known;
@@ -16,13 +15,12 @@ pub mod maps;
 mod namespace;
 mod object;
 mod observe;
-mod offload;
-mod peer;
 mod pins;
 mod places;
 pub mod probe;
 pub mod program;
 mod prune;
+mod refusal;
 pub mod sys;
 
 pub use enforcer::{Prepared, Xdp};

@@ -58,12 +58,9 @@ pub(super) fn run(args: &ApplyArgs, global: &Global, env: &mut Env<'_>) -> anyho
         Some(file) => file.policy_file.clone(),
         None => absolute(&args.policy),
     };
-    let wish = Wish { ruleset: loaded.ruleset, sources: loaded.sources, policy_file };
-    let how = How {
-        reviewed: file.as_ref().map(|file| &file.plan),
-        within: args.confirm_within,
-        ends_trial: false,
-    };
+    let wish = Wish::new(loaded.ruleset, loaded.sources, policy_file);
+    let how =
+        How { reviewed: file.as_ref().map(|file| &file.plan), within: args.confirm_within, ..How::default() };
     put_in_force(&mut Host::open(global)?, &wish, (&args.consent, how), global, env)
 }
 

@@ -4,10 +4,11 @@
 //! Promises: what is carried out is what was shown. Nobody holds the lock while a person thinks.
 
 use anyhow::bail;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::host::{Host, Planned};
 use super::{Env, Exit, Global, cuts, keeper};
+use crate::backend::{Feature, list, names};
 use crate::counters::grouped;
 use crate::plan::{Plan, changed, human};
 use crate::reconcile::{self, Order, Report, Trial};
@@ -15,12 +16,23 @@ use crate::ruleset::Ruleset;
 use crate::state::{Lock, Source};
 
 /// A policy that is to be in force.
+#[derive(Clone)]
 pub(super) struct Wish {
     pub(super) ruleset: Ruleset,
     /// The policy's own text first, then the files it names.
     pub(super) sources: Vec<Source>,
     /// Where the policy was read, made absolute.
     pub(super) policy_file: String,
+    /// Its other interfaces cannot be reached now.
+    pub(super) partial: bool,
+    /// A note that cannot be written does not keep it from happening.
+    pub(super) must_happen: bool,
+}
+
+impl Wish {
+    pub(super) fn new(ruleset: Ruleset, sources: Vec<Source>, policy_file: String) -> Wish {
+        Wish { ruleset, sources, policy_file, partial: false, must_happen: false }
+    }
 }
 
 /// What stands for an answer where nobody is asked, and what is noted.
@@ -75,6 +87,8 @@ pub(super) struct How<'a> {
     pub(super) within: Option<SignedDuration>,
     /// Whether this may take the place of a generation on trial.
     pub(super) ends_trial: bool,
+    /// Interfaces that cannot be reached now, and stay as they are.
+    pub(super) left_alone: Vec<String>,
 }
 
 /// Plans, shows, asks and applies.
@@ -85,13 +99,20 @@ pub(super) fn put_in_force(
     global: &Global,
     env: &mut Env<'_>,
 ) -> anyhow::Result<Exit> {
-    host.backend.require_lasting()?;
+    host.require_lasting(&wish.ruleset)?;
     consent.sign(env);
     if !how.ends_trial {
         host.refuse_trial()?;
     }
-    let Some(planned) = host.plan(&wish.ruleset, env)? else { return Ok(Exit::Reported) };
-    if let Some(reviewed) = how.reviewed {
+    let Some(mut planned) = host.plan(&wish.ruleset, env)? else { return Ok(Exit::Reported) };
+    planned.plan.leave_alone(&how.left_alone);
+    if how.within.is_some() && planned.plan.changes && !planned.plan.makes_generation() {
+        bail!(
+            "no new generation would be made, so that there is nothing to put on trial: apply without --confirm-within"
+        )
+    }
+    let is_done = |reviewed: &Plan| !planned.plan.changes && reviewed.policy == planned.plan.policy;
+    if let Some(reviewed) = how.reviewed.filter(|reviewed| !is_done(reviewed)) {
         same("the plan was made", reviewed, &planned.plan)?;
     }
     human(&planned.plan, global.detail(), env.out)?;
@@ -103,7 +124,8 @@ pub(super) fn put_in_force(
     }
     let lock = host.state.lock()?;
     let Some(now) = host.compare(&wish.ruleset, &planned.images, env)? else { return Ok(Exit::Reported) };
-    let now = now.told_as(&planned.plan);
+    let mut now = now.told_as(&planned.plan);
+    now.leave_alone(&how.left_alone);
     same("this plan was shown", &planned.plan, &now)?;
     if !how.ends_trial {
         host.refuse_trial()?;
@@ -112,7 +134,9 @@ pub(super) fn put_in_force(
         reconcile::acknowledge(&host.state, &lock, &now, &host.occasion(env))?;
         return Ok(Exit::Done);
     }
-    match how.within.filter(|_| now.makes_generation()) {
+    // The record tells when it was done, not when it was thought of.
+    env.now = Timestamp::now();
+    match how.within {
         Some(within) => on_trial(host, &lock, (planned, wish), within, global, env)?,
         None => {
             let report = carry_out(host, &lock, (planned, wish), None, env)?;
@@ -143,12 +167,16 @@ fn on_trial(
     env: &mut Env<'_>,
 ) -> anyhow::Result<()> {
     let before = host.whole(&planned.plan)?;
-    let until = env.now + within;
     let program = env.program.clone();
-    let mut start =
-        |generation| keeper::start(&program, global, keeper::Charge { generation, before, within });
-    let trial = Trial { before, until, keeper: &mut start };
+    let mut keeper = None;
+    let mut start = |generation| {
+        keeper = Some(keeper::start(&program, global, keeper::Charge { generation, before, within })?);
+        Ok(())
+    };
+    let trial = Trial { before, until: env.now + within, keeper: &mut start };
     let report = carry_out(host, lock, (planned, wish), Some(trial), env)?;
+    drop(keeper);
+    let until = Timestamp::now() + within;
     tell(&report, &wish.ruleset, env)?;
     let back = before.map_or("nothing is enforced again, as before".to_owned(), |before| {
         format!("what generation {before} says is in force again")
@@ -167,7 +195,7 @@ pub(super) fn carry_out<'a>(
     lock: &Lock,
     (planned, wish): (Planned, &'a Wish),
     trial: Option<Trial<'a>>,
-    env: &Env<'_>,
+    env: &mut Env<'_>,
 ) -> anyhow::Result<Report> {
     let order = Order {
         ruleset: &wish.ruleset,
@@ -176,9 +204,13 @@ pub(super) fn carry_out<'a>(
         policy_file: &wish.policy_file,
         occasion: host.occasion(env),
         trial,
+        must_happen: wish.must_happen,
+        partial: wish.partial,
     };
     let report = reconcile::apply(&mut host.backend, &host.state, lock, &planned.plan, order)?;
-    host.prune(lock, env)?;
+    if let Err(error) = host.prune(lock, env) {
+        writeln!(env.err, "perimeter: policies of long ago could not be removed: {error}")?;
+    }
     Ok(report)
 }
 
@@ -190,15 +222,14 @@ fn tell(report: &Report, ruleset: &Ruleset, env: &mut Env<'_>) -> anyhow::Result
         let rules =
             ruleset.rules.iter().filter(|rule| index.is_some_and(|index| rule.interfaces.contains(&index)));
         let rules = grouped(rules.count() as u64);
-        let engine = one.engine.name();
-        let refused = match &one.native_refused {
-            None => String::new(),
-            Some(reason) => format!("; native XDP was refused: {reason}"),
-        };
+        let engine = names(&one.engines);
+        let refused =
+            if one.refused.is_empty() { String::new() } else { format!("; {}", list(&one.refused)) };
+        let restored = again(&one.restored);
         let interface = &one.interface;
         writeln!(
             env.out,
-            "{interface}  generation {generation} is in force ({engine}, rules: {rules}{refused})"
+            "{interface}  generation {generation} is in force ({engine}, rules: {rules}{refused}{restored})"
         )?;
     }
     if report.generation.is_none() && report.ended.is_empty() {
@@ -210,10 +241,13 @@ fn tell(report: &Report, ruleset: &Ruleset, env: &mut Env<'_>) -> anyhow::Result
 /// Where enforcement has ended.
 pub(super) fn ended(report: &Report, env: &mut Env<'_>) -> anyhow::Result<()> {
     for (interface, restored) in &report.ended {
-        let names: Vec<&str> = restored.iter().map(|feature| feature.name()).collect();
-        let restored =
-            if names.is_empty() { String::new() } else { format!("; on again: {}", names.join(", ")) };
-        writeln!(env.out, "{interface}  is no longer enforced{restored}")?;
+        writeln!(env.out, "{interface}  is no longer enforced{}", again(restored))?;
     }
     Ok(())
+}
+
+/// The offloads that are on again.
+fn again(restored: &[Feature]) -> String {
+    let names: Vec<&str> = restored.iter().map(|feature| feature.name()).collect();
+    if names.is_empty() { String::new() } else { format!("; on again: {}", names.join(", ")) }
 }

@@ -75,6 +75,7 @@ pub(super) fn end(
     if now != observed {
         bail!("something changed since this plan was shown; look again; nothing was changed")
     }
+    env.now = jiff::Timestamp::now();
     let occasion = host.occasion(env);
     let report = reconcile::detach(&mut host.backend, &host.state, &lock, &plan, &occasion)?;
     ended(&report, env)?;

@@ -128,7 +128,7 @@ fn words(event: &Event, later: &[Event]) -> Option<String> {
             }
             format!("generation {generation} was begun on {on}, and interrupted")
         }
-        What::InForce { generation, policy } => {
+        What::InForce { generation, policy, .. } => {
             format!("generation {generation} in force on {on} (policy {})", policy.short())
         }
         What::Failed { generation, why } => format!("generation {generation} failed on {on}: {why}"),
@@ -138,7 +138,7 @@ fn words(event: &Event, later: &[Event]) -> Option<String> {
             format!("generation {generation} on trial until {until}, before {back} comes back")
         }
         What::Confirmed { generation } => format!("generation {generation} confirmed"),
-        What::Reverting { generation, why } => format!("generation {generation} taken back: {why}"),
+        What::Reverting { generation, why } => format!("generation {generation} to be taken back: {why}"),
         What::Detached => format!("enforcement ended on {on}"),
     })
 }

@@ -6,8 +6,11 @@ use anyhow::bail;
 
 use super::change::Wish;
 use super::{Env, Global};
+use crate::backend::guards::Guards;
+use crate::backend::nft::Nft;
+use crate::backend::offload::Devices;
 use crate::backend::xdp::{Xdp, namespace};
-use crate::backend::{Backend, Enforcement, Observed};
+use crate::backend::{Backend, BackendError, Enforcement, Observed, Wanted};
 use crate::compile::compile;
 use crate::digest::Digest;
 use crate::plan::{Applied, Facts, Known, Plan};
@@ -15,9 +18,12 @@ use crate::ruleset::Ruleset;
 use crate::state::{Lock, Namespace, Occasion, Record, State, Stored, earlier, expected, kept, on_trial};
 use crate::tables::Image;
 
+/// Everything in the kernel that judges frames.
+pub(super) type Kernel = Guards<Xdp, Nft, Devices>;
+
 pub(super) struct Host {
     pub(super) state: State,
-    pub(super) backend: Xdp,
+    pub(super) backend: Kernel,
     pub(super) namespace: Namespace,
 }
 
@@ -37,8 +43,25 @@ impl Host {
             bail!("what the kernel enforces is told to root only: run it again with sudo");
         }
         let namespace = namespace()?;
-        let backend = Xdp::new(&global.bpffs, &global.state_dir, namespace)?;
+        let memory = global.state_dir.join(format!("offloads-{}", namespace.cookie));
+        let backend = Guards {
+            xdp: Xdp::new(&global.bpffs, namespace)?,
+            nft: Nft::new(&global.bpffs),
+            offloads: Devices::new(&memory),
+        };
         Ok(Host { state: State::new(&global.state_dir), backend, namespace })
+    }
+
+    /// Refuses to enforce where enforcement would end with the shell. That there can be no pins at all is for the engines to
+    /// say: nftables needs none.
+    pub(super) fn require_lasting(&self, ruleset: &Ruleset) -> anyhow::Result<()> {
+        if ruleset.interfaces.iter().all(|interface| Wanted::of(interface.mode).xdp.is_empty()) {
+            return Ok(());
+        }
+        match self.backend.xdp.require_lasting() {
+            Err(BackendError::Failed { .. }) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// The interfaces of `named`, then those that are enforced beside them.
@@ -51,12 +74,32 @@ impl Host {
     /// What the state directory knows of the policies in force.
     pub(super) fn known(&self, observed: &[Observed]) -> anyhow::Result<BTreeMap<Digest, Known>> {
         let mut known = BTreeMap::new();
-        for record in observed.iter().filter_map(Observed::in_force) {
+        for record in observed.iter().flat_map(Observed::records) {
             if let Some((record, ruleset)) = self.state.find(record.policy)? {
                 known.insert(record.policy, Known { ruleset, applied: applied(record) });
             }
         }
         Ok(known)
+    }
+
+    /// Adds to what was observed how it differs from what was put in force.
+    pub(super) fn inspect(
+        &self,
+        observed: &mut [Observed],
+        known: &BTreeMap<Digest, Known>,
+    ) -> anyhow::Result<()> {
+        for one in observed {
+            let mut damage = Vec::new();
+            for record in one.records() {
+                let Some(Known { ruleset, .. }) = known.get(&record.policy) else { continue };
+                let index = ruleset.interfaces.iter().position(|interface| interface.name == one.interface);
+                if let Some(index) = index {
+                    damage.extend(self.backend.inspect(ruleset, index, record)?);
+                }
+            }
+            one.damage.extend(damage);
+        }
+        Ok(())
     }
 
     /// The circumstances of what the command does.
@@ -67,7 +110,24 @@ impl Host {
     /// The content of a stored generation, without the rules that have expired at `now`.
     pub(super) fn stored(&self, number: u64, now: jiff::Timestamp) -> anyhow::Result<Wish> {
         let Stored { record, ruleset, sources } = self.state.generation(number)?;
-        Ok(Wish { ruleset: ruleset.as_of(now), sources, policy_file: record.policy_file })
+        Ok(Wish::new(ruleset.as_of(now), sources, record.policy_file))
+    }
+
+    /// What a wish says of the interfaces that take it now, and the names of the others; nothing where none does.
+    pub(super) fn reachable(&self, wish: &Wish) -> anyhow::Result<Option<(Wish, Vec<String>)>> {
+        let (mut there, mut gone) = (Vec::new(), Vec::new());
+        for name in names(&wish.ruleset) {
+            let alone = wish.ruleset.clone().of_interfaces(|one| one == name);
+            let takes = Plan::new(
+                &alone,
+                &[0],
+                Facts { observed: &[self.backend.observe(&name)?], known: &BTreeMap::new() },
+            );
+            if takes.is_ok() { there.push(name) } else { gone.push(name) }
+        }
+        let ruleset = wish.ruleset.clone().of_interfaces(|one| there.iter().any(|name| name == one));
+        Ok((!there.is_empty())
+            .then(|| (Wish { ruleset, partial: !gone.is_empty(), ..wish.clone() }, gone.clone())))
     }
 
     /// Refuses to change anything while a generation is on trial.
@@ -147,8 +207,9 @@ impl Host {
         images: &[Image],
         env: &mut Env<'_>,
     ) -> anyhow::Result<Option<(Plan, BTreeMap<Digest, Known>)>> {
-        let observed = self.observe(&names(ruleset))?;
+        let mut observed = self.observe(&names(ruleset))?;
         let known = self.known(&observed)?;
+        self.inspect(&mut observed, &known)?;
         let sizes: Vec<u64> = images.iter().map(kernel_bytes).collect();
         match Plan::new(ruleset, &sizes, Facts { observed: &observed, known: &known }) {
             Ok(plan) => Ok(Some((plan, known))),
@@ -167,7 +228,7 @@ pub(super) fn names(ruleset: &Ruleset) -> Vec<String> {
     ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect()
 }
 
-pub(super) fn applied(record: Record) -> Applied {
+fn applied(record: Record) -> Applied {
     Applied { at: record.occasion.at, by: record.occasion.author.by, policy_file: record.policy_file }
 }
 

@@ -6,9 +6,10 @@
 //! `keeper.log` of the state directory.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -23,7 +24,7 @@ use crate::reconcile;
 use crate::state::{Event, Lock, StateError, What, on_trial};
 use crate::tables::Image;
 
-/// How often the journal is looked at.
+/// How often the journal is looked for something new.
 const GLANCE: Duration = Duration::from_millis(200);
 /// How often, and how many times, a revert that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -51,8 +52,14 @@ pub struct KeeperArgs {
     within: u64,
 }
 
-/// Starts a keeper, and comes back when it stands.
-pub(super) fn start(program: &Path, global: &Global, charge: Charge) -> io::Result<()> {
+/// The way to a keeper: a word, or its end, tells that the switch is over.
+pub(super) struct Started {
+    _word: ChildStdin,
+}
+
+/// Starts a keeper, and comes back when it stands. Its time begins when [`Started`] is dropped, at the latest with this
+/// process, or after as long as the trial lasts.
+pub(super) fn start(program: &Path, global: &Global, charge: Charge) -> io::Result<Started> {
     let log = File::options().create(true).append(true).open(global.state_dir.join("keeper.log"))?;
     let mut command = Command::new(program);
     command.arg("--state-dir").arg(&global.state_dir).arg("--bpffs").arg(&global.bpffs);
@@ -61,16 +68,19 @@ pub(super) fn start(program: &Path, global: &Global, charge: Charge) -> io::Resu
         command.args(["--before", &before.to_string()]);
     }
     command.args(["--within", &charge.within.as_millis().to_string()]);
-    let mut keeper = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
+    let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
     let mut line = String::new();
     if let Some(out) = keeper.stdout.take() {
         BufReader::new(out).read_line(&mut line)?;
     }
-    if line.trim_end() == READY {
-        return Ok(());
+    match keeper.stdin.take() {
+        Some(word) if line.trim_end() == READY => Ok(Started { _word: word }),
+        _ => {
+            keeper.wait()?;
+            let log = global.state_dir.join("keeper.log");
+            Err(io::Error::other(format!("it ended at once: see {}", log.display())))
+        }
     }
-    keeper.wait()?;
-    Err(io::Error::other(format!("it ended at once: see {}", global.state_dir.join("keeper.log").display())))
 }
 
 /// Carries out the command.
@@ -78,38 +88,76 @@ pub(super) fn run(args: &KeeperArgs, global: &Global, env: &mut Env<'_>) -> anyh
     // From here on no signal of the terminal or the login reaches this process.
     rustix::process::setsid().context("leave the session of the terminal")?;
     std::env::set_current_dir("/").context("leave the current directory")?;
-    let deadline = boottime() + Duration::from_millis(args.within);
     let mut host = Host::open(global)?;
-    let before = args.before.map(|number| host.stored(number, env.now)).transpose()?;
-    let images = before.as_ref().map(|wish| Host::compile(&wish.ruleset)).transpose()?;
+    let mut before = args.before.map(|number| Before::compile(&host, number, env.now)).transpose()?;
     writeln!(env.out, "{READY}")?;
     env.out.flush()?;
-    if !waits(&host, args.generation, deadline)? {
+    if !waits(&host, args.generation, Duration::from_millis(args.within)) {
         return Ok(Exit::Done);
     }
     for _ in 0..TRIES {
         env.now = Timestamp::now();
-        match take_back(&mut host, args.generation, before.as_ref().zip(images.as_deref()), env) {
+        match take_back(&mut host, args.generation, &mut before, env) {
             Ok(()) => return Ok(Exit::Done),
-            Err(error) => writeln!(env.err, "{} generation {}: {error:#}", env.now, args.generation)?,
+            // The log may be on the disk that is full: what has to be done does not wait for it.
+            Err(error) => drop(writeln!(env.err, "{} generation {}: {error:#}", env.now, args.generation)),
         }
         std::thread::sleep(AGAIN);
     }
     bail!("generation {} could not be taken back; see `perimeter status`", args.generation)
 }
 
-/// Waits for the deadline. False where the trial was decided before.
-fn waits(host: &Host, generation: u64, deadline: Duration) -> anyhow::Result<bool> {
-    let mut begun = false;
-    while boottime() < deadline {
-        let is_on = is_on_trial(host, generation)?;
-        if begun && !is_on {
-            return Ok(false);
-        }
-        begun |= is_on;
-        std::thread::sleep(GLANCE.min(deadline.saturating_sub(boottime())));
+/// What comes back, compiled before it is needed.
+struct Before {
+    number: u64,
+    wish: Wish,
+    images: Vec<Image>,
+}
+
+impl Before {
+    fn compile(host: &Host, number: u64, now: Timestamp) -> anyhow::Result<Before> {
+        let wish = Wish { must_happen: true, ..host.stored(number, now)? };
+        let images = Host::compile(&wish.ruleset)?;
+        Ok(Before { number, wish, images })
     }
-    is_on_trial(host, generation)
+
+    /// Compiles it again where a rule has expired meanwhile.
+    fn refresh(&mut self, host: &Host, now: Timestamp) -> anyhow::Result<()> {
+        if self.wish.ruleset != self.wish.ruleset.clone().as_of(now) {
+            *self = Before::compile(host, self.number, now)?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the deadline. False where the trial was decided before, or never began.
+fn waits(host: &Host, generation: u64, within: Duration) -> bool {
+    let (over, switch) = mpsc::channel();
+    std::thread::spawn(move || {
+        // A word, the end, an error: each says that nothing more is to be waited for.
+        let _ = io::stdin().read(&mut [0]);
+        let _ = over.send(());
+    });
+    let mut is_over = switch.recv_timeout(within).is_ok();
+    let deadline = boottime() + within;
+    let mut looked = None;
+    let mut is_on = true;
+    loop {
+        let length = host.state.journal_length();
+        if looked != Some(length) {
+            // What cannot be read now is taken for undecided: a trial ends by a word, not by a failure to hear it.
+            is_on = is_on_trial(host, generation).unwrap_or(true);
+            looked = Some(length);
+        }
+        if is_over && !is_on {
+            return false;
+        }
+        if is_on && boottime() >= deadline {
+            return true;
+        }
+        std::thread::sleep(GLANCE);
+        is_over = is_over || switch.try_recv().is_ok();
+    }
 }
 
 fn is_on_trial(host: &Host, generation: u64) -> anyhow::Result<bool> {
@@ -121,21 +169,29 @@ fn is_on_trial(host: &Host, generation: u64) -> anyhow::Result<bool> {
 fn take_back(
     host: &mut Host,
     generation: u64,
-    before: Option<(&Wish, &[Image])>,
+    before: &mut Option<Before>,
     env: &mut Env<'_>,
 ) -> anyhow::Result<()> {
     let lock = lock(host)?;
-    let Some(trial) =
-        on_trial(&host.state.journal()?, host.namespace).filter(|trial| trial.generation == generation)
+    let journal = host.state.journal()?;
+    let Some(trial) = on_trial(&journal, host.namespace).filter(|trial| trial.generation == generation)
     else {
         return Ok(());
     };
-    let why = format!("not confirmed by {}", trial.until.strftime("%H:%M:%S"));
-    let what = What::Reverting { generation, why };
-    let event = Event { occasion: host.occasion(env), interfaces: trial.interfaces.clone(), what };
-    host.state.append(&lock, &event)?;
+    let is_noted =
+        |event: &Event| matches!(event.what, What::Reverting { generation: it, .. } if it == generation);
+    if !journal.iter().any(is_noted) {
+        let why = format!("not confirmed by {}", trial.until.strftime("%H:%M:%S"));
+        let what = What::Reverting { generation, why };
+        let event = Event { occasion: host.occasion(env), interfaces: trial.interfaces.clone(), what };
+        // A note that cannot be written must not keep the gate open.
+        let _ = host.state.append(&lock, &event);
+    }
     match before {
-        Some((wish, images)) => again(host, &lock, (wish, images), env),
+        Some(before) => {
+            before.refresh(host, env.now)?;
+            again(host, &lock, before, env)
+        }
         None => nothing(host, &lock, env),
     }
 }
@@ -151,18 +207,24 @@ fn lock(host: &Host) -> anyhow::Result<Lock> {
     Ok(host.state.lock()?)
 }
 
-/// Puts the policy of before in force, as a new generation.
-fn again(
-    host: &mut Host,
-    lock: &Lock,
-    (wish, images): (&Wish, &[Image]),
-    env: &mut Env<'_>,
-) -> anyhow::Result<()> {
-    let Some(plan) = host.compare(&wish.ruleset, images, env)? else {
-        bail!("what was in force before cannot be put in force now")
+/// Puts the policy of before in force, as a new generation; on the interfaces that take it, where one is gone.
+fn again(host: &mut Host, lock: &Lock, before: &Before, env: &mut Env<'_>) -> anyhow::Result<()> {
+    let (plan, images, wish) = match host.compare(&before.wish.ruleset, &before.images, env)? {
+        Some(plan) => (plan, before.images.clone(), before.wish.clone()),
+        None => {
+            let Some((wish, left_alone)) = host.reachable(&before.wish)? else {
+                bail!("what was in force before cannot be put in force on any interface now")
+            };
+            let images = Host::compile(&wish.ruleset)?;
+            let Some(mut plan) = host.compare(&wish.ruleset, &images, env)? else {
+                bail!("what was in force before cannot be put in force now")
+            };
+            plan.leave_alone(&left_alone);
+            (plan, images, wish)
+        }
     };
     if plan.changes {
-        carry_out(host, lock, (Planned { plan, images: images.to_vec() }, wish), None, env)?;
+        carry_out(host, lock, (Planned { plan, images }, &wish), None, env)?;
     } else {
         reconcile::acknowledge(&host.state, lock, &plan, &host.occasion(env))?;
     }

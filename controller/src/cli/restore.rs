@@ -37,12 +37,12 @@ pub(super) fn run(args: &RestoreArgs, global: &Global, env: &mut Env<'_>) -> any
     let mut host = Host::open(global)?;
     let deadline = Instant::now() + args.wait.unsigned_abs();
     let why = match last(&mut host, deadline, global, env) {
-        Ok(Exit::Done) => return Ok(Exit::Done),
-        Ok(_) => "it was refused".to_owned(),
+        Ok(exit @ (Exit::Done | Exit::Negative)) => return Ok(exit),
+        Ok(Exit::Reported) => "it was refused".to_owned(),
         Err(error) => format!("{error:#}"),
     };
     let Some(policy) = &args.fallback else {
-        bail!("what was kept cannot be put in force: {why}; nothing was changed, and nothing is enforced")
+        bail!("what was kept cannot be put in force: {why}; nothing was changed")
     };
     writeln!(
         env.err,
@@ -70,10 +70,10 @@ fn fall_back(
     env: &mut Env<'_>,
 ) -> anyhow::Result<()> {
     let Some(loaded) = load(policy, env.now, env)? else { bail!("the fallback policy has errors") };
-    let wish = Wish { ruleset: loaded.ruleset, sources: loaded.sources, policy_file: absolute(policy) };
+    let wish = Wish::new(loaded.ruleset, loaded.sources, absolute(policy));
     match enforce(host, &wish, deadline, global, env)? {
-        Exit::Done => Ok(()),
-        _ => bail!("the fallback policy was refused: nothing is enforced"),
+        Exit::Done | Exit::Negative => Ok(()),
+        Exit::Reported => bail!("the fallback policy was refused: nothing is enforced"),
     }
 }
 
@@ -85,11 +85,21 @@ fn enforce(
     env: &mut Env<'_>,
 ) -> anyhow::Result<Exit> {
     wait(host, wish, deadline)?;
-    let how = How { ends_trial: true, ..How::default() };
-    put_in_force(host, wish, (&Consent::given_before(), how), global, env)
+    let Some((wish, gone)) = host.reachable(wish)? else { return Ok(Exit::Reported) };
+    let how = How { ends_trial: true, left_alone: gone.clone(), ..How::default() };
+    let exit = put_in_force(host, &wish, (&Consent::given_before(), how), global, env)?;
+    if exit != Exit::Done || gone.is_empty() {
+        return Ok(exit);
+    }
+    let gone = gone.join(", ");
+    writeln!(
+        env.err,
+        "perimeter: {gone} could not be reached, and is not enforced: run `perimeter restore` again when it can"
+    )?;
+    Ok(Exit::Negative)
 }
 
-/// Waits until every interface is there; whether one is missing at the deadline is for the plan to say.
+/// Waits until every interface is there, until the deadline: those that are there by then are guarded.
 fn wait(host: &Host, wish: &Wish, deadline: Instant) -> anyhow::Result<()> {
     let is_missing =
         |name: &String| host.backend.observe(name).map(|observed| observed.device == Device::Missing);

@@ -43,7 +43,15 @@ pub(super) fn run(args: &RollbackArgs, global: &Global, env: &mut Env<'_>) -> an
             }
         },
     };
-    let wish = host.stored(number, env.now).context("cannot go back")?;
-    let how = How { ends_trial: true, ..How::default() };
+    let mut wish = host.stored(number, env.now).context("cannot go back")?;
+    let mut how = How { ends_trial: true, ..How::default() };
+    if trial.is_some()
+        && let Some((reachable, gone)) = host.reachable(&wish)?
+        && !gone.is_empty()
+    {
+        // One device that is gone must not keep the others from going back.
+        writeln!(env.err, "perimeter: {} cannot be reached and stays as it is", gone.join(", "))?;
+        (wish, how.left_alone) = (reachable, gone);
+    }
     put_in_force(&mut host, &wish, (&args.consent, how), global, env)
 }

@@ -1,6 +1,6 @@
 //! `perimeter status`: what is enforced now?
 
-use super::host::{Host, applied};
+use super::host::Host;
 use super::{Env, Exit, Global};
 use crate::backend::Backend;
 use crate::counters::report;
@@ -32,9 +32,10 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
             enforced.interfaces.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>(),
         );
     }
-    let observed = host.observe(&names)?;
-    let who = |policy| host.state.find(policy).ok().flatten().map(|(record, _)| applied(record));
-    let status = status(&observed, &expected, who, &report(&host.backend.counters()?))
+    let mut observed = host.observe(&names)?;
+    let known = host.known(&observed)?;
+    host.inspect(&mut observed, &known)?;
+    let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
         .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);
     if args.json {
         serde_json::to_writer_pretty(&mut *env.out, &status)?;

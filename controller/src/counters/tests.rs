@@ -33,7 +33,7 @@ fn a_series_keeps_its_slot_over_every_later_ruleset() {
 fn a_binding_finds_the_slot_of_each_rule_and_reason() {
     let ruleset = ruleset();
     let slots = allocate(&Slots::new(), &[series(&ruleset, 0), series(&ruleset, 1)].concat()).unwrap();
-    let binding = bind(&slots, &ruleset, 1);
+    let binding = bind(&slots, &ruleset, 1, Counted::All);
     assert_eq!(binding.rules[1], 0, "web is not on lan0");
     let shadow = Series {
         interface: "lan0".into(),
@@ -50,6 +50,18 @@ fn a_binding_finds_the_slot_of_each_rule_and_reason() {
 }
 
 #[test]
+fn in_front_of_nftables_only_what_is_kept_out_is_counted() {
+    let ruleset = ruleset();
+    let slots = allocate(&Slots::new(), &[series(&ruleset, 0), series(&ruleset, 1)].concat()).unwrap();
+    let (alone, front) = (bind(&slots, &ruleset, 0, Counted::All), bind(&slots, &ruleset, 0, Counted::Kept));
+    assert_eq!((front.reasons, front.rules[0]), (alone.reasons, alone.rules[0]), "what it drops");
+    assert_eq!((front.rules[1], front.rules[2]), (PASSED_ON, 0), "what it lets through, and another's rule");
+    let shadow = bind(&slots, &ruleset, 1, Counted::Kept);
+    assert!(shadow.reasons.iter().all(|&slot| slot == PASSED_ON), "shadow mode lets everything through");
+    assert!(!slots.values().any(|&slot| slot == PASSED_ON));
+}
+
+#[test]
 fn a_full_table_names_the_rules_that_nothing_uses() {
     let ruleset = ruleset();
     let old = |number: u32| Series {
@@ -57,7 +69,7 @@ fn a_full_table_names_the_rules_that_nothing_uses() {
         outcome: Outcome::Pass,
         subject: Subject::Rule(Action::Allow, format!("old-{number}")),
     };
-    let taken: Slots = (FIRST_SLOT..COUNTER_SLOTS - 3).map(|slot| (old(slot), slot)).collect();
+    let taken: Slots = (FIRST_SLOT..PASSED_ON - 3).map(|slot| (old(slot), slot)).collect();
     let error = allocate(&taken, &series(&ruleset, 0)).unwrap_err();
     assert_eq!(error.wanted, 17 - 3);
     let text = error.to_string();

@@ -25,6 +25,7 @@ fn modes(modes: &[Mode]) -> String {
         Mode::Generic => "generic XDP",
         Mode::Nft => "nftables",
         Mode::Auto => "auto",
+        Mode::Both => "both",
     };
     match modes {
         [] => "cannot be enforced".to_owned(),

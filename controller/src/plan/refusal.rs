@@ -1,7 +1,11 @@
 //! What cannot be carried out, and what to do about it.
 
-use crate::backend::{Device, Enforcement, Engine, Feature, Foreign, Observed};
-use crate::ruleset::{Interface, Mode, Ruleset};
+use crate::backend::{
+    Device, Enforcement, Engine, Feature, Foreign, Nftables, Observed, Refused, Wanted, list,
+};
+use crate::ruleset::{Interface, Ruleset};
+
+use super::choice;
 
 /// Why a policy cannot be put in force on an interface.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,17 +15,12 @@ pub enum Refusal {
     #[error("{interface} is not an Ethernet device (ARPHRD {kind}); a policy judges Ethernet frames")]
     NotEthernet { interface: String, kind: u16 },
     #[error(
-        "{interface}: another XDP program is attached (id {}, \"{}\"); it is left alone: remove it with its own tool, or with `ip link set dev {interface} xdp off`",
+        "{interface}: another XDP program is attached (id {}, \"{}\"); it is left alone: remove it with its own tool, or with `ip link set dev {interface} xdp off`; or write `mode: nft`, which judges behind it",
         .program.id, .program.name
     )]
     Foreign { interface: String, program: Foreign },
-    #[error("{0}: `mode: nft` comes with a later release; write `mode: auto`, `native` or `generic`")]
-    Nft(String),
-    #[error(
-        "{interface}: it runs in {} and `mode: {wanted}` asks for another engine, which cannot be changed under traffic; `perimeter detach --interface {interface}` first",
-        .now.name()
-    )]
-    EngineChange { interface: String, now: Engine, wanted: &'static str },
+    #[error("{interface}: {}; `mode: auto` or `mode: nft` can do without", list(.refused))]
+    NoXdp { interface: String, refused: Vec<Refused> },
     #[error(
         "{interface}: {} is on and the device does not let it be switched off; frames would be judged as they were not on the wire",
         .feature.name()
@@ -44,23 +43,26 @@ fn interface(wish: &Interface, fact: &Observed) -> Vec<Refusal> {
         Device::Ethernet { .. } => {}
     }
     let mut refusals = Vec::new();
-    if let Enforcement::Foreign(program) = &fact.enforcement {
+    if let Enforcement::Foreign(program) = &fact.enforcement
+        && !Wanted::of(wish.mode).xdp.is_empty()
+    {
         refusals.push(Refusal::Foreign { interface: interface.clone(), program: program.clone() });
     }
-    match (wish.mode, fact.engine()) {
-        (Mode::Nft, _) => refusals.push(Refusal::Nft(interface.clone())),
-        (mode, Some(now)) if !super::accepts(mode, now) => refusals.push(Refusal::EngineChange {
-            interface: interface.clone(),
-            now,
-            wanted: super::words::mode(mode),
-        }),
-        _ => {}
+    let wanted = Wanted::of(wish.mode);
+    let engines = choice::choose(wish.mode, None, fact).engines;
+    // That the kernel takes no XDP program at all is certain; what a driver takes shows only when it is asked to.
+    let no_xdp = fact.refused.iter().any(|refused| refused.engine == Engine::Generic);
+    if no_xdp && !wanted.xdp.is_empty() && wanted.nft != Nftables::IfRefused {
+        refusals.push(Refusal::NoXdp { interface, refused: fact.refused.clone() });
+        return refusals;
     }
-    let fixed = fact.offloads.iter().filter(|offload| offload.on && offload.fixed);
+    let harms = |feature: Feature| engines.iter().any(|engine| feature.harms(*engine));
+    let fixed = fact.offloads.iter().filter(|offload| offload.on && offload.fixed && harms(offload.feature));
     refusals.extend(
         fixed.map(|offload| Refusal::FixedOffload { interface: interface.clone(), feature: offload.feature }),
     );
-    let obstacles = fact.obstacles.iter();
+    // Tags that are kept out of the frame are hidden from XDP alone.
+    let obstacles = fact.obstacles.iter().filter(|_| engines != [Engine::Nft]);
     refusals
         .extend(obstacles.map(|why| Refusal::Obstacle { interface: interface.clone(), why: why.clone() }));
     refusals

@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::{Applied, FieldChange, Group, InterfacePlan, Lapse, Opening, Plan, RuleChange, RuleStep, Step};
-use crate::backend::Enforcement;
+use super::{
+    Applied, Choice, FieldChange, Group, InterfacePlan, Lapse, Opening, Plan, RuleChange, RuleStep, Step,
+};
+use crate::backend::{Enforcement, Engine, names};
 
 /// How much is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub fn human(plan: &Plan, detail: Detail, out: &mut dyn Write) -> io::Result<()>
         in_sync(plan, out)?;
         return lapses(plan, out);
     }
-    for one in plan.interfaces.iter().filter(|one| one.step != Step::Keep || !one.switch_off.is_empty()) {
+    for one in plan.interfaces.iter().filter(|one| one.changes()) {
         interface(one, out)?;
     }
     super::meaning::human(plan, detail, out)?;
@@ -65,7 +67,7 @@ pub fn in_sync(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
                 " {} {verb} generation {} ({}), which is this policy.",
                 one.interface,
                 record.generation,
-                record.engine.name()
+                engines(one, record.engine)
             );
         }
     }
@@ -84,13 +86,22 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
     if one.step == Step::End {
         writeln!(out, "  - enforcement ends; offloads that were switched off for it are restored")?;
     }
+    for damage in &one.damage {
+        writeln!(out, "  ! {damage}: it is made anew")?;
+    }
     settings(one, out)?;
+    if let Some(choice) = &one.guard {
+        guard(choice, out)?;
+    }
     for feature in &one.switch_off {
         let name = feature.name();
         writeln!(
             out,
             "  ~ offload {name}: on -> off, read back after the change; `perimeter detach` restores it"
         )?;
+    }
+    for feature in &one.switch_on {
+        writeln!(out, "  ~ offload {}: off -> on, as it was before perimeter", feature.name())?;
     }
     for group in &one.groups {
         rules(group, out)?;
@@ -107,6 +118,31 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\n  ! {finding}")?;
     }
     writeln!(out)
+}
+
+/// Which engines judge from now on, where those are others, and why.
+fn guard(choice: &Choice, out: &mut dyn Write) -> io::Result<()> {
+    let why = if choice.why.is_empty() { String::new() } else { format!("; {}", choice.why) };
+    let after = names(&choice.engines);
+    match (choice.before.as_slice(), choice.changes()) {
+        (_, false) => Ok(()),
+        ([], _) => writeln!(out, "  + guard: {after}{why}"),
+        (before, _) => {
+            let how = match choice.has_interlude() {
+                true => "nftables stands in between, so that there is no gap",
+                false => "the new one stands before the old one falls",
+            };
+            writeln!(out, "  ~ guard: {} -> {after}; {how}{why}", names(before))
+        }
+    }
+}
+
+/// The engines that judge now; `first` is that of the record.
+fn engines(one: &InterfacePlan, first: Engine) -> String {
+    match one.guard.as_ref().map(|guard| guard.before.as_slice()) {
+        Some(before @ [_, _, ..]) => names(before),
+        _ => first.name().to_owned(),
+    }
 }
 
 /// What is in force, and since when.
@@ -127,7 +163,8 @@ pub(super) fn now(one: &InterfacePlan) -> String {
                 name if *name == one.interface => String::new(),
                 name => format!(", put in force as {name}"),
             };
-            format!("{}, generation {}{shadow}{since}{name}", record.engine.name(), record.generation)
+            let engines = engines(one, record.engine);
+            format!("{engines}, generation {}{shadow}{since}{name}", record.generation)
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn mode(mode: Mode) -> &'static str {
         Mode::Native => "native",
         Mode::Generic => "generic",
         Mode::Nft => "nft",
+        Mode::Both => "both",
     }
 }
 

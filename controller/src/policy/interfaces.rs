@@ -172,8 +172,13 @@ fn read_choices(fields: &Fields, interface: &mut Interface, report: &mut Report)
     }
 }
 
-const MODES: [(&str, Mode); 4] =
-    [("auto", Mode::Auto), ("native", Mode::Native), ("generic", Mode::Generic), ("nft", Mode::Nft)];
+const MODES: [(&str, Mode); 5] = [
+    ("auto", Mode::Auto),
+    ("native", Mode::Native),
+    ("generic", Mode::Generic),
+    ("nft", Mode::Nft),
+    ("both", Mode::Both),
+];
 const OVERSIZE: [(&str, Oversize); 2] = [("drop", Oversize::Drop), ("count", Oversize::Count)];
 const IP_OPTIONS: [(&str, IpOptions); 2] = [("drop", IpOptions::Drop), ("pass", IpOptions::Pass)];
 const FRAGMENTS: [(&str, Fragments); 2] = [("drop", Fragments::Drop), ("stateless", Fragments::Stateless)];

@@ -66,7 +66,7 @@ pub(super) fn unchanged<B: Backend>(backend: &B, plan: &Plan, cause: BackendErro
 /// What of the plan's offloads is off now, as the devices say; where they do not say, all of it may be.
 pub(super) fn left_off<B: Backend>(backend: &B, plan: &Plan) -> LeftOff {
     let left = plan.interfaces.iter().map(|one| {
-        let on = backend.observe(&one.interface).map(|observed| observed.harmful()).unwrap_or_default();
+        let on = backend.observe(&one.interface).map(|observed| observed.switched_on()).unwrap_or_default();
         let off = one.switch_off.iter().copied().filter(|feature| !on.contains(feature)).collect();
         (one.interface.clone(), off)
     });

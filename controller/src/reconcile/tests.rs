@@ -45,6 +45,8 @@ impl World {
             policy_file: "gateway.yaml",
             occasion: occasion(),
             trial: None,
+            must_happen: false,
+            partial: false,
         };
         apply(&mut self.backend, &self.state, &lock, &plan, order)
     }
@@ -133,7 +135,7 @@ fn an_interface_that_cannot_go_back_is_named_and_the_next_apply_converges() {
 fn an_interface_that_is_no_longer_named_is_detached_after_the_others_are_switched() {
     let mut world = World::new();
     world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
-    world.backend.fail.insert(Fault::Detach("wan1".into()));
+    world.backend.fail.insert(Fault::Lower("wan1".into()));
     let error = world.apply(&ruleset(&["wan0"])).unwrap_err();
     assert!(matches!(error, ApplyError::Unfinished { .. }), "{error}");
     assert_eq!(world.generations(), [("wan0", 2), ("wan1", 1)]);
@@ -181,11 +183,11 @@ fn a_detach_that_fails_half_way_does_not_say_that_nothing_was_changed() {
         let lock = world.state.lock().unwrap();
         detach(&mut world.backend, &world.state, &lock, plan, &occasion())
     };
-    world.backend.fail.insert(Fault::Detach("wan0".into()));
+    world.backend.fail.insert(Fault::Lower("wan0".into()));
     let error = detach_all(&mut world, &plan).unwrap_err();
     assert!(matches!(error, ApplyError::Unchanged(_)), "{error}");
     assert_eq!(world.generations(), [("wan0", 1), ("wan1", 1)]);
-    world.backend.fail.insert(Fault::Detach("wan1".into()));
+    world.backend.fail.insert(Fault::Lower("wan1".into()));
     let error = detach_all(&mut world, &plan).unwrap_err();
     assert!(matches!(error, ApplyError::Unfinished { .. }), "{error}");
     assert_eq!(world.generations(), [("wan1", 1)]);

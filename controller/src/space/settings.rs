@@ -135,7 +135,7 @@ fn speakers(ruleset: &Ruleset, interface: &Interface, addresses: &mut Addresses)
 }
 
 /// Frames of everybody but `sources`. What the contract excepts is among those who may speak: the unspecified address
-/// (step 3 asks a destination of it that [`never`] knows), and link-local addresses in ICMPv6.
+/// (step 3 asks a destination of it that [`never()`] knows), and link-local addresses in ICMPv6.
 fn silent(sources: &AddressSet, stack: &Set, addresses: &mut Addresses) -> Vec<Region> {
     let all = |kind| Region::all(kind).with(Dimension::Stack, stack.clone());
     let (v4, v6) = (addresses.set(sources, Family::V4), addresses.set(sources, Family::V6));

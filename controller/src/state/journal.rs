@@ -31,7 +31,16 @@ pub enum What {
     /// A generation is about to be put in force.
     Begun { generation: u64, policy: Digest },
     /// A generation is in force on all its interfaces.
-    InForce { generation: u64, policy: Digest },
+    InForce {
+        generation: u64,
+        policy: Digest,
+        /// What is to be said about the engine of an interface.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        guards: Vec<Guard>,
+        /// The other interfaces of its policy could not be reached.
+        #[serde(default)]
+        partial: bool,
+    },
     /// A generation could not be put in force; what was before is in force.
     Failed { generation: u64, why: String },
     /// A generation on trial stays.
@@ -40,6 +49,14 @@ pub enum What {
     Reverting { generation: u64, why: String },
     /// Enforcement has ended.
     Detached,
+}
+
+/// Why an interface is judged by the engine that judges it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    pub interface: String,
+    /// "native XDP was refused: ...".
+    pub why: String,
 }
 
 /// What the journal says should be in force in one namespace.
@@ -57,6 +74,14 @@ pub struct Enforced {
     pub generation: u64,
     pub policy: Digest,
     pub interfaces: Vec<String>,
+    pub guards: Vec<Guard>,
+}
+
+impl Enforced {
+    /// Why an interface has the engine that it has, where there is something to say.
+    pub fn why(&self, interface: &str) -> Option<String> {
+        self.guards.iter().find(|guard| guard.interface == interface).map(|guard| guard.why.clone())
+    }
 }
 
 /// What should be in force in `namespace` after these events.
@@ -64,12 +89,12 @@ pub fn expected(events: &[Event], namespace: Namespace) -> Expected {
     let mut expected = Expected::default();
     for event in events.iter().filter(|event| event.occasion.namespace == namespace) {
         let interfaces = event.interfaces.clone();
-        match event.what {
+        match event.what.clone() {
             What::Begun { generation, policy } => {
-                expected.begun = Some(Enforced { generation, policy, interfaces });
+                expected.begun = Some(Enforced { generation, policy, interfaces, guards: Vec::new() });
             }
-            What::InForce { generation, policy } => {
-                let settled = Some(Enforced { generation, policy, interfaces });
+            What::InForce { generation, policy, guards, .. } => {
+                let settled = Some(Enforced { generation, policy, interfaces, guards });
                 expected = Expected { settled, begun: None };
             }
             What::Failed { .. } => expected.begun = None,
@@ -91,11 +116,16 @@ impl State {
     /// Everything that was done, the oldest first.
     pub fn journal(&self) -> Result<Vec<Event>, StateError> {
         let path = self.dir.join("journal.jsonl");
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(file_error("read", &path))?,
         };
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+
+    /// How long the journal is, in bytes: it grows with every event.
+    pub fn journal_length(&self) -> u64 {
+        fs::metadata(self.dir.join("journal.jsonl")).map_or(0, |journal| journal.len())
     }
 
     /// Adds one event, synced.

@@ -39,7 +39,7 @@ impl State {
         Ok(Stored { record, ruleset, sources })
     }
 
-    /// Removes generations that are older than [`KEPT_FOR`] at `now`, except the `needed` ones and the newest.
+    /// Removes generations that are older than three years at `now`, except the `needed` ones and the newest.
     pub fn prune(&self, _lock: &Lock, needed: &BTreeSet<u64>, now: Timestamp) -> Result<(), StateError> {
         let newest = self.newest()?;
         for number in

@@ -74,8 +74,11 @@ fn a_torn_line_hides_no_other() {
     let first = event(What::Begun { generation: 1, policy: Digest([1; 32]) }, &["wan0"]);
     state.append(&lock, &first).unwrap();
     let path = dir.path().join("journal.jsonl");
-    fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"at\":\"20").unwrap();
-    let second = event(What::InForce { generation: 1, policy: Digest([1; 32]) }, &["wan0"]);
+    fs::write(&path, [&fs::read(&path).unwrap()[..], b"{\"by\":\"\xc3"].concat()).unwrap();
+    let second = event(
+        What::InForce { generation: 1, policy: Digest([1; 32]), guards: Vec::new(), partial: false },
+        &["wan0"],
+    );
     state.append(&lock, &second).unwrap();
     assert_eq!(state.journal().unwrap(), [first, second]);
 }
@@ -86,7 +89,7 @@ fn the_journal_tells_what_should_be_in_force() {
     let here = Namespace { cookie: 7 };
     let mut events = vec![
         event(What::Begun { generation: 1, policy }, &["wan0", "wan1"]),
-        event(What::InForce { generation: 1, policy }, &["wan0", "wan1"]),
+        event(What::InForce { generation: 1, policy, guards: Vec::new(), partial: false }, &["wan0", "wan1"]),
         event(What::Begun { generation: 2, policy }, &["wan0"]),
     ];
     let crashed = expected(&events, here);

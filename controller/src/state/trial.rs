@@ -3,7 +3,7 @@
 //! Promises: pure. A generation is on trial from the moment it is begun until it is confirmed, fails, or something else
 //! is in force; one that was put in force without a trial is kept at once.
 
-use super::{Enforced, Event, Namespace, What};
+use super::{Enforced, Event, Namespace, What, expected};
 
 /// A generation that goes unless it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,50 +52,73 @@ fn without(mut trial: Trial, ended: &[String]) -> Option<Trial> {
 }
 
 /// The generation that was in force last and was not on trial then, or was confirmed: the one to come back to after a
-/// reboot. Nothing where enforcement has ended since.
+/// reboot. Nothing where enforcement has ended since. One that was put in force on some of its interfaces only, since the
+/// others were gone, does not count.
 pub fn kept(events: &[Event], namespace: Namespace) -> Option<Enforced> {
-    let mut kept: Option<Enforced> = None;
+    all_kept(events, namespace).1
+}
+
+/// The generation before the one in force: the last that was kept and has another policy, or, where enforcement has ended,
+/// the last that was kept. What was on trial and went again was never kept.
+pub fn earlier(events: &[Event], namespace: Namespace) -> Option<u64> {
+    let (past, _) = all_kept(events, namespace);
+    let now = expected(events, namespace).settled.map(|enforced| enforced.policy);
+    past.iter().rev().find(|enforced| Some(enforced.policy) != now).map(|enforced| enforced.generation)
+}
+
+/// Every generation that was kept, in order, and what is left of the last.
+fn all_kept(events: &[Event], namespace: Namespace) -> (Vec<Enforced>, Option<Enforced>) {
+    let (mut past, mut kept): (Vec<Enforced>, Option<Enforced>) = (Vec::new(), None);
     let mut tried: Option<(u64, Option<Enforced>)> = None;
     for event in events.iter().filter(|event| event.occasion.namespace == namespace) {
-        match &event.what {
-            What::Trial { generation, .. } => tried = Some((*generation, None)),
-            What::InForce { generation, policy } => {
-                let enforced = Some(Enforced {
-                    generation: *generation,
-                    policy: *policy,
-                    interfaces: event.interfaces.clone(),
-                });
+        let new = match &event.what {
+            What::Trial { generation, .. } => {
+                tried = Some((*generation, None));
+                None
+            }
+            // A crash may keep the second of these from being noted.
+            What::Begun { generation, .. } | What::InForce { generation, .. } => {
+                let is_whole = !matches!(event.what, What::InForce { partial: true, .. });
+                let enforced = enforced(event).filter(|_| is_whole);
                 match &mut tried {
-                    Some((on_trial, slot)) if on_trial == generation => *slot = enforced,
-                    _ => (kept, tried) = (enforced, None),
+                    Some((on_trial, slot)) if on_trial == generation => {
+                        *slot = enforced;
+                        None
+                    }
+                    _ if matches!(event.what, What::Begun { .. }) => None,
+                    _ => {
+                        tried = None;
+                        enforced
+                    }
                 }
             }
             What::Confirmed { generation } => {
-                if let Some((_, Some(enforced))) = tried.take_if(|(on_trial, _)| on_trial == generation) {
-                    kept = Some(enforced);
-                }
+                tried.take_if(|(on_trial, _)| on_trial == generation).and_then(|(_, enforced)| enforced)
             }
             What::Detached => {
                 if let Some(enforced) = &mut kept {
                     enforced.interfaces.retain(|name| !event.interfaces.contains(name));
                 }
                 kept = kept.filter(|enforced| !enforced.interfaces.is_empty());
+                None
             }
-            What::Begun { .. } | What::Failed { .. } | What::Reverting { .. } => {}
+            What::Failed { .. } | What::Reverting { .. } => None,
+        };
+        if let Some(new) = new {
+            past.push(new.clone());
+            kept = Some(new);
         }
     }
-    kept
+    (past, kept)
 }
 
-/// The generation before the one in force: the last that was in force with another policy.
-pub fn earlier(events: &[Event], namespace: Namespace) -> Option<u64> {
-    let here = events.iter().rev().filter(|event| event.occasion.namespace == namespace);
-    let mut in_force = here.filter_map(|event| match event.what {
-        What::InForce { generation, policy } => Some((generation, policy)),
-        _ => None,
-    });
-    let (_, now) = in_force.next()?;
-    in_force.find(|(_, policy)| *policy != now).map(|(generation, _)| generation)
+fn enforced(event: &Event) -> Option<Enforced> {
+    let (generation, policy, guards) = match &event.what {
+        What::Begun { generation, policy } => (*generation, *policy, Vec::new()),
+        What::InForce { generation, policy, guards, .. } => (*generation, *policy, guards.clone()),
+        _ => return None,
+    };
+    Some(Enforced { generation, policy, interfaces: event.interfaces.clone(), guards })
 }
 
 #[cfg(test)]
@@ -126,7 +149,12 @@ mod tests {
     }
 
     fn in_force(generation: u64) -> What {
-        What::InForce { generation, policy: Digest([generation as u8; 32]) }
+        What::InForce {
+            generation,
+            policy: Digest([generation as u8; 32]),
+            guards: Vec::new(),
+            partial: false,
+        }
     }
 
     fn on_trial_after(all: &[What]) -> Option<u64> {
@@ -169,8 +197,35 @@ mod tests {
 
     #[test]
     fn the_earlier_generation_is_of_another_policy() {
-        let same = What::InForce { generation: 3, policy: Digest([2; 32]) };
+        let same =
+            What::InForce { partial: false, generation: 3, policy: Digest([2; 32]), guards: Vec::new() };
         assert_eq!(earlier(&events(&[in_force(1), in_force(2), same]), HERE), Some(1));
         assert_eq!(earlier(&events(&[in_force(1)]), HERE), None);
+    }
+
+    #[test]
+    fn going_back_never_leads_to_what_was_taken_back() {
+        let again =
+            What::InForce { generation: 3, policy: Digest([1; 32]), guards: Vec::new(), partial: false };
+        let reverted = [begun(1), in_force(1), trial(2, Some(1)), begun(2), in_force(2), again];
+        assert_eq!(earlier(&events(&reverted), HERE), None);
+    }
+
+    #[test]
+    fn after_the_end_of_enforcement_the_way_back_is_to_what_ended() {
+        assert_eq!(earlier(&events(&[in_force(1), in_force(2), What::Detached]), HERE), Some(2));
+    }
+
+    #[test]
+    fn a_crash_before_the_note_loses_no_confirmation() {
+        let crashed = [begun(1), in_force(1), trial(2, Some(1)), begun(2), What::Confirmed { generation: 2 }];
+        assert_eq!(kept_after(&crashed), Some(2));
+    }
+
+    #[test]
+    fn what_is_in_force_on_some_interfaces_only_is_not_what_a_boot_brings_back() {
+        let part =
+            What::InForce { generation: 2, policy: Digest([2; 32]), guards: Vec::new(), partial: true };
+        assert_eq!(kept_after(&[in_force(1), part]), Some(1));
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{InterfaceStatus, Status, TrialStatus};
-use crate::backend::Engine;
+use crate::backend::names;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
@@ -17,6 +17,9 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         if let Some(applied) = &one.applied {
             let when = applied.at.strftime("%Y-%m-%d %H:%M");
             writeln!(out, "{:width$}applied {when} UTC by {} from {}", "", applied.by, applied.policy_file)?;
+        }
+        if let (Some(why), Some(_)) = (&one.why, one.generation) {
+            writeln!(out, "{:width$}{why}", "")?;
         }
         for drift in &one.drift {
             writeln!(out, "{:width$}! {drift}", "")?;
@@ -43,11 +46,11 @@ fn on_trial(trial: &TrialStatus) -> String {
 fn headline(one: &InterfaceStatus) -> String {
     let word = match (one.generation, one.enforced) {
         (None, false) => return "not enforcing".to_owned(),
-        (None, true) => return format!("enforcing   {}", one.engine.map_or("", Engine::name)),
+        (None, true) => return format!("enforcing   {}", names(&one.engines)),
         (Some(_), true) => "enforcing",
         (Some(_), false) => "shadow mode, nothing is dropped",
     };
-    let engine = one.engine.map_or("", |engine| engine.name());
+    let engine = names(&one.engines);
     let policy = one.policy.map_or(String::new(), |policy| policy.short());
     let generation = one.generation.unwrap_or(0);
     let sync = if one.in_sync { "in sync with" } else { "not as it was left:" };

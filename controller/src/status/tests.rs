@@ -1,5 +1,5 @@
 use super::*;
-use crate::backend::{Feature, Foreign, Offload, OtherVersion};
+use crate::backend::{Enforcement, Feature, Foreign, InForce, Offload, OtherVersion};
 use crate::samples::{observed, record};
 
 const POLICY: Digest = Digest([7; 32]);
@@ -10,11 +10,11 @@ fn in_force(interface: &str, generation: u64) -> Enforcement {
 
 fn enforced(generation: u64, interfaces: &[&str]) -> Enforced {
     let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
-    Enforced { generation, policy: POLICY, interfaces }
+    Enforced { generation, policy: POLICY, interfaces, guards: Vec::new() }
 }
 
 fn judge(observed: &[Observed], expected: &Expected) -> Status {
-    status(observed, expected, |_| None, &[])
+    status(observed, expected, &BTreeMap::new(), &[])
 }
 
 fn text(status: &Status) -> String {
@@ -85,6 +85,64 @@ fn a_crash_half_way_is_drift_and_a_crash_before_the_note_is_not() {
     assert!(judge(&facts(4, 4), &expected).in_sync);
 }
 
+fn nft(generation: u64) -> Enforcement {
+    match in_force("wan0", generation) {
+        Enforcement::InForce(record) => Enforcement::InForce(InForce { engine: Engine::Nft, ..record }),
+        other => other,
+    }
+}
+
+/// What is said of an interface with these guards under a policy of this mode.
+fn says(mode: crate::ruleset::Mode, front: Enforcement, behind: Enforcement) -> (bool, String) {
+    let mut ruleset = crate::samples::ruleset(&["wan0"]);
+    ruleset.interfaces[0].mode = mode;
+    let applied =
+        Applied { at: jiff::Timestamp::UNIX_EPOCH, by: "alice".into(), policy_file: "a.yaml".into() };
+    let known = BTreeMap::from([(POLICY, Known { ruleset, applied })]);
+    let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
+    let one = Observed { behind, ..observed("wan0", front) };
+    let status = status(&[one], &expected, &known, &[]);
+    (status.in_sync, text(&status))
+}
+
+#[test]
+fn the_guards_are_those_that_the_mode_asks_for_or_it_is_drift() {
+    use crate::ruleset::Mode;
+    let (sync, text) = says(Mode::Both, in_force("wan0", 3), nft(3));
+    assert!(sync && text.contains("native XDP and nftables   generation 3"), "{text}");
+    let lost = Enforcement::Lost { why: "its program was detached".into() };
+    for (mode, front, behind, words) in [
+        (Mode::Both, in_force("wan0", 3), Enforcement::Off, "nftables no longer stands behind native XDP"),
+        (Mode::Both, lost.clone(), nft(3), "`mode: both` asks for XDP, and only nftables judges"),
+        (Mode::Auto, lost, nft(3), "XDP judges nothing: its program was detached"),
+        (
+            Mode::Auto,
+            in_force("wan0", 3),
+            nft(3),
+            "native XDP and nftables judge, and `mode: auto` asks for another",
+        ),
+        (Mode::Nft, in_force("wan0", 3), Enforcement::Off, "`mode: nft` asks for another"),
+        (Mode::Both, in_force("wan0", 3), nft(2), "generation 3 was put in force last"),
+    ] {
+        let (sync, text) = says(mode, front, behind);
+        assert!(!sync && text.contains(words), "{words:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn why_an_interface_has_its_engine_is_kept() {
+    let mut last = enforced(3, &["wan0"]);
+    last.guards
+        .push(crate::state::Guard { interface: "wan0".into(), why: "native XDP was refused: no".into() });
+    let expected = Expected { settled: Some(last), begun: None };
+    let status = judge(&[observed("wan0", in_force("wan0", 3))], &expected);
+    assert!(
+        status.in_sync && text(&status).contains("\n       native XDP was refused: no\n"),
+        "{}",
+        text(&status)
+    );
+}
+
 #[test]
 fn a_trial_is_told_and_one_that_is_overdue_is_not_in_sync() {
     let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
@@ -95,5 +153,5 @@ fn a_trial_is_told_and_one_that_is_overdue_is_not_in_sync() {
         status.with_trial(Some(&trial), until + jiff::SignedDuration::from_secs(seconds))
     };
     assert!(at(1).in_sync && text(&at(1)).contains("on trial until 12:00:00 UTC"));
-    assert!(!at(3).in_sync && text(&at(3)).contains("was to be taken back at 12:00:00"));
+    assert!(!at(11).in_sync && text(&at(11)).contains("was to be taken back at 12:00:00"));
 }

@@ -15,6 +15,7 @@ mod exhaustive;
 mod foreign;
 mod kernel;
 mod model;
+mod nft;
 mod regressions;
 mod shrink;
 mod tally;

@@ -122,19 +122,6 @@ fn somebody_elses_program_is_named_and_left_alone() {
 }
 
 #[test]
-fn native_does_not_become_generic_under_traffic() {
-    let Some(world) = World::new(&["wan0"]) else { return };
-    world.ok(&["apply", &world.policy("a.yaml", MINIMUM), "--yes"]);
-    let generic = world.policy("b.yaml", &MINIMUM.replace("wan0:", "wan0: { mode: generic }"));
-    let said = world.perimeter(&["apply", &generic, "--yes"]);
-    assert!(said.code == 1 && said.err.contains("`perimeter detach --interface wan0` first"), "{said:?}");
-    world.ok(&["detach", "--interface", "wan0", "--yes", "--allow-open"]);
-    assert!(world.ok(&["apply", &generic, "--yes"]).contains("generic XDP"));
-    let nft = world.policy("c.yaml", &MINIMUM.replace("wan0:", "wan0: { mode: nft }"));
-    assert!(world.perimeter(&["plan", &nft]).err.contains("comes with a later release"));
-}
-
-#[test]
 fn where_the_driver_knows_no_xdp_generic_stands_in_and_the_reason_is_told() {
     let Some(world) = World::new(&[]) else { return };
     ip(&["-n", &world.namespace("gw"), "link", "add", "wan0", "type", "bridge"]);

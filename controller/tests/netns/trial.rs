@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::world::{World, udp};
+use crate::world::{World, ip, udp};
 
 const WEB: &str = "version: 1\ninterfaces: { wan0: }\nallow: [{ id: web, service: udp/8000 }]\n";
 const MAIL: &str = "version: 1\ninterfaces: { wan0: }\nallow: [{ id: mail, service: udp/2500 }]\n";
@@ -45,6 +45,9 @@ fn what_is_not_confirmed_is_taken_back() {
     assert!(refused.code == 1 && refused.err.contains("on trial"), "{refused:?}");
     assert_eq!(world.generation(), 2, "nothing else may change meanwhile");
     world.reaches(3);
+    while world.history().last().unwrap() != "in_force" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert!(world.ok(&["apply", &web]).starts_with("No changes."), "it is the policy of before");
     let wanted = ["begun", "in_force", "trial", "begun", "in_force", "reverting", "begun", "in_force"];
     assert_eq!(world.history(), wanted);
@@ -141,8 +144,11 @@ fn a_plan_is_applied_as_reviewed_or_not_at_all() {
     world.ok(&["apply", &file, "--yes"]);
     assert!(world.ok(&["apply", &web]).starts_with("No changes."));
 
+    assert!(world.ok(&["apply", &file]).starts_with("No changes."), "it is done already");
+    world.ok(&["apply", &mail, "--yes"]);
     let stale = world.perimeter(&["apply", &file, "--yes"]);
-    assert!(stale.code == 1 && stale.err.contains("generation 1"), "{stale:?}");
+    assert!(stale.code == 1 && stale.err.contains("generation 2"), "{stale:?}");
+    world.ok(&["apply", &web, "--yes"]);
     world.perimeter(&["plan", &mail, "--out", &file]);
     world.policy("mail.yaml", &MAIL.replace("2500", "2501"));
     let edited = world.perimeter(&["apply", &file, "--yes"]);
@@ -163,6 +169,57 @@ fn history_tells_what_was_in_force_at_an_instant() {
     assert!(world.ok(&["history", "--at", &before]).contains("Nothing was enforced"));
     assert!(world.ok(&["history", "--at", &between]).contains("wan0  generation 1"));
     assert!(world.ok(&["history", "--at", "2099-01-01"]).contains("wan0  generation 2"));
+}
+
+#[test]
+fn a_device_that_goes_keeps_no_other_from_going_back() {
+    let Some(world) = World::new(&["wan0", "wan1"]) else { return };
+    let both = |text: &str| text.replace("wan0:", "wan0: , wan1:");
+    world.ok(&["apply", &world.policy("web.yaml", &both(WEB)), "--yes"]);
+    world.ok(&["apply", &world.policy("mail.yaml", &both(MAIL)), "--yes", "--confirm-within", "3s"]);
+    ip(&["-n", &world.namespace("gw"), "link", "del", "wan1"]);
+    world.reaches(3);
+    world.send("wan0", &udp([192, 0, 2, 1], 8000), 5);
+    assert_eq!(world.settled("wan0", 5)["passed"]["packets"], 5, "the policy of before passes it");
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_for_a_while_ends_no_trial() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes"]);
+    world.ok(&["apply", &world.policy("mail.yaml", MAIL), "--yes", "--confirm-within", "3s"]);
+    let journal = std::path::Path::new(&world.places()[1]).join("journal.jsonl");
+    let text = std::fs::read(&journal).unwrap();
+    std::fs::remove_file(&journal).unwrap();
+    std::fs::create_dir(&journal).unwrap();
+    std::thread::sleep(Duration::from_millis(600));
+    std::fs::remove_dir(&journal).unwrap();
+    std::fs::write(&journal, text).unwrap();
+    world.reaches(3);
+}
+
+#[test]
+fn what_is_not_in_force_cannot_be_confirmed() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes", "--confirm-within", "1h"]);
+    reboot(&world);
+    let said = world.perimeter(&["confirm"]);
+    assert!(said.code == 1 && said.err.contains("does not enforce it"), "{said:?}");
+}
+
+#[test]
+fn a_boot_guards_the_devices_that_are_there() {
+    let Some(world) = World::new(&["wan0", "wan1"]) else { return };
+    let policy = world.policy("web.yaml", &WEB.replace("wan0:", "wan0: , wan1:"));
+    world.ok(&["apply", &policy, "--yes"]);
+    reboot(&world);
+    ip(&["-n", &world.namespace("gw"), "link", "del", "wan1"]);
+    let said = world.perimeter(&["restore"]);
+    assert!(said.code == 2 && said.err.contains("wan1"), "{said:?}");
+    assert_eq!(world.generation(), 2);
+    world.add_pair("wan1");
+    world.ok(&["restore"]);
+    assert!(world.ok(&["apply", &policy]).starts_with("No changes."), "what was kept was the whole");
 }
 
 /// What a boot leaves: neither program nor pin.

@@ -7,30 +7,29 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::counters::{self, Counters};
-use super::device::{Device, How};
 use super::namespace;
 use super::observe;
-use super::offload::Memory;
 use super::pins::{Object, Pins};
 use super::places::{self, Place, Serves};
 use super::program::{self, Program};
+use super::refusal::{self, cannot_load};
 use super::sys::{self, XdpPath};
-use crate::backend::{Backend, BackendError, Engine, Feature, Observed, Switched, Target};
-use crate::counters::{Counts, bind, series};
-use crate::ruleset::Mode;
+use crate::backend::device::{self, Device, How};
+use crate::backend::guards::Front;
+use crate::backend::{Backend, BackendError, Engine, Nftables, Observed, Refused, Switched, Target, Wanted};
+use crate::counters::{Counted, Counts, bind, series};
 use crate::state::Namespace;
 
 /// XDP in the network namespace of this process.
 pub struct Xdp {
     pins: Pins,
-    offloads: Memory,
     counters: Option<Counters>,
 }
 
 /// A loaded program, and what it takes to go back.
 pub struct Prepared {
     interface: String,
-    mode: Mode,
+    wanted: Wanted,
     generation: u64,
     program: Program,
     /// Under which key it is pinned once it is switched to, and under which it was before.
@@ -38,17 +37,22 @@ pub struct Prepared {
     key_before: String,
     /// The program that the link ran before the switch.
     before: Option<OwnedFd>,
+    /// What stood aside for it.
+    aside: Option<Aside>,
+}
+
+/// A program that was taken off a device, how it was attached, and under which key it is pinned.
+struct Aside {
+    program: OwnedFd,
+    path: XdpPath,
+    key: String,
 }
 
 impl Xdp {
-    /// The backend whose pins lie below `bpffs` and whose memory of offloads lies in `state_dir`.
-    pub fn new(bpffs: &Path, state_dir: &Path, namespace: Namespace) -> Result<Xdp, BackendError> {
+    /// The backend whose pins lie below `bpffs`.
+    pub fn new(bpffs: &Path, namespace: Namespace) -> Result<Xdp, BackendError> {
         namespace::require_readable(bpffs)?;
-        Ok(Xdp {
-            pins: Pins::new(bpffs, namespace),
-            offloads: Memory::new(&state_dir.join(format!("offloads-{}", namespace.cookie))),
-            counters: None,
-        })
+        Ok(Xdp { pins: Pins::new(bpffs, namespace), counters: None })
     }
 
     /// Refuses to enforce where enforcement would end with the shell.
@@ -72,15 +76,15 @@ impl Xdp {
     ) -> Result<Switched, BackendError> {
         prepared.key = places::free_key(places, device)?;
         let key = &prepared.key;
-        let (link, switched) = create(prepared, device.index)?;
-        self.verify(prepared, &link, switched.engine)?;
+        let (link, engine, refused) = create(prepared, device.index)?;
+        self.verify(prepared, &link, engine)?;
         let keep = || {
             self.pins.clear(key)?;
             self.pins.pin(key, Object::Program, prepared.program.as_fd())?;
             self.pins.pin(key, Object::Link, link.as_fd())
         };
         match keep() {
-            Ok(()) => Ok(switched),
+            Ok(()) => Ok(Switched { engines: vec![engine], refused }),
             Err(error) => {
                 // What is not pinned ends with `link`; the error that is reported is the first.
                 let _ = self.pins.clear(key);
@@ -103,7 +107,7 @@ impl Xdp {
         match self.update(prepared, link, &before) {
             Ok(engine) => {
                 prepared.before = Some(before);
-                Ok(Switched { engine, native_refused: None })
+                Ok(Switched { engines: vec![engine], refused: Vec::new() })
             }
             Err(error) => {
                 // The error that is reported is the one that stopped the update.
@@ -145,20 +149,13 @@ impl Xdp {
         self.pins.clear(&place.key)
     }
 
-    /// Ends every place that `which` chooses; counters end with the last.
-    fn end_all(&mut self, which: impl Fn(&Place) -> bool) -> Result<(), BackendError> {
-        let (ending, staying): (Vec<Place>, Vec<Place>) =
-            places::all(&self.pins)?.into_iter().partition(which);
-        ending.iter().try_for_each(|place| self.end(place))?;
-        if staying.is_empty() {
-            self.counters = None;
-            self.pins.clear_shared()?;
-        }
-        Ok(())
+    /// Ends every place that `which` chooses.
+    fn end_all(&self, which: impl Fn(&Place) -> bool) -> Result<(), BackendError> {
+        places::all(&self.pins)?.iter().filter(|place| which(place)).try_for_each(|place| self.end(place))
     }
 
     fn engine(&self, interface: &str) -> Result<Engine, BackendError> {
-        let device = observe::device(interface)?;
+        let device = device::find(interface)?;
         match device.and_then(|device| device.program).map(|attached| attached.how) {
             Some(How::Generic) => Ok(Engine::Generic),
             _ => Ok(Engine::Native),
@@ -175,7 +172,7 @@ impl Xdp {
         if found.program != wanted {
             return Err(not(format!("its link runs program {} instead of {wanted}", found.program)));
         }
-        let device = observe::device(interface)?;
+        let device = device::find(interface)?;
         let attached = device.and_then(|device| device.program.filter(|_| device.index == found.device));
         let how = if engine == Engine::Native { How::Driver } else { How::Generic };
         match attached {
@@ -186,28 +183,60 @@ impl Xdp {
     }
 }
 
-/// Creates the link: native, or generic where native is refused and the policy leaves the choice.
-fn create(prepared: &Prepared, device: u32) -> Result<(OwnedFd, Switched), BackendError> {
+/// A link, the engine that it made, and the ways that were refused before.
+type Created = (OwnedFd, Engine, Vec<Refused>);
+
+/// Creates the link in the first of the wanted ways that the device takes.
+fn create(prepared: &Prepared, device: u32) -> Result<Created, BackendError> {
     let interface = &prepared.interface;
-    let create = |path| sys::link_create(prepared.program.as_fd(), device, path);
-    let failed = |error| BackendError::failed(format!("attach to {interface}"), error);
-    let generic = |native_refused| {
-        let link = create(XdpPath::Generic).map_err(failed)?;
-        Ok((link, Switched { engine: Engine::Generic, native_refused }))
-    };
-    if prepared.mode == Mode::Generic {
-        return generic(None);
+    let mut refused = Vec::new();
+    for &engine in prepared.wanted.xdp {
+        match sys::link_create(prepared.program.as_fd(), device, path(engine)) {
+            Ok(link) => return Ok((link, engine, refused)),
+            // Somebody else's program, missing rights, a device that went: no other way would do better.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV)) => {
+                return Err(BackendError::failed(format!("attach to {interface}"), error));
+            }
+            Err(error) => refused.push(Refused { engine, reason: refusal::attach(&error) }),
+        }
     }
-    match create(XdpPath::Driver) {
-        Ok(link) => Ok((link, Switched { engine: Engine::Native, native_refused: None })),
-        // Somebody else's program, missing rights, a device that went: no other path would do better.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV)) => {
-            Err(failed(error))
-        }
-        Err(error) if prepared.mode == Mode::Native => {
-            Err(BackendError::NativeRefused { interface: interface.clone(), reason: error.to_string() })
-        }
-        Err(error) => generic(Some(error.to_string())),
+    Err(BackendError::Refused { interface: interface.clone(), refused })
+}
+
+fn path(engine: Engine) -> XdpPath {
+    if engine == Engine::Generic { XdpPath::Generic } else { XdpPath::Driver }
+}
+
+impl Front for Xdp {
+    fn stand_aside(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
+        let interface = &prepared.interface;
+        let failed =
+            |error| BackendError::failed(format!("take the program off {interface} for a moment"), error);
+        let Some(device) = device::find(interface)? else { return Ok(()) };
+        let places = places::all(&self.pins)?;
+        let place = places.into_iter().find(|place| place.runs_on(&device));
+        let (Some(Place { key, link: Some(link), .. }), Some(attached)) = (place, device.program) else {
+            return Ok(());
+        };
+        let program = sys::program_by_id(attached.program).map_err(failed)?;
+        let path = path(self.engine(interface)?);
+        // Its pins stay until another program takes their place: they say that it was here.
+        sys::link_detach(link.as_fd()).map_err(failed)?;
+        prepared.aside = Some(Aside { program, path, key });
+        Ok(())
+    }
+
+    fn come_back(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
+        let Some(Aside { program, path, key }) = prepared.aside.take() else { return Ok(()) };
+        let interface = &prepared.interface;
+        let failed =
+            |error| BackendError::failed(format!("attach the program before to {interface} again"), error);
+        let gone = || BackendError::failed(format!("attach to {interface}"), "the device is gone");
+        let device = device::find(interface)?.ok_or_else(gone)?;
+        let link = sys::link_create(program.as_fd(), device.index, path).map_err(failed)?;
+        self.pins.clear(&key)?;
+        self.pins.pin(&key, Object::Program, program.as_fd())?;
+        self.pins.pin(&key, Object::Link, link.as_fd())
     }
 }
 
@@ -229,9 +258,15 @@ impl Backend for Xdp {
     fn prepare(&mut self, target: Target<'_>) -> Result<Prepared, BackendError> {
         let interface = target.name().to_owned();
         let wish = &target.ruleset.interfaces[target.index];
-        let counters = self.counters()?;
+        namespace::require_lasting(self.pins.root())
+            .map_err(|error| cannot_load(&interface, target.wanted, error))?;
+        let counters = self.counters().map_err(|error| cannot_load(&interface, target.wanted, error))?;
         counters.allocate(&series(target.ruleset, target.index))?;
-        let binding = bind(counters.slots(), target.ruleset, target.index);
+        let counted = match target.wanted.nft {
+            Nftables::Always => Counted::Kept,
+            Nftables::Never | Nftables::IfRefused => Counted::All,
+        };
+        let binding = bind(counters.slots(), target.ruleset, target.index, counted);
         let mut image = target.image;
         image.bind_slots(&binding.rules);
         let enforcement = program::Enforcement {
@@ -241,36 +276,19 @@ impl Backend for Xdp {
             reason_slots: binding.reasons,
         };
         let slots = counters::slot_map(&self.pins.counters())?;
-        let program = Program::load(&image, enforcement, &slots)
-            .map_err(|error| BackendError::failed(format!("load the program for {interface}"), error))?;
-        Ok(Prepared {
-            interface,
-            mode: wish.mode,
-            generation: target.generation,
-            program,
-            key: String::new(),
-            key_before: String::new(),
-            before: None,
-        })
-    }
-
-    fn switch_off(&mut self, interface: &str, features: &[Feature]) -> Result<(), BackendError> {
-        match observe::device(interface)? {
-            Some(device) => self.offloads.switch_off(&device, features),
-            None => {
-                Err(BackendError::failed(format!("switch off offloads of {interface}"), "the device is gone"))
-            }
-        }
-    }
-
-    fn restore(&mut self, interface: &str) -> Result<Vec<Feature>, BackendError> {
-        self.offloads.restore(interface)
+        let program = Program::load(&image, enforcement, &slots).map_err(|error| {
+            let failed = BackendError::failed(format!("load the program for {interface}"), error);
+            cannot_load(&interface, target.wanted, failed)
+        })?;
+        let (wanted, generation) = (target.wanted, target.generation);
+        let (key, key_before) = (String::new(), String::new());
+        Ok(Prepared { interface, wanted, generation, program, key, key_before, before: None, aside: None })
     }
 
     fn switch(&mut self, prepared: &mut Prepared) -> Result<Switched, BackendError> {
         let interface = prepared.interface.clone();
         let gone = || BackendError::failed(format!("attach to {interface}"), "the device is gone");
-        let device = observe::device(&interface)?.ok_or_else(gone)?;
+        let device = device::find(&interface)?.ok_or_else(gone)?;
         let places = places::all(&self.pins)?;
         match (places.iter().find(|place| place.runs_on(&device)), device.program) {
             (Some(place @ Place { key, link: Some(link), .. }), Some(attached)) => {
@@ -297,8 +315,21 @@ impl Backend for Xdp {
         self.pins.rename_folder(key, key_before)
     }
 
-    fn detach(&mut self, interface: &str) -> Result<(), BackendError> {
+    /// What stood aside under another key is not needed any more.
+    fn settle(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
+        match prepared.aside.take() {
+            Some(aside) if aside.key != prepared.key => self.pins.clear(&aside.key),
+            _ => Ok(()),
+        }
+    }
+
+    fn lower(&mut self, interface: &str) -> Result<(), BackendError> {
         self.end_all(|place| place.interface() == interface)
+    }
+
+    fn end_counters(&mut self) -> Result<(), BackendError> {
+        self.counters = None;
+        self.pins.clear_shared()
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {

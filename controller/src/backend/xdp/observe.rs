@@ -1,44 +1,36 @@
-//! What a device runs now, as the kernel says: from its link, its program's record and its offloads.
+//! What a device runs now, as the kernel says: from its link and its program's record.
 
 use std::os::fd::AsFd;
 
 use perimeter_classifier::abi::Info;
 
-use super::device::{self, Attached, Device as Facts, How};
+use super::ask;
 use super::info::{InfoError, read_info};
-use super::offload;
 use super::pins::Pins;
 use super::{places, sys};
+use crate::backend::device::{self, Attached, Device as Facts, How};
 use crate::backend::{BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion};
 use crate::digest::Digest;
 
-/// ARPHRD_ETHER of `linux/if_arp.h`.
-pub(super) const ETHERNET: u16 = 1;
-
-/// The device of this name; `None` where there is none.
-pub(super) fn device(interface: &str) -> Result<Option<Facts>, BackendError> {
-    device::by_name(interface).map_err(|error| BackendError::failed(format!("look at {interface}"), error))
+/// Everything about one interface but its offloads.
+pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendError> {
+    let facts = device::find(interface)?;
+    let enforcement = enforcement(pins, interface, facts.as_ref())?;
+    let device = kind(facts.as_ref());
+    let refused = match (&device, &enforcement) {
+        (Device::Ethernet { index }, Enforcement::Off | Enforcement::Lost { .. }) => ask::refused(*index),
+        _ => Vec::new(),
+    };
+    Ok(Observed { device, enforcement, refused, ..Observed::nothing(interface) })
 }
 
-/// Everything about one interface.
-pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendError> {
-    let facts = device(interface)?;
-    let enforcement = enforcement(pins, interface, facts.as_ref())?;
-    let device = match &facts {
+/// What stands behind the name.
+fn kind(facts: Option<&Facts>) -> Device {
+    match facts {
         None => Device::Missing,
-        Some(facts) if facts.kind != ETHERNET => Device::NotEthernet { kind: facts.kind },
-        Some(facts) => Device::Ethernet { index: facts.index },
-    };
-    let ethernet = facts.filter(|facts| facts.kind == ETHERNET);
-    let offloads = ethernet.as_ref().map(offload::read).transpose()?.unwrap_or_default();
-    Ok(Observed {
-        interface: interface.to_owned(),
-        device,
-        enforcement,
-        offloads: offloads.features,
-        obstacles: offloads.obstacles,
-        findings: offloads.findings,
-    })
+        Some(facts) if facts.is_ethernet() => Device::Ethernet { index: facts.index },
+        Some(facts) => Device::NotEthernet { kind: facts.kind },
+    }
 }
 
 fn enforcement(pins: &Pins, interface: &str, facts: Option<&Facts>) -> Result<Enforcement, BackendError> {

@@ -88,6 +88,10 @@ impl Pins {
     /// Opens what is pinned; `None` where nothing is.
     pub(super) fn open(&self, key: &str, object: Object) -> Result<Option<OwnedFd>, BackendError> {
         let path = self.path(key, object);
+        // A kernel that refuses bpf() would refuse to tell that nothing is there.
+        if !path.exists() {
+            return Ok(None);
+        }
         match sys::open_pin(&path) {
             Ok(fd) => Ok(Some(fd)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -6,10 +6,10 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::device::{self, Device};
 use super::pins::{Object, Pins};
 use super::sys::{self, LinkInfo};
 use crate::backend::BackendError;
+use crate::backend::device::{self, Device};
 
 /// One folder of pins.
 pub(super) struct Place {

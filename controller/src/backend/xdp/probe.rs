@@ -2,7 +2,7 @@
 //!
 //! Promises: nothing is changed on any device, no program is attached, no table is made; what is loaded or created to see
 //! whether the kernel takes it is gone when the function returns. A question that the kernel does not answer becomes
-//! [`Unknown`](crate::backend::facts::Unknown), not a guess.
+//! [`Unknown`], not a guess.
 
 mod kernel;
 mod machine;
@@ -19,6 +19,7 @@ use crate::state::State;
 use crate::tables::Image;
 
 pub use nic::{ethernet_devices, nic};
+pub(super) use xdp_features::features as xdp_features;
 
 /// What is to be tried, and where perimeter keeps its things.
 #[derive(Clone, Copy, Debug)]

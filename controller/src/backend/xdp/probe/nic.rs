@@ -11,10 +11,12 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use super::netlink::{ask, dump};
 use super::xdp_features;
 use crate::backend::Enforcement;
+use crate::backend::device::ETHERNET;
+use crate::backend::ethtool;
 use crate::backend::facts::{Channels, Fact, Link, NicFacts, Peer, Toggle, Unknown};
-use crate::backend::xdp::observe::{self, ETHERNET};
+use crate::backend::xdp::observe;
 use crate::backend::xdp::pins::Pins;
-use crate::backend::xdp::{ethtool, sys};
+use crate::backend::xdp::sys;
 use crate::state::Namespace;
 
 /// Features of a veth's other end after which frames arrive merged, or without their tag, by the kernel's names.

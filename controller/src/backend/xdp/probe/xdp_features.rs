@@ -22,7 +22,7 @@ const BASIC: u64 = 1;
 const RX_SG: u64 = 1 << 5;
 
 /// The features of the device with this index.
-pub(super) fn features(index: u32) -> Fact<XdpFeatures> {
+pub(in crate::backend::xdp) fn features(index: u32) -> Fact<XdpFeatures> {
     let family = family().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Unknown("the kernel does not tell before Linux 6.3".to_owned()),
         _ => Unknown::because(error),

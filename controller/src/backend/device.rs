@@ -12,6 +12,8 @@ use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage,
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
+use super::BackendError;
+
 /// One device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Device {
@@ -47,6 +49,25 @@ pub(super) struct PeerLink {
     pub(super) index: u32,
     /// By which number this network namespace knows that one; `None` where it is this one.
     pub(super) namespace: Option<i32>,
+}
+
+/// ARPHRD_ETHER of `linux/if_arp.h`.
+pub(super) const ETHERNET: u16 = 1;
+
+/// The device of this name; `None` where there is none.
+pub(super) fn find(interface: &str) -> Result<Option<Device>, BackendError> {
+    by_name(interface).map_err(|error| BackendError::failed(format!("look at {interface}"), error))
+}
+
+/// The same; `None` too for a device that carries no Ethernet frames.
+pub(super) fn ethernet(interface: &str) -> Result<Option<Device>, BackendError> {
+    Ok(find(interface)?.filter(Device::is_ethernet))
+}
+
+impl Device {
+    pub(super) fn is_ethernet(&self) -> bool {
+        self.kind == ETHERNET
+    }
 }
 
 /// The device of this name; `None` where there is none.

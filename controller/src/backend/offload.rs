@@ -10,18 +10,18 @@ use std::io;
 use super::device::Device;
 use super::ethtool::{self, State};
 use super::peer::Peer;
-use crate::backend::{BackendError, Feature, Offload};
+use super::{BackendError, Feature, Offload};
 
-pub(super) use memory::Memory;
+pub use memory::Devices;
 
 /// What is known of the offloads of one device.
 #[derive(Debug, Default)]
-pub(super) struct Offloads {
-    pub(super) features: Vec<Offload>,
+struct Found {
+    features: Vec<Offload>,
     /// What could not be read.
-    pub(super) obstacles: Vec<String>,
+    obstacles: Vec<String>,
     /// What only the other end of a veth pair can switch off.
-    pub(super) findings: Vec<String>,
+    findings: Vec<String>,
 }
 
 /// The kernel's name of a feature.
@@ -33,6 +33,9 @@ fn kernel_name(feature: Feature) -> &'static str {
         Feature::GroHw => "rx-gro-hw",
         Feature::PeerTxVlan => "tx-vlan-hw-insert",
         Feature::PeerTxVlanStag => "tx-vlan-stag-hw-insert",
+        Feature::Gro => "rx-gro",
+        Feature::GroList => "rx-gro-list",
+        Feature::GroUdpForwarding => "rx-udp-gro-forwarding",
     }
 }
 
@@ -45,12 +48,11 @@ fn of_peer(feature: Feature) -> bool {
 const MERGING: [&str; 3] = ["tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-udp-segmentation"];
 
 /// The state of every feature that matters to this device.
-pub(super) fn read(device: &Device) -> Result<Offloads, BackendError> {
+fn read(device: &Device) -> Result<Found, BackendError> {
     let name = &device.name;
     let states = ethtool::features(name)
         .map_err(|error| BackendError::failed(format!("read the offloads of {name}"), error))?;
-    let mut offloads =
-        Offloads { features: known(&states, |feature| !of_peer(feature)), ..Offloads::default() };
+    let mut offloads = Found { features: known(&states, |feature| !of_peer(feature)), ..Found::default() };
     match of_other_end(device) {
         Ok(None) => {}
         Ok(Some((peer, states))) => {

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{read, set};
-use crate::backend::xdp::device::{self, Device};
-use crate::backend::xdp::observe;
-use crate::backend::{BackendError, Feature};
+use crate::backend::device::{self, Device};
+use crate::backend::{BackendError, Engine, Feature, Observed, Offloads};
 use crate::state::replace;
 
-/// The memory of what was switched off, one file a device, named by its index.
+/// The offloads of the devices of this network namespace, and the memory of what was switched off: one file a device,
+/// named by its index.
 #[derive(Clone, Debug)]
-pub(in crate::backend::xdp) struct Memory {
+pub struct Devices {
     folder: PathBuf,
 }
 
@@ -29,10 +29,10 @@ struct SwitchedOff {
     features: BTreeSet<Feature>,
 }
 
-impl Memory {
-    /// Kept in `folder`, which need not exist yet.
-    pub(in crate::backend::xdp) fn new(folder: &Path) -> Memory {
-        Memory { folder: folder.to_owned() }
+impl Devices {
+    /// The memory is kept in `folder`, which need not exist yet.
+    pub fn new(folder: &Path) -> Devices {
+        Devices { folder: folder.to_owned() }
     }
 
     fn path(&self, index: u32) -> PathBuf {
@@ -85,36 +85,63 @@ impl Memory {
         Ok(())
     }
 
-    /// Switches features off and reads them back.
-    pub(in crate::backend::xdp) fn switch_off(
+    /// Remembers no more than `features` of a device.
+    fn keep(
         &self,
-        device: &Device,
-        features: &[Feature],
+        index: u32,
+        mut what: SwitchedOff,
+        features: BTreeSet<Feature>,
     ) -> Result<(), BackendError> {
+        if features.is_empty() {
+            return self.forget(index);
+        }
+        what.features = features;
+        self.remember(index, &what)
+    }
+}
+
+impl Offloads for Devices {
+    fn look(&self, observed: &mut Observed) -> Result<(), BackendError> {
+        let Some(device) = device::ethernet(&observed.interface)? else { return Ok(()) };
+        let found = read(&device)?;
+        observed.offloads = found.features;
+        observed.obstacles = found.obstacles;
+        observed.findings.extend(found.findings);
+        observed.switched_off = self.recall(device.index)?.features.into_iter().collect();
+        Ok(())
+    }
+
+    fn switch_off(&mut self, interface: &str, features: &[Feature]) -> Result<(), BackendError> {
+        let gone =
+            || BackendError::failed(format!("switch off offloads of {interface}"), "the device is gone");
+        let device = device::find(interface)?.ok_or_else(gone)?;
         let mut off = self.recall(device.index)?;
         off.features.extend(features);
         self.remember(device.index, &off)?;
-        features.iter().try_for_each(|&feature| set(device, feature, false))?;
-        let now = read(device)?.features;
+        features.iter().try_for_each(|&feature| set(&device, feature, false))?;
+        let now = read(&device)?.features;
         match now.iter().find(|offload| offload.on && features.contains(&offload.feature)) {
             None => Ok(()),
-            Some(offload) => {
-                Err(BackendError::OffloadStaysOn { interface: device.name.clone(), feature: offload.feature })
-            }
+            Some(offload) => Err(BackendError::OffloadStaysOn {
+                interface: interface.to_owned(),
+                feature: offload.feature,
+            }),
         }
     }
 
-    /// Switches on again what was switched off, where the device is still there. Returns what is on again. What fails is
-    /// told once the rest is restored, and stays remembered.
-    pub(in crate::backend::xdp) fn restore(&self, interface: &str) -> Result<Vec<Feature>, BackendError> {
+    /// What fails is told once the rest is restored, and stays remembered.
+    fn restore(&mut self, interface: &str, engines: &[Engine]) -> Result<Vec<Feature>, BackendError> {
         self.forget_gone()?;
-        let Some(device) = observe::device(interface)? else { return Ok(Vec::new()) };
-        let features = self.recall(device.index)?.features;
+        let Some(device) = device::find(interface)? else { return Ok(Vec::new()) };
+        let off = self.recall(device.index)?;
+        let harms = |feature: &Feature| engines.iter().any(|engine| feature.harms(*engine));
+        let (keep, on): (BTreeSet<Feature>, BTreeSet<Feature>) =
+            off.features.iter().partition(|feature| harms(feature));
         let restored: Vec<Result<(), BackendError>> =
-            features.iter().map(|&feature| set(&device, feature, true)).collect();
+            on.iter().map(|&feature| set(&device, feature, true)).collect();
         restored.into_iter().collect::<Result<(), _>>()?;
-        self.forget(device.index)?;
-        Ok(features.into_iter().collect())
+        self.keep(device.index, off, keep)?;
+        Ok(on.into_iter().collect())
     }
 }
 
@@ -133,7 +160,7 @@ mod tests {
     #[test]
     fn a_write_that_was_torn_leaves_what_was_remembered() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::new(folder.path());
+        let memory = Devices::new(folder.path());
         let off = SwitchedOff { features: BTreeSet::from([Feature::RxVlan]), ..memory.recall(7).unwrap() };
         memory.remember(7, &off).unwrap();
         // A crash while the next memory is written: the draft is cut, and nobody reads it.
@@ -146,7 +173,7 @@ mod tests {
     #[test]
     fn what_was_switched_off_before_a_boot_is_not_restored() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::new(folder.path());
+        let memory = Devices::new(folder.path());
         let features = BTreeSet::from([Feature::Lro]);
         memory.remember(7, &SwitchedOff { boot: "another".into(), features }).unwrap();
         assert!(memory.recall(7).unwrap().features.is_empty());

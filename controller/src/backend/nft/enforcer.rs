@@ -1,0 +1,352 @@
+//! The nftables backend as the rest of the program sees it.
+//!
+//! Promises: a generation is loaded whole beside the one in force, under other names, and put in force by changing the rules
+//! of the base chain in one transaction: no frame meets half a policy, nor a set that is being emptied. The
+//! generation before stays loaded until `settle`, so that going back compiles nothing. Counters belong to
+//! the table, and outlive generations.
+
+use std::path::Path;
+
+use perimeter_classifier::abi::Counter;
+
+use super::drift::drift;
+use super::ir::{BASE, Base, Table};
+use super::listing::Listing;
+use super::lower::{Options, lower};
+use super::netlink::batch::Step;
+use super::read::{self, Hook, Rule};
+use super::record::{Place, Record};
+use super::{names, transact};
+use crate::backend::{
+    Backend, BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, Refused, Switched, Target,
+};
+use crate::counters::{Counts, Series};
+use crate::ruleset::Ruleset;
+
+/// nftables in the network namespace of this process.
+#[derive(Debug)]
+pub struct Nft {
+    instance: String,
+}
+
+/// A generation that is loaded, and what it takes to go back.
+#[derive(Debug)]
+pub struct Prepared {
+    interface: String,
+    table: Table,
+    record: Record,
+    /// The base chain before the switch: its policy and its rules.
+    before: Option<(Hook, Vec<Rule>)>,
+}
+
+/// Bytes of an Ethernet header, which the kernel does not count, and of a tag.
+const ETHERNET: u64 = 14;
+const TAG: u64 = 4;
+
+impl Nft {
+    /// The backend of the instance that keeps its pins in `bpffs`; its tables are named after that.
+    pub fn new(bpffs: &Path) -> Nft {
+        Nft { instance: names::instance(bpffs) }
+    }
+
+    fn table(&self, interface: &str) -> String {
+        names::table(&self.instance, interface)
+    }
+
+    /// What is in force on an interface, as its table says.
+    fn enforcement(&self, interface: &str) -> Result<Enforcement, BackendError> {
+        let table = self.table(interface);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
+        let chains = read::chains(&table).map_err(failed)?;
+        let lost = |why: &str| Ok(Enforcement::Lost { why: why.to_owned() });
+        let Some(hook) = chains.iter().find(|chain| chain.name == BASE).map(|chain| chain.hook.clone())
+        else {
+            return if chains.is_empty() { Ok(Enforcement::Off) } else { lost("its base chain is gone") };
+        };
+        if hook.and_then(|hook| hook.device).is_none_or(|device| device != interface) {
+            return lost("its base chain stands on no device: the device was removed, or made anew");
+        }
+        let rules = read::base_rules(&table).map_err(failed)?;
+        match rules.first().and_then(record) {
+            Some(record) => Ok(Enforcement::InForce(InForce {
+                interface: interface.to_owned(),
+                engine: Engine::Nft,
+                generation: record.generation,
+                policy: record.policy,
+                enforce: record.enforce,
+                abi: record.abi,
+                program_id: 0,
+                table_bytes: record.bytes,
+            })),
+            None if rules.is_empty() => lost("its nftables table was flushed"),
+            None => lost("the first rule of its nftables table is gone, which says what it enforces"),
+        }
+    }
+
+    /// The policy and the rules of the base chain, where it stands.
+    fn base(&self, interface: &str) -> Result<Option<(Hook, Vec<Rule>)>, BackendError> {
+        let table = self.table(interface);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
+        let chains = read::chains(&table).map_err(failed)?;
+        let hook = chains.into_iter().find(|chain| chain.name == BASE).and_then(|chain| chain.hook);
+        let Some(hook) = hook else { return Ok(None) };
+        Ok(Some((hook, read::base_rules(&table).map_err(failed)?)))
+    }
+
+    /// The place that the generation in force does not lie in; where that is not told any more, the one that is empty.
+    fn free_place(&self, interface: &str) -> Result<Place, BackendError> {
+        let table = self.table(interface);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
+        let before = self.base(interface)?;
+        if let Some(in_force) = before.iter().flat_map(|(_, rules)| rules).find_map(record) {
+            return Ok(in_force.place.other());
+        }
+        let chains = read::chains(&table).map_err(failed)?;
+        let taken = |place: Place| chains.iter().any(|chain| place.holds(&chain.name));
+        Ok(if taken(Place::A) { Place::B } else { Place::A })
+    }
+
+    /// Removes every chain and set of a place.
+    fn unload(&self, interface: &str, place: Place) -> Result<(), BackendError> {
+        let table = self.table(interface);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
+        let is_of = |name: &String| place.holds(name);
+        let chains: Vec<String> =
+            read::chains(&table).map_err(failed)?.into_iter().map(|chain| chain.name).filter(is_of).collect();
+        let sets: Vec<String> = read::sets(&table).map_err(failed)?.into_iter().filter(is_of).collect();
+        if chains.is_empty() && sets.is_empty() {
+            return Ok(());
+        }
+        let steps = chains
+            .iter()
+            .map(|chain| Step::Flush(chain))
+            .chain(sets.iter().map(|set| Step::DeleteSet(set)))
+            .chain(chains.iter().map(|chain| Step::DeleteChain(chain)));
+        transact::carry_out(&table, &steps.collect::<Vec<_>>(), &format!("clear the nftables table {table}"))
+    }
+
+    /// Loads a generation; nothing refers to it yet.
+    fn load(&self, prepared: &Prepared) -> Result<(), BackendError> {
+        let made = &prepared.table;
+        let mut steps = vec![Step::Table];
+        steps.extend(made.counters.iter().map(Step::Counter));
+        steps.extend(made.chains.iter().map(|chain| Step::Chain(&chain.name)));
+        steps.extend((1..).zip(&made.sets).map(|(id, set)| Step::Set(set, id)));
+        for chain in &made.chains {
+            steps.extend(chain.rules.iter().map(|rule| Step::Rule(&chain.name, rule)));
+        }
+        transact::carry_out(&made.name, &steps, &format!("load the nftables table of {}", prepared.interface))
+    }
+
+    /// Puts the base chain up, or gives it other rules.
+    fn enter(&self, made: &Table, standing: bool) -> Result<(), BackendError> {
+        let mut steps = Vec::new();
+        if standing {
+            steps.push(Step::Policy(made.base.accept));
+            steps.push(Step::Flush(BASE));
+        } else {
+            steps.push(Step::Base(&made.base));
+        }
+        steps.extend(made.base.rules.iter().map(|rule| Step::Rule(BASE, rule)));
+        transact::carry_out(
+            &made.name,
+            &steps,
+            &format!("put the nftables rules of {} in force", made.base.device),
+        )
+    }
+
+    /// Asks the kernel whether it has what was prepared.
+    fn verify(&self, prepared: &Prepared) -> Result<(), BackendError> {
+        let Record { generation, policy, .. } = prepared.record;
+        match self.enforcement(&prepared.interface)? {
+            Enforcement::InForce(found) if found.generation == generation && found.policy == policy => Ok(()),
+            found => {
+                let found = format!("the nftables table is {}", word(&found));
+                Err(BackendError::NotAsAsked { interface: prepared.interface.clone(), found })
+            }
+        }
+    }
+
+    /// The interfaces with a table, and the tables.
+    fn tables(&self) -> Result<Vec<(String, String)>, BackendError> {
+        let tables =
+            read::tables().map_err(|error| BackendError::failed("read the nftables tables", error))?;
+        let mut ours: Vec<(String, String)> = tables
+            .into_iter()
+            .filter_map(|table| Some((names::interface(&self.instance, &table)?, table)))
+            .collect();
+        ours.sort();
+        Ok(ours)
+    }
+}
+
+impl Backend for Nft {
+    type Prepared = Prepared;
+
+    fn observe(&self, interface: &str) -> Result<Observed, BackendError> {
+        let device = match transact::device_index(interface) {
+            Some(index) => Device::Ethernet { index },
+            None => Device::Missing,
+        };
+        Ok(Observed { device, enforcement: self.enforcement(interface)?, ..Observed::nothing(interface) })
+    }
+
+    fn enforced(&self) -> Result<Vec<String>, BackendError> {
+        let mut enforced = Vec::new();
+        for (interface, table) in self.tables()? {
+            let chains = read::chains(&table)
+                .map_err(|error| BackendError::failed(format!("read the nftables table {table}"), error))?;
+            if !chains.is_empty() {
+                enforced.push(interface);
+            }
+        }
+        Ok(enforced)
+    }
+
+    fn prepare(&mut self, target: Target<'_>) -> Result<Prepared, BackendError> {
+        let interface = target.name().to_owned();
+        let place = self.free_place(&interface)?;
+        let prefix = place.prefix().to_owned();
+        let options = Options { instance: self.instance.clone(), prefix, tell: None };
+        let refuse = |reason: String| BackendError::Refused {
+            interface: interface.clone(),
+            refused: vec![Refused { engine: Engine::Nft, reason }],
+        };
+        let made =
+            lower(target.ruleset, target.index, &options).map_err(|large| refuse(large.to_string()))?;
+        let record = Record::new(&made, place, target.generation, target.policy);
+        let table = Table { base: with_record(made.base, &record.to_string()), ..made };
+        let prepared = Prepared { interface: interface.clone(), table, record, before: None };
+        self.unload(&interface, place)?;
+        self.load(&prepared)?;
+        Ok(prepared)
+    }
+
+    fn switch(&mut self, prepared: &mut Prepared) -> Result<Switched, BackendError> {
+        prepared.before = self.base(&prepared.interface)?;
+        // A chain whose device went away stands nowhere: a new one takes its place.
+        let lost = prepared.before.as_ref().is_some_and(|(hook, _)| hook.device.is_none());
+        if lost {
+            prepared.before = None;
+            let steps = [Step::Flush(BASE), Step::DeleteChain(BASE)];
+            transact::carry_out(
+                &prepared.table.name,
+                &steps,
+                "remove a base chain that stands on no device",
+            )?;
+        }
+        self.enter(&prepared.table, prepared.before.is_some())?;
+        if let Err(error) = self.verify(prepared) {
+            // The error that is reported is the first; going back is all that is left to do.
+            let _ = self.revert(prepared);
+            return Err(error);
+        }
+        Ok(Switched { engines: vec![Engine::Nft], refused: Vec::new() })
+    }
+
+    fn revert(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
+        let Some((hook, rules)) = prepared.before.take() else { return self.lower(&prepared.interface) };
+        let mut steps = vec![Step::Policy(hook.accept), Step::Flush(BASE)];
+        steps.extend(rules.iter().map(|rule| Step::Raw(BASE, rule)));
+        let what =
+            format!("go back from generation {} on {}", prepared.record.generation, prepared.interface);
+        transact::carry_out(&prepared.table.name, &steps, &what)?;
+        self.unload(&prepared.interface, prepared.record.place)
+    }
+
+    fn settle(&mut self, prepared: &mut Prepared) -> Result<(), BackendError> {
+        prepared.before = None;
+        self.unload(&prepared.interface, prepared.record.place.other())
+    }
+
+    fn lower(&mut self, interface: &str) -> Result<(), BackendError> {
+        let table = self.table(interface);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
+        let chains = read::chains(&table).map_err(failed)?;
+        if chains.iter().any(|chain| chain.name == BASE) {
+            let steps = [Step::Flush(BASE), Step::DeleteChain(BASE)];
+            transact::carry_out(&table, &steps, &format!("take down the nftables rules of {interface}"))?;
+        }
+        Place::ALL.into_iter().try_for_each(|place| self.unload(interface, place))
+    }
+
+    fn end_counters(&mut self) -> Result<(), BackendError> {
+        for (_, table) in self.tables()? {
+            transact::carry_out(&table, &[Step::DeleteTable], &format!("remove the nftables table {table}"))?;
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self, prepared: Prepared) {
+        // It was loaded and nothing leads to it: what is left of it, the next apply clears.
+        let _ = self.unload(&prepared.interface, prepared.record.place);
+    }
+
+    fn inspect(
+        &self,
+        ruleset: &Ruleset,
+        index: usize,
+        in_force: &InForce,
+    ) -> Result<Vec<String>, BackendError> {
+        let interface = &ruleset.interfaces[index].name;
+        let place = self.free_place(interface)?.other();
+        let options =
+            Options { instance: self.instance.clone(), prefix: place.prefix().to_owned(), tell: None };
+        let failed = |error| BackendError::failed(format!("lower the policy of {interface}"), error);
+        let made = lower(ruleset, index, &options).map_err(failed)?;
+        let record = Record::new(&made, place, in_force.generation, in_force.policy);
+        let table = Table { base: with_record(made.base, &record.to_string()), ..made };
+        let mut found = Listing::found(&table.name).map_err(|error| {
+            BackendError::failed(format!("read the nftables table {}", table.name), error)
+        })?;
+        // What an interrupted apply has loaded, and nothing leads to.
+        found.chains.retain(|name, _| !place.other().holds(name));
+        let mut drift = drift(&table, &found);
+        let hook = self.base(interface)?.map(|(hook, _)| hook);
+        if hook.is_some_and(|hook| hook.accept != table.base.accept) {
+            let what = if table.base.accept { "drops" } else { "lets through" };
+            drift.push(format!("chain {BASE} {what} what no rule decides"));
+        }
+        Ok(drift)
+    }
+
+    fn counters(&self) -> Result<Counts, BackendError> {
+        let mut counts = Counts::new();
+        for (interface, table) in self.tables()? {
+            let counters = read::counters(&table)
+                .map_err(|error| BackendError::failed(format!("read the counters of {interface}"), error))?;
+            for counter in counters {
+                let Some((outcome, subject, stripped)) = names::counted(&counter.name) else { continue };
+                let series = Series { interface: interface.clone(), outcome, subject };
+                let header = ETHERNET + if stripped { TAG } else { 0 };
+                let sum: &mut Counter = counts.entry(series).or_default();
+                sum.packets = sum.packets.wrapping_add(counter.packets);
+                sum.bytes = sum.bytes.wrapping_add(counter.bytes + counter.packets * header);
+            }
+        }
+        Ok(counts)
+    }
+}
+
+/// The record in the comment of a rule.
+fn record(rule: &Rule) -> Option<Record> {
+    Record::parse(&read::comment(rule)?)
+}
+
+/// The base chain with the record as the comment of its first rule.
+fn with_record(mut base: Base, record: &str) -> Base {
+    if let Some(first) = base.rules.first_mut() {
+        first.comment = Some(record.to_owned());
+    }
+    base
+}
+
+fn word(enforcement: &Enforcement) -> String {
+    match enforcement {
+        Enforcement::Off => "not there".to_owned(),
+        Enforcement::Lost { why } => why.clone(),
+        Enforcement::InForce(record) => format!("that of generation {}", record.generation),
+        Enforcement::OtherVersion(_) => "that of another version".to_owned(),
+        Enforcement::Foreign(Foreign { name, .. }) => format!("that of {name}"),
+    }
+}

@@ -1,0 +1,182 @@
+//! The table as it grows.
+//!
+//! Promises: a chain or a set that is asked for twice is made once; every way out of the table counts in exactly one counter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perimeter_classifier::verdict::DropReason;
+
+use super::Options;
+use super::shape::Shape;
+use super::zones::{Zone, zones};
+use crate::backend::nft::ir::{Base, Chain, Counter, Element, Part, Rule, Set, Statement, Table, Verdict};
+use crate::backend::nft::names;
+use crate::counters::{Outcome, Subject};
+use crate::ruleset::{Action, Fragments, Interface, Oversize, Ruleset};
+
+/// A table under construction.
+pub(super) struct Build<'a> {
+    pub(super) ruleset: &'a Ruleset,
+    pub(super) interface: &'a Interface,
+    pub(super) zones: Vec<Zone>,
+    options: &'a Options,
+    chains: Vec<Chain>,
+    known_chains: BTreeSet<String>,
+    sets: Vec<Set>,
+    known_sets: BTreeMap<String, usize>,
+    counters: BTreeSet<Counter>,
+    pub(super) too_large: Option<Vec<u32>>,
+    pub(super) elements: usize,
+}
+
+impl<'a> Build<'a> {
+    pub(super) fn new(ruleset: &'a Ruleset, index: usize, options: &'a Options) -> Build<'a> {
+        Build {
+            ruleset,
+            interface: &ruleset.interfaces[index],
+            zones: zones(ruleset, index),
+            options,
+            chains: Vec::new(),
+            known_chains: BTreeSet::new(),
+            sets: Vec::new(),
+            known_sets: BTreeMap::new(),
+            counters: BTreeSet::new(),
+            too_large: None,
+            elements: 0,
+        }
+    }
+
+    /// The finished table; every counter that the interface has is there, at zero if need be.
+    pub(super) fn finish(mut self, name: String, base: Base) -> Table {
+        let reasons: Vec<DropReason> = DropReason::ALL.to_vec();
+        for reason in reasons {
+            self.counter(self.dropped(), Subject::Reason(reason), false);
+        }
+        for rule in self.ruleset.rules.iter().filter(|rule| self.covers(&rule.interfaces)).collect::<Vec<_>>()
+        {
+            let outcome = if rule.action == Action::Allow { Outcome::Pass } else { self.dropped() };
+            self.counter(outcome, Subject::Rule(rule.action, rule.id.clone()), false);
+        }
+        Table {
+            name,
+            about: Vec::new(),
+            base,
+            chains: self.chains,
+            sets: self.sets,
+            counters: self.counters.into_iter().collect(),
+        }
+    }
+
+    /// Whether a rule with these interfaces is on this one.
+    pub(super) fn covers(&self, interfaces: &[usize]) -> bool {
+        interfaces.iter().any(|&index| self.ruleset.interfaces[index].name == self.interface.name)
+    }
+
+    /// The ids of the rules that made the table too large.
+    pub(super) fn too_large(&self) -> Option<Vec<String>> {
+        let rules = self.too_large.as_ref()?;
+        Some(rules.iter().take(5).map(|&rule| self.ruleset.rules[rule as usize].id.clone()).collect())
+    }
+
+    /// The name of a chain or set of this table.
+    pub(super) fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.options.prefix)
+    }
+
+    /// The chain `name`, made by `rules` where it is not there yet. Returns its full name.
+    pub(super) fn chain(&mut self, name: &str, rules: impl FnOnce(&mut Self) -> Vec<Rule>) -> String {
+        let name = self.name(name);
+        if self.known_chains.insert(name.clone()) {
+            let rules = rules(self);
+            self.chains.push(Chain { name: name.clone(), rules });
+        }
+        name
+    }
+
+    /// The set or map `name`, made by `elements` where it is not there yet. Returns its full name.
+    pub(super) fn set(
+        &mut self,
+        name: &str,
+        about: &str,
+        key: Vec<Part>,
+        interval: bool,
+        elements: impl FnOnce() -> Vec<Element>,
+    ) -> String {
+        let name = self.name(name);
+        if !self.known_sets.contains_key(&name) {
+            self.known_sets.insert(name.clone(), self.sets.len());
+            let elements = elements();
+            self.elements += elements.len();
+            let map = elements.iter().any(|element| element.verdict.is_some());
+            self.sets.push(Set { name: name.clone(), about: about.to_owned(), key, map, interval, elements });
+        }
+        name
+    }
+
+    /// What a dropped frame counts as.
+    fn dropped(&self) -> Outcome {
+        if self.interface.enforce { Outcome::Drop } else { Outcome::WouldDrop }
+    }
+
+    fn counter(&mut self, outcome: Outcome, subject: Subject, stripped: bool) -> String {
+        let name = names::counter(outcome, &subject, stripped);
+        self.counters.insert(Counter { name: name.clone() });
+        name
+    }
+
+    /// Counts a frame that a step drops, and drops it.
+    pub(super) fn reason(&mut self, reason: DropReason, shape: Shape) -> Verdict {
+        let name = format!("drop.{}{}", reason.name(), ending(shape));
+        Verdict::Goto(self.chain(&name, |build| {
+            let counter = build.counter(build.dropped(), Subject::Reason(reason), shape.stripped());
+            let last = if build.interface.enforce { Verdict::Drop } else { Verdict::Accept };
+            build.last(counter, &format!("r{}", reason as u32), last)
+        }))
+    }
+
+    /// Credits a frame to a rule: it passes, or is dropped where the rule denies.
+    pub(super) fn credit(&mut self, rule: u32, shape: Shape) -> Verdict {
+        let of = &self.ruleset.rules[rule as usize];
+        let (action, id) = (of.action, of.id.clone());
+        let word = if action == Action::Allow { "allow" } else { "deny" };
+        let name = format!("{word}.{id}{}", ending(shape));
+        Verdict::Goto(self.chain(&name, |build| {
+            let passes = action == Action::Allow;
+            let outcome = if passes { Outcome::Pass } else { build.dropped() };
+            let counter = build.counter(outcome, Subject::Rule(action, id), shape.stripped());
+            let drops = !passes && build.interface.enforce;
+            let last = if drops { Verdict::Drop } else { Verdict::Accept };
+            build.last(counter, &format!("{}{rule}", if passes { 'p' } else { 'd' }), last)
+        }))
+    }
+
+    /// Counts, tells and ends.
+    fn last(&self, counter: String, told: &str, verdict: Verdict) -> Vec<Rule> {
+        let mut statements = vec![Statement::Count(counter)];
+        if let Some(group) = self.options.tell {
+            statements.push(Statement::Log { group, prefix: told.to_owned() });
+        }
+        statements.push(Statement::Verdict(verdict));
+        vec![Rule::new(statements)]
+    }
+
+    /// A rule that drops for a reason where all `tests` hold.
+    pub(super) fn fails(&mut self, reason: DropReason, shape: Shape, tests: Vec<Statement>) -> Rule {
+        let mut statements = tests;
+        statements.push(Statement::Verdict(self.reason(reason, shape)));
+        Rule::new(statements)
+    }
+
+    /// Whether later fragments are judged rather than dropped.
+    pub(super) fn stateless(&self) -> bool {
+        self.interface.fragments == Fragments::Stateless
+    }
+
+    pub(super) fn drops_oversize(&self) -> bool {
+        self.interface.oversize == Oversize::Drop
+    }
+}
+
+fn ending(shape: Shape) -> &'static str {
+    if shape.stripped() { names::TAGGED } else { "" }
+}

@@ -1,0 +1,249 @@
+//! Boxes that overlap, as layers of boxes that do not.
+//!
+//! Promises: looking a point up layer by layer and taking the first hit gives the rule of the first box, in the order given,
+//! that holds the point. Within a layer no two boxes overlap, as the kernel's sets of intervals demand.
+//!
+//! A box goes to the first layer where that stays true: after every layer that has an earlier box which overlaps it,
+//! unless cutting the earlier boxes out of it takes few pieces.
+
+use std::collections::HashMap;
+
+use super::entries::{Entry, Span, covers};
+
+/// Boxes none of which overlap.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    pub(super) entries: Vec<Entry>,
+    index: Index,
+}
+
+/// Pieces that one box may be cut into before it goes to a layer of its own.
+const PIECES: usize = 24;
+/// Layers are looked up one by one.
+const LAYERS: usize = 16;
+
+/// Spreads boxes over layers; the rules in the way, where that would take too many.
+pub(super) fn layers(entries: Vec<Entry>) -> Result<Vec<Layer>, Vec<u32>> {
+    let dimension = widest_spread(&entries);
+    let mut layers: Vec<Layer> = Vec::new();
+    for entry in entries {
+        place(&mut layers, entry, dimension)?;
+    }
+    Ok(layers)
+}
+
+/// The dimension in which most boxes begin in different places: that is where to look for those that overlap.
+fn widest_spread(entries: &[Entry]) -> usize {
+    let dimensions = entries.first().map_or(0, |entry| entry.spans.len());
+    let places = |dimension: usize| {
+        let starts = entries.iter().map(|entry| entry.spans[dimension].0);
+        starts.collect::<std::collections::HashSet<_>>().len()
+    };
+    (0..dimensions).max_by_key(|&dimension| places(dimension)).unwrap_or(0)
+}
+
+fn place(layers: &mut Vec<Layer>, entry: Entry, dimension: usize) -> Result<(), Vec<u32>> {
+    // The last layer with an earlier box in the way: no layer before it will do.
+    let overlapping: Vec<Vec<usize>> = layers.iter().map(|layer| layer.overlapping(&entry.spans)).collect();
+    let hidden = layers
+        .iter()
+        .zip(&overlapping)
+        .any(|(layer, found)| found.iter().any(|&at| covers(&layer.entries[at].spans, &entry.spans)));
+    if hidden {
+        return Ok(());
+    }
+    let last = overlapping.iter().rposition(|found| !found.is_empty());
+    let Some(last) = last else {
+        if layers.is_empty() {
+            layers.push(Layer::new(dimension));
+        }
+        layers[0].push(entry);
+        return Ok(());
+    };
+    let holes: Vec<&[Span]> =
+        overlapping[last].iter().map(|&at| layers[last].entries[at].spans.as_slice()).collect();
+    if let Some(pieces) = cut(&entry.spans, &holes) {
+        for spans in pieces {
+            layers[last].push(Entry { spans, rule: entry.rule });
+        }
+        return Ok(());
+    }
+    if last + 1 == layers.len() {
+        if layers.len() == LAYERS {
+            let mut rules: Vec<u32> = layers[last].entries.iter().map(|entry| entry.rule).collect();
+            rules.insert(0, entry.rule);
+            rules.dedup();
+            return Err(rules);
+        }
+        layers.push(Layer::new(dimension));
+    }
+    layers[last + 1].push(entry);
+    Ok(())
+}
+
+/// What is left of a box without the holes, in boxes that do not overlap; `None` where that takes too many.
+fn cut(spans: &[Span], holes: &[&[Span]]) -> Option<Vec<Vec<Span>>> {
+    let mut left = vec![spans.to_vec()];
+    for hole in holes {
+        let mut after = Vec::with_capacity(left.len());
+        for piece in left {
+            if overlap(&piece, hole) {
+                split(piece, hole, &mut after);
+            } else {
+                after.push(piece);
+            }
+        }
+        if after.len() > PIECES {
+            return None;
+        }
+        left = after;
+    }
+    Some(left)
+}
+
+/// The parts of `piece` outside `hole`, which overlaps it.
+fn split(mut piece: Vec<Span>, hole: &[Span], outside: &mut Vec<Vec<Span>>) {
+    for dimension in 0..piece.len() {
+        let (low, high) = piece[dimension];
+        let (from, to) = hole[dimension];
+        if low < from {
+            let mut below = piece.clone();
+            below[dimension] = (low, from - 1);
+            outside.push(below);
+        }
+        if to < high {
+            let mut above = piece.clone();
+            above[dimension] = (to + 1, high);
+            outside.push(above);
+        }
+        piece[dimension] = (low.max(from), high.min(to));
+    }
+}
+
+fn overlap(a: &[Span], b: &[Span]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.0 <= b.1 && b.0 <= a.1)
+}
+
+impl Layer {
+    fn new(dimension: usize) -> Layer {
+        Layer { entries: Vec::new(), index: Index { dimension, ..Index::default() } }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.index.insert(&entry.spans, self.entries.len());
+        self.entries.push(entry);
+    }
+
+    /// The boxes that overlap `spans`, ascending.
+    fn overlapping(&self, spans: &[Span]) -> Vec<usize> {
+        let mut found: Vec<usize> =
+            self.index.near(spans).filter(|&at| overlap(&self.entries[at].spans, spans)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+/// Boxes by where they lie in one dimension: in buckets at several scales, each box at the finest that holds it in few.
+#[derive(Debug, Default)]
+struct Index {
+    dimension: usize,
+    /// By number of bits that a bucket leaves out, and what is left.
+    buckets: HashMap<(u32, u128), Vec<usize>>,
+    scales: Vec<u32>,
+}
+
+impl Index {
+    fn insert(&mut self, spans: &[Span], at: usize) {
+        let (low, high) = spans[self.dimension];
+        let scale = scale(low, high);
+        if !self.scales.contains(&scale) {
+            self.scales.push(scale);
+        }
+        for bucket in shifted(low, scale)..=shifted(high, scale) {
+            self.buckets.entry((scale, bucket)).or_default().push(at);
+        }
+    }
+
+    /// The boxes in buckets that `spans` reaches into; all, where it reaches into too many.
+    fn near<'a>(&'a self, spans: &[Span]) -> Box<dyn Iterator<Item = usize> + 'a> {
+        let (low, high) = spans[self.dimension];
+        let mut found: Vec<&'a Vec<usize>> = Vec::new();
+        for &scale in &self.scales {
+            let (first, last) = (shifted(low, scale), shifted(high, scale));
+            if last - first > self.buckets.len() as u128 {
+                let within = |key: &(u32, u128)| key.0 == scale && first <= key.1 && key.1 <= last;
+                found.extend(self.buckets.iter().filter(|(key, _)| within(key)).map(|(_, boxes)| boxes));
+            } else {
+                found.extend((first..=last).filter_map(|bucket| self.buckets.get(&(scale, bucket))));
+            }
+        }
+        Box::new(found.into_iter().flatten().copied())
+    }
+}
+
+/// Bits to leave out so that an interval lies in at most two buckets; few different ones.
+fn scale(low: u128, high: u128) -> u32 {
+    (128 - (high - low).leading_zeros()).next_multiple_of(8)
+}
+
+fn shifted(number: u128, scale: u32) -> u128 {
+    number.checked_shr(scale).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rule of the first box that holds a point.
+    fn first(entries: &[Entry], point: &[u128]) -> Option<u32> {
+        let holds = |spans: &[Span]| spans.iter().zip(point).all(|(span, at)| (span.0..=span.1).contains(at));
+        entries.iter().find(|entry| holds(&entry.spans)).map(|entry| entry.rule)
+    }
+
+    fn random_box(chance: &mut fastrand::Rng, dimensions: usize, rule: u32) -> Entry {
+        let span = |chance: &mut fastrand::Rng| {
+            let (a, b) = (chance.u8(0..8), chance.u8(0..8));
+            (u128::from(a.min(b)), u128::from(a.max(b)))
+        };
+        Entry { spans: (0..dimensions).map(|_| span(chance)).collect(), rule }
+    }
+
+    #[test]
+    fn layers_say_what_the_first_box_says() {
+        for seed in 0..300 {
+            let mut chance = fastrand::Rng::with_seed(seed);
+            let boxes: Vec<Entry> =
+                (0..chance.u32(1..12)).map(|rule| random_box(&mut chance, 3, rule)).collect();
+            let layers = layers(boxes.clone()).expect("few boxes need few layers");
+            for number in 0..512u128 {
+                let point = [number & 7, number >> 3 & 7, number >> 6];
+                let hit = layers.iter().find_map(|layer| first(&layer.entries, &point));
+                assert_eq!(hit, first(&boxes, &point), "seed {seed}, point {point:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn boxes_of_a_layer_do_not_overlap() {
+        for seed in 0..300 {
+            let mut chance = fastrand::Rng::with_seed(seed);
+            let boxes: Vec<Entry> = (0..20).map(|rule| random_box(&mut chance, 4, rule)).collect();
+            for layer in layers(boxes).expect("few boxes need few layers") {
+                for (at, one) in layer.entries.iter().enumerate() {
+                    let others = &layer.entries[at + 1..];
+                    assert!(others.iter().all(|other| !overlap(&one.spans, &other.spans)), "seed {seed}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn exact_boxes_stay_in_one_layer() {
+        let boxes: Vec<Entry> =
+            (0..1000).map(|n| Entry { spans: vec![(n, n), (7, 7)], rule: n as u32 }).collect();
+        let layers = layers(boxes).expect("they do not overlap");
+        assert_eq!(layers.len(), 1);
+        assert_eq!(layers[0].entries.len(), 1000);
+    }
+}

@@ -1,0 +1,136 @@
+//! Names in the kernel: tables, and counters that say what they count.
+//!
+//! Promises: an instance has tables of its own; the name of a counter can be read back.
+
+use std::path::Path;
+
+use perimeter_classifier::verdict::DropReason;
+
+use crate::counters::{Outcome, Subject};
+use crate::digest::Digest;
+use crate::ruleset::Action;
+
+/// What every table of ours begins with.
+const TABLE: &str = "perimeter";
+/// What the counters of frames end with whose outer tag the kernel took off: they were 4 bytes longer on the wire.
+pub(super) const TAGGED: &str = ".tag";
+
+/// The instance that keeps its pins in `bpffs`; the default one has no name.
+pub fn instance(bpffs: &Path) -> String {
+    if bpffs == Path::new("/sys/fs/bpf/perimeter") {
+        return String::new();
+    }
+    let digest = Digest::of_bytes(bpffs.as_os_str().as_encoded_bytes());
+    digest.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The start of the names of all tables of an instance.
+pub(super) fn prefix(instance: &str) -> String {
+    if instance.is_empty() { format!("{TABLE}/") } else { format!("{TABLE}-{instance}/") }
+}
+
+/// The table of an interface.
+pub(super) fn table(instance: &str, interface: &str) -> String {
+    format!("{}{}", prefix(instance), escape(interface))
+}
+
+/// The interface of a table of an instance.
+pub(super) fn interface(instance: &str, table: &str) -> Option<String> {
+    unescape(table.strip_prefix(&prefix(instance))?)
+}
+
+/// What nft cannot read in a name becomes `/` and two digits.
+fn escape(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    name.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("/{byte:02x}") })
+        .collect()
+}
+
+fn unescape(name: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = name.as_bytes();
+    while let [first, after @ ..] = rest {
+        if *first == b'/' {
+            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The counter of what is credited to `subject`.
+pub(super) fn counter(outcome: Outcome, subject: &Subject, stripped: bool) -> String {
+    let outcome = match outcome {
+        Outcome::Pass => "pass",
+        Outcome::Drop => "drop",
+        Outcome::WouldDrop => "would-drop",
+    };
+    let subject = match subject {
+        Subject::Rule(Action::Allow, id) => format!("allow.{id}"),
+        Subject::Rule(Action::Deny, id) => format!("deny.{id}"),
+        Subject::Reason(reason) => format!("reason.{}", reason.name()),
+    };
+    format!("{outcome}.{subject}{}", if stripped { TAGGED } else { "" })
+}
+
+/// The reverse of [`counter`]; `None` for a name that is not ours.
+pub(super) fn counted(name: &str) -> Option<(Outcome, Subject, bool)> {
+    let (outcome, subject) = name.split_once('.')?;
+    let outcome = match outcome {
+        "pass" => Outcome::Pass,
+        "drop" => Outcome::Drop,
+        "would-drop" => Outcome::WouldDrop,
+        _ => return None,
+    };
+    let (kind, name) = subject.split_once('.')?;
+    // Ids and reasons have no dot in them.
+    let (name, stripped) = match name.strip_suffix(TAGGED) {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
+    let subject = match kind {
+        "allow" => Subject::Rule(Action::Allow, name.to_owned()),
+        "deny" => Subject::Rule(Action::Deny, name.to_owned()),
+        "reason" => Subject::Reason(DropReason::ALL.into_iter().find(|reason| reason.name() == name)?),
+        _ => return None,
+    };
+    Some((outcome, subject, stripped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_read_back() {
+        let subjects = [
+            Subject::Rule(Action::Allow, "web-1".to_owned()),
+            Subject::Rule(Action::Deny, "tag".to_owned()),
+            Subject::Reason(DropReason::VlanSourceMismatch),
+        ];
+        for subject in subjects {
+            for outcome in [Outcome::Pass, Outcome::Drop, Outcome::WouldDrop] {
+                for stripped in [false, true] {
+                    let name = counter(outcome, &subject, stripped);
+                    assert_eq!(counted(&name), Some((outcome, subject.clone(), stripped)), "{name}");
+                }
+            }
+        }
+        assert_eq!(counted("somebody.else"), None);
+    }
+
+    #[test]
+    fn tables_are_told_apart() {
+        assert_eq!(table("", "wan0"), "perimeter/wan0");
+        assert_eq!(interface("", &table("", "wan0.5:x")), Some("wan0.5:x".to_owned()));
+        assert_eq!(interface("", &table("ab12cd34", "wan0")), None);
+        assert_eq!(interface("ab12cd34", &table("ab12cd34", "wan0")), Some("wan0".to_owned()));
+        assert_eq!(instance(Path::new("/sys/fs/bpf/perimeter")), "");
+        assert_ne!(instance(Path::new("/a")), instance(Path::new("/b")));
+    }
+}

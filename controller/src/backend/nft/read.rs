@@ -1,0 +1,188 @@
+//! A table as the kernel has it.
+//!
+//! Promises: only reads. What changes while it is read is read again.
+
+use std::io;
+
+use netlink_packet_core::{NLA_TYPE_MASK, NlaBuffer, NlasIterator};
+use nftnl::nftnl_sys::libc;
+
+use super::ir::BASE;
+use super::netlink::numbers;
+use super::netlink::socket::{Reply, dump, text};
+
+/// A chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chain {
+    pub(super) name: String,
+    /// The device and the policy of the base chain.
+    pub(super) hook: Option<Hook>,
+}
+
+/// Where the base chain stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hook {
+    /// `None` once the device is gone.
+    pub(super) device: Option<String>,
+    /// Frames that fall through pass.
+    pub(super) accept: bool,
+    pub(super) priority: i32,
+}
+
+/// A rule, in the kernel's own bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) chain: String,
+    pub(super) expressions: Vec<u8>,
+    pub(super) userdata: Vec<u8>,
+}
+
+/// A named counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Counter {
+    pub(super) name: String,
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+}
+
+/// How often a dump is tried that was disturbed.
+const TRIES: usize = 20;
+
+/// A dump that nothing disturbed.
+fn undisturbed(kind: i32, attributes: &[u8]) -> io::Result<Vec<Reply>> {
+    let mut tries = 0;
+    loop {
+        match dump(kind, attributes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && tries < TRIES => tries += 1,
+            // A kernel without a table of that name says so instead of listing nothing.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(Vec::new()),
+            other => return other,
+        }
+    }
+}
+
+/// The names of all netdev tables.
+pub(super) fn tables() -> io::Result<Vec<String>> {
+    let replies = undisturbed(libc::NFT_MSG_GETTABLE, &[])?;
+    Ok(replies.iter().filter_map(|reply| string(&reply.attributes, numbers::TABLE_NAME)).collect())
+}
+
+/// The chains of a table.
+pub(super) fn chains(table: &str) -> io::Result<Vec<Chain>> {
+    let replies = undisturbed(libc::NFT_MSG_GETCHAIN, &text(numbers::CHAIN_TABLE, table))?;
+    let ours = replies.iter().filter(|reply| is_of(reply, numbers::CHAIN_TABLE, table));
+    Ok(ours
+        .filter_map(|reply| {
+            let name = string(&reply.attributes, numbers::CHAIN_NAME)?;
+            Some(Chain { name, hook: hook(&reply.attributes) })
+        })
+        .collect())
+}
+
+fn hook(chain: &[u8]) -> Option<Hook> {
+    let hook = attribute(chain, numbers::CHAIN_HOOK)?;
+    let device = string(&hook, numbers::HOOK_DEV)
+        .or_else(|| string(&attribute(&hook, numbers::HOOK_DEVS)?, numbers::DEVICE_NAME));
+    let accept = number(chain, numbers::CHAIN_POLICY).is_some_and(|policy| policy == libc::NF_ACCEPT as u32);
+    let priority = number(&hook, numbers::HOOK_PRIORITY)? as i32;
+    Some(Hook { device, accept, priority })
+}
+
+/// The rules of a table, in their order, or those of one chain.
+pub(super) fn rules(table: &str, chain: Option<&str>) -> io::Result<Vec<Rule>> {
+    let mut request = text(numbers::RULE_TABLE, table);
+    if let Some(chain) = chain {
+        request.extend(text(numbers::RULE_CHAIN, chain));
+    }
+    let replies = undisturbed(libc::NFT_MSG_GETRULE, &request)?;
+    let ours = replies.iter().filter(|reply| is_of(reply, numbers::RULE_TABLE, table));
+    Ok(ours
+        .filter_map(|reply| {
+            Some(Rule {
+                chain: string(&reply.attributes, numbers::RULE_CHAIN)?,
+                expressions: attribute(&reply.attributes, numbers::RULE_EXPRESSIONS).unwrap_or_default(),
+                userdata: attribute(&reply.attributes, numbers::RULE_USERDATA).unwrap_or_default(),
+            })
+        })
+        .filter(|rule| chain.is_none_or(|chain| rule.chain == chain))
+        .collect())
+}
+
+/// The names of the sets and maps of a table.
+pub(super) fn sets(table: &str) -> io::Result<Vec<String>> {
+    let replies = undisturbed(libc::NFT_MSG_GETSET, &text(numbers::SET_TABLE, table))?;
+    let ours = replies.iter().filter(|reply| is_of(reply, numbers::SET_TABLE, table));
+    Ok(ours.filter_map(|reply| string(&reply.attributes, numbers::SET_NAME)).collect())
+}
+
+/// The counters of a table.
+pub(super) fn counters(table: &str) -> io::Result<Vec<Counter>> {
+    let replies = undisturbed(libc::NFT_MSG_GETOBJ, &text(numbers::OBJECT_TABLE, table))?;
+    let ours = replies.iter().filter(|reply| {
+        is_of(reply, numbers::OBJECT_TABLE, table)
+            && number(&reply.attributes, numbers::OBJECT_TYPE) == Some(numbers::COUNTER_OBJECT)
+    });
+    Ok(ours
+        .filter_map(|reply| {
+            let data = attribute(&reply.attributes, numbers::OBJECT_DATA)?;
+            Some(Counter {
+                name: string(&reply.attributes, numbers::OBJECT_NAME)?,
+                packets: wide(&data, numbers::COUNTER_PACKETS)?,
+                bytes: wide(&data, numbers::COUNTER_BYTES)?,
+            })
+        })
+        .collect())
+}
+
+/// The comment of a rule.
+pub(super) fn comment(rule: &Rule) -> Option<String> {
+    // Type, length, text with its zero byte.
+    let [0, length, text @ ..] = rule.userdata.as_slice() else { return None };
+    let text = text.get(..usize::from(*length).checked_sub(1)?)?;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+/// The rules of the base chain.
+pub(super) fn base_rules(table: &str) -> io::Result<Vec<Rule>> {
+    rules(table, Some(BASE))
+}
+
+/// The elements of a set, as messages that hold them.
+pub(super) fn elements(table: &str, set: &str) -> io::Result<Vec<Reply>> {
+    let request = [text(numbers::ELEMENTS_TABLE, table), text(numbers::ELEMENTS_SET, set)];
+    undisturbed(libc::NFT_MSG_GETSETELEM, &request.concat())
+}
+
+fn is_of(reply: &Reply, kind: i32, table: &str) -> bool {
+    string(&reply.attributes, kind).is_some_and(|name| name == table)
+}
+
+/// The value of the first attribute of a kind.
+pub(super) fn attribute(bytes: &[u8], kind: i32) -> Option<Vec<u8>> {
+    NlasIterator::new(bytes)
+        .map_while(Result::ok)
+        .find(|one: &NlaBuffer<&[u8]>| i32::from(one.kind() & NLA_TYPE_MASK) == kind)
+        .map(|one| one.value().to_vec())
+}
+
+/// Every attribute: its kind and its value.
+pub(super) fn attributes(bytes: &[u8]) -> Vec<(i32, Vec<u8>)> {
+    NlasIterator::new(bytes)
+        .map_while(Result::ok)
+        .map(|one: NlaBuffer<&[u8]>| (i32::from(one.kind() & NLA_TYPE_MASK), one.value().to_vec()))
+        .collect()
+}
+
+fn string(bytes: &[u8], kind: i32) -> Option<String> {
+    let value = attribute(bytes, kind)?;
+    let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
+    String::from_utf8(value[..end].to_vec()).ok()
+}
+
+fn number(bytes: &[u8], kind: i32) -> Option<u32> {
+    Some(u32::from_be_bytes(attribute(bytes, kind)?.try_into().ok()?))
+}
+
+fn wide(bytes: &[u8], kind: i32) -> Option<u64> {
+    Some(u64::from_be_bytes(attribute(bytes, kind)?.try_into().ok()?))
+}
