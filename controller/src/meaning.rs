@@ -67,7 +67,7 @@ pub enum Cause {
 }
 
 /// Comparisons of regions in both directions together: under two seconds.
-pub const STEPS: usize = 12_000_000;
+pub const STEPS: usize = 10_000_000;
 
 /// Most differences that are told, in each direction.
 pub const MOST: usize = 1_000;

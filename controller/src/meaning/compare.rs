@@ -32,7 +32,7 @@ struct Found {
 }
 
 /// Ranges that are kept before regions are joined: joining compares them all, again and again.
-const MOST_RANGES: usize = 400_000;
+const MOST_RANGES: usize = 150_000;
 
 impl Found {
     fn new() -> Self {
