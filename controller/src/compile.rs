@@ -4,11 +4,14 @@
 //! sets, ranges, `deny` over `allow`, the first rule in file order); bounded (an image that would pass the budget is an
 //! error that names the rules behind it, never a slower program). Refuses to trade exactness for size.
 //!
+//! Knows no clock either: the instants at which rules expire are data of the image (see `compile/courses.rs`).
+//!
 //! Addresses, services and VLANs become equivalence classes here, so that the kernel only reads arrays. See
 //! `compile/bands.rs` for how products of classes are kept small, and `perimeter_classifier::tables` for how they are read.
 
 mod bands;
 mod contexts;
+mod courses;
 mod estimate;
 mod ethers;
 mod groups;
@@ -28,6 +31,7 @@ use thiserror::Error;
 use crate::ruleset::{AddressSet, Fragments, Interface, IpOptions, Oversize, Rule, Ruleset};
 use crate::tables::Image;
 use bands::Scheme;
+use courses::Courses;
 use groups::{Condition, IpRule};
 use services::Services;
 use sets::{SetId, Sets};
@@ -96,7 +100,8 @@ pub fn compile_within(ruleset: &Ruleset, interface: usize, budget: Budget) -> Re
     zones.place(&mut words, &mut settings);
     let mut services = Services::new(rules().map(|(_, rule)| rule));
     services.place(&mut words, &mut settings).map_err(|many| over(by_ports(rules(), many.protocol)))?;
-    ethers::place(rules(), &mut zones, &mut words, &mut settings);
+    let mut courses = Courses::new(rules());
+    ethers::place(rules(), (&mut zones, &mut courses), &mut words, &mut settings);
     settings[setting::RULE_SLOTS] = words.put(&vec![0; ruleset.rules.len()]);
     let (ip_rules, conditions) = groups::ip_rules(rules(), &mut services, &mut zones);
 
@@ -107,6 +112,7 @@ pub fn compile_within(ruleset: &Ruleset, interface: usize, budget: Budget) -> Re
         services: &services,
         rules: &ip_rules,
         conditions: &conditions,
+        courses: &courses,
     };
     let good = GOOD_WORDS.max(base.words.len() * 2);
     let mut smallest: Option<Image> = None;
@@ -130,12 +136,14 @@ struct Base<'a> {
     services: &'a Services,
     rules: &'a [IpRule],
     conditions: &'a [Condition],
+    courses: &'a Courses,
 }
 
 impl Base<'_> {
     /// The image under one scheme, or the rules that make it too large (none named: the sum of all).
     fn build(&self, scheme: Scheme) -> Result<Image, Vec<u32>> {
         let (mut words, mut settings, mut steps) = (self.words.clone(), self.settings, MAX_STEPS);
+        let mut courses = self.courses.clone();
         let groups = groups::spread(self.rules, self.conditions, scheme);
         estimate::check(&groups).map_err(|large| large.rules)?;
         let mut parts: Vec<Sets> = groups.iter().map(|group| Sets::new(group.len())).collect();
@@ -154,8 +162,8 @@ impl Base<'_> {
                 destinations: &destination_classes[number],
             };
             let record = &mut settings[rows::record_at(number)..rows::record_at(number + 1)];
-            rows::place(&input, &mut parts[number], &mut words, record, &mut steps)
-                .map_err(|large| large.rules)?;
+            let made = (&mut parts[number], &mut courses);
+            rows::place(&input, made, &mut words, record, &mut steps).map_err(|large| large.rules)?;
         }
         if groups.len() > 1 {
             settings[setting::SOURCE_CLASSES] = words.put(&source_records);
@@ -163,6 +171,7 @@ impl Base<'_> {
         }
         settings[setting::GROUP_COUNT] = groups.len() as u32;
         self.place_tries(&sources, &destinations, &mut words, &mut settings);
+        courses.place(&mut words, &mut settings)?;
         if words.is_over() {
             return Err(Vec::new());
         }

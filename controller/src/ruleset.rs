@@ -6,6 +6,7 @@
 //! the product of validation.
 
 mod address;
+mod expiry;
 mod service;
 mod vlan;
 
@@ -28,8 +29,7 @@ pub struct Ruleset {
 impl Ruleset {
     /// The ruleset as of `at`: without the rules whose last day (UTC) is over.
     pub fn as_of(mut self, at: jiff::Timestamp) -> Ruleset {
-        let today = jiff::tz::TimeZone::UTC.to_datetime(at).date().to_string();
-        self.rules.retain(|rule| rule.about.expires.as_ref().is_none_or(|last| *last >= today));
+        self.rules.retain(|rule| rule.end().is_none_or(|end| end > at));
         self
     }
 
@@ -167,6 +167,13 @@ pub struct Rule {
     pub line: usize,
 }
 
+impl Rule {
+    /// From when on it matches nothing: the midnight (UTC) after its last day.
+    pub fn end(&self) -> Option<jiff::Timestamp> {
+        self.about.expires.as_deref().map(expiry::end)
+    }
+}
+
 /// Keys in [`Rule::ethertypes`] for frames that have a length where others have an EtherType.
 pub mod ether {
     /// IEEE 802.2 LLC frames that are neither SNAP nor spanning tree.
@@ -191,7 +198,7 @@ pub struct About {
     pub control: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// `YYYY-MM-DD`, the last day (UTC) on which the rule matches.
+    /// `YYYY-MM-DD`, the last day (UTC) on which the rule matches; see [`Rule::end`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
 }
