@@ -100,7 +100,7 @@ pub fn compile_within(ruleset: &Ruleset, interface: usize, budget: Budget) -> Re
     zones.place(&mut words, &mut settings);
     let mut services = Services::new(rules().map(|(_, rule)| rule));
     services.place(&mut words, &mut settings).map_err(|many| over(by_ports(rules(), many.protocol)))?;
-    let mut courses = Courses::new(rules());
+    let mut courses = Courses::new(ruleset, interface);
     ethers::place(rules(), (&mut zones, &mut courses), &mut words, &mut settings);
     settings[setting::RULE_SLOTS] = words.put(&vec![0; ruleset.rules.len()]);
     let (ip_rules, conditions) = groups::ip_rules(rules(), &mut services, &mut zones);

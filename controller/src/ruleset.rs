@@ -33,6 +33,15 @@ impl Ruleset {
         self
     }
 
+    /// When rules of an interface end, ascending, each instant once.
+    pub fn instants(&self, interface: usize) -> Vec<jiff::Timestamp> {
+        let here = self.rules.iter().filter(|rule| rule.interfaces.contains(&interface));
+        let mut instants: Vec<jiff::Timestamp> = here.filter_map(Rule::end).collect();
+        instants.sort_unstable();
+        instants.dedup();
+        instants
+    }
+
     /// What the ruleset says of some of its interfaces.
     pub fn of_interfaces(mut self, is_kept: impl Fn(&str) -> bool) -> Ruleset {
         let mut kept = 0;

@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use super::partition::Interner;
 use super::rows::MAX_ROW_CELLS;
 use super::words::{Table, Words};
-use crate::ruleset::Rule;
+use crate::ruleset::Ruleset;
 
 /// The course in which no rule ever decides; every other one begins with it.
 const NOTHING: u32 = 0;
@@ -37,15 +37,12 @@ pub(super) struct Courses {
 }
 
 impl Courses {
-    /// The epochs that `rules` make; they come with their index.
-    pub(super) fn new<'a>(rules: impl Iterator<Item = (u32, &'a Rule)>) -> Self {
-        let ends: Vec<(u32, Timestamp)> =
-            rules.filter_map(|(index, rule)| Some((index, rule.end()?))).collect();
-        let mut instants: Vec<Timestamp> = ends.iter().map(|end| end.1).collect();
-        instants.sort_unstable();
-        instants.dedup();
+    /// The epochs of an interface.
+    pub(super) fn new(ruleset: &Ruleset, interface: usize) -> Self {
+        let instants = ruleset.instants(interface);
         let epoch = |end| instants.partition_point(|instant| *instant < end) as u32;
-        let last = ends.into_iter().map(|(rule, end)| (rule, epoch(end))).collect();
+        let here = (0..).zip(&ruleset.rules).filter(|(_, rule)| rule.interfaces.contains(&interface));
+        let last = here.filter_map(|(index, rule)| Some((index, epoch(rule.end()?)))).collect();
         // The first step is never asked for: `NOTHING` has no rule.
         let steps = Interner::starting_with((NOTHING, NEVER));
         Courses { instants, last, steps, lasts: vec![0] }

@@ -10,7 +10,7 @@ use crate::tally::Tally;
 use jiff::Timestamp;
 use perimeter::backend::xdp::program::{Program, TestRunError};
 use perimeter::compile::compile;
-use perimeter::ruleset::{Rule, Ruleset};
+use perimeter::ruleset::Ruleset;
 use perimeter::tables::Image;
 use perimeter_classifier::classify::classify;
 use perimeter_classifier::frame::Slice;
@@ -51,15 +51,6 @@ fn expiring(seed: u64) -> (Rng, Ruleset) {
     (rng, ruleset)
 }
 
-/// When the rules of an interface end.
-fn instants(ruleset: &Ruleset, interface: usize) -> Vec<Timestamp> {
-    let here = ruleset.rules.iter().filter(|rule| rule.interfaces.contains(&interface));
-    let mut instants: Vec<Timestamp> = here.filter_map(Rule::end).collect();
-    instants.sort_unstable();
-    instants.dedup();
-    instants
-}
-
 /// The same rules in the same places, but those that end by `at` are on no interface.
 fn without_ended(ruleset: &Ruleset, at: Timestamp) -> Ruleset {
     let mut left = ruleset.clone();
@@ -69,40 +60,55 @@ fn without_ended(ruleset: &Ruleset, at: Timestamp) -> Ruleset {
     left
 }
 
-/// Judges frames in the first, the last and some other epochs.
-fn run(scale: &Scale, mut judge: impl FnMut(&Image, u32) -> Box<dyn FnMut(&[u8]) -> Option<Decision> + '_>) {
-    let (mut tally, mut turned) = (Tally::default(), 0);
+/// An engine that judges frames of one interface in an epoch; `None` where it cannot be handed the frame.
+trait Aged {
+    fn new(image: Image) -> Self;
+    fn judge(&self, epoch: u32, frame: &[u8]) -> Option<Decision>;
+}
+
+impl Aged for Image {
+    fn new(image: Image) -> Self {
+        image
+    }
+
+    fn judge(&self, epoch: u32, frame: &[u8]) -> Option<Decision> {
+        Some(classify(&Slice(frame), &Later(self, epoch)))
+    }
+}
+
+impl Aged for Program {
+    fn new(image: Image) -> Self {
+        Program::private(&image).unwrap()
+    }
+
+    fn judge(&self, epoch: u32, frame: &[u8]) -> Option<Decision> {
+        self.set_epoch(epoch).unwrap();
+        match self.test_run(frame) {
+            Ok(decision) => Some(decision),
+            Err(TestRunError::Length(_)) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// What was judged, and how many frames were decided otherwise than in the first epoch.
+#[derive(Default)]
+struct Sum {
+    tally: Tally,
+    turned: u64,
+}
+
+fn run<E: Aged>(scale: &Scale) {
+    let mut sum = Sum::default();
     for seed in scale.seed..scale.seed + scale.policies {
         let (mut rng, ruleset) = expiring(seed);
         for interface in 0..ruleset.interfaces.len() {
-            let image = compile(&ruleset, interface).unwrap();
-            let instants = instants(&ruleset, interface);
-            let some = (0..3).map(|_| rng.usize(0..=instants.len()));
-            let mut epochs: Vec<usize> = some.chain([0, instants.len()]).collect();
-            epochs.sort_unstable();
-            epochs.dedup();
-            let each = scale.frames / scale.policies / (ruleset.interfaces.len() * epochs.len()) as u64;
-            for epoch in epochs {
-                let at = epoch.checked_sub(1).map_or(Timestamp::UNIX_EPOCH, |last| instants[last]);
-                let left = without_ended(&ruleset, at);
-                let mut judge = judge(&image, epoch as u32);
-                for _ in 0..each {
-                    let frame = generate::frame(&mut rng, &ruleset, interface);
-                    let Some(judged) = judge(&frame) else { continue };
-                    let expected = oracle::judge(&left, interface, &frame);
-                    assert_eq!(
-                        judged,
-                        expected,
-                        "seed {seed}, interface {interface}, epoch {epoch} of {}: {frame:02x?}; \
-                         PERIMETER_SEED={seed} PERIMETER_POLICIES=1 cargo test -p perimeter --test equivalence expiry",
-                        instants.len()
-                    );
-                    turned += u64::from(expected != oracle::judge(&ruleset, interface, &frame));
-                    tally.count(judged);
-                }
-            }
+            let engine = E::new(compile(&ruleset, interface).unwrap());
+            let each = scale.frames / scale.policies / ruleset.interfaces.len() as u64;
+            judge_interface(&engine, (&mut rng, seed), (&ruleset, interface), each, &mut sum);
         }
     }
+    let Sum { tally, turned } = sum;
     println!("{turned} frames were decided otherwise than in the first epoch\n{tally}");
     assert!(
         turned * 20 > scale.frames,
@@ -110,26 +116,44 @@ fn run(scale: &Scale, mut judge: impl FnMut(&Image, u32) -> Box<dyn FnMut(&[u8])
     );
 }
 
+/// Judges frames in the first, the last and three other epochs.
+fn judge_interface<E: Aged>(
+    engine: &E,
+    (rng, seed): (&mut Rng, u64),
+    (ruleset, interface): (&Ruleset, usize),
+    frames: u64,
+    sum: &mut Sum,
+) {
+    let instants = ruleset.instants(interface);
+    let others: [usize; 3] = std::array::from_fn(|_| rng.usize(0..=instants.len()));
+    for epoch in others.into_iter().chain([0, instants.len()]) {
+        let at = epoch.checked_sub(1).map_or(Timestamp::UNIX_EPOCH, |last| instants[last]);
+        let left = without_ended(ruleset, at);
+        for _ in 0..frames / 5 {
+            let frame = generate::frame(rng, ruleset, interface);
+            let Some(judged) = engine.judge(epoch as u32, &frame) else { continue };
+            let expected = oracle::judge(&left, interface, &frame);
+            assert_eq!(
+                judged,
+                expected,
+                "seed {seed}, interface {interface}, epoch {epoch} of {}: {frame:02x?}; \
+                 PERIMETER_SEED={seed} PERIMETER_POLICIES=1 cargo test -p perimeter --test equivalence expiry",
+                instants.len()
+            );
+            sum.turned += u64::from(expected != oracle::judge(ruleset, interface, &frame));
+            sum.tally.count(judged);
+        }
+    }
+}
+
 #[test]
 fn expiry_in_the_model() {
-    run(&Scale::from_environment(80, 160_000), |image, epoch| {
-        let image = image.clone();
-        Box::new(move |frame| Some(classify(&Slice(frame), &Later(&image, epoch))))
-    });
+    run::<Image>(&Scale::from_environment(80, 160_000));
 }
 
 #[test]
 fn expiry_in_the_kernel() {
-    if !can_load() {
-        return;
+    if can_load() {
+        run::<Program>(&Scale::from_environment(12, 24_000));
     }
-    run(&Scale::from_environment(12, 36_000), |image, epoch| {
-        let program = Program::private(image).unwrap();
-        program.set_epoch(epoch).unwrap();
-        Box::new(move |frame| match program.test_run(frame) {
-            Ok(decision) => Some(decision),
-            Err(TestRunError::Length(_)) => None,
-            Err(error) => panic!("{error}"),
-        })
-    });
 }

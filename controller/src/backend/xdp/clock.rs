@@ -6,12 +6,13 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use perimeter_classifier::abi::{Clock, name};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::maps::{self, MapError};
 use super::sys;
+use crate::ruleset::{Rule, Ruleset};
 
 /// What a clock begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,28 @@ pub fn epoch(program: u32) -> io::Result<Option<u64>> {
     }
     Ok(None)
 }
+
+/// The rules that the kernel no longer matches though their time is not over: the clock was ahead, and has been set back.
+pub(super) fn ended_early(
+    ruleset: &Ruleset,
+    interface: usize,
+    program: u32,
+    now: Timestamp,
+) -> io::Result<Vec<String>> {
+    let Some(passed) = epoch(program)? else { return Ok(Vec::new()) };
+    let instants = ruleset.instants(interface);
+    let Some(until) = usize::try_from(passed).ok().and_then(|passed| instants.get(passed.checked_sub(1)?))
+    else {
+        return Ok(Vec::new());
+    };
+    let is_early =
+        |rule: &&Rule| rule.end().is_some_and(|end| end <= *until && end.duration_since(now) > MOMENT);
+    let here = ruleset.rules.iter().filter(|rule| rule.interfaces.contains(&interface));
+    Ok(here.filter(is_early).map(|rule| rule.id.clone()).collect())
+}
+
+/// How far two readings of a clock that nobody sets may be apart.
+const MOMENT: SignedDuration = SignedDuration::from_secs(2);
 
 /// Nanoseconds that lead from the time since boot to the time now.
 fn since_boot() -> u64 {
