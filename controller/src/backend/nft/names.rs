@@ -12,8 +12,8 @@ use crate::ruleset::Action;
 
 /// What every table of ours begins with.
 const TABLE: &str = "perimeter";
-/// What the counters of frames end with whose outer tag the kernel took off: they were 4 bytes longer on the wire.
-pub(super) const TAGGED: &str = ".tag";
+/// What the counters of frames begin with whose outer tag the kernel took off: they were 4 bytes longer on the wire.
+const TAGGED: &str = "tagged.";
 
 /// The instance that keeps its pins in `bpffs`; the default one has no name.
 pub fn instance(bpffs: &Path) -> String {
@@ -63,6 +63,9 @@ fn unescape(name: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// The end of the names of chains that count such frames.
+pub(super) const TAGGED_CHAIN: &str = ".tagged";
+
 /// The counter of what is credited to `subject`.
 pub(super) fn counter(outcome: Outcome, subject: &Subject, stripped: bool) -> String {
     let outcome = match outcome {
@@ -75,12 +78,12 @@ pub(super) fn counter(outcome: Outcome, subject: &Subject, stripped: bool) -> St
         Subject::Rule(Action::Deny, id) => format!("deny.{id}"),
         Subject::Reason(reason) => format!("reason.{}", reason.name()),
     };
-    format!("{outcome}.{subject}{}", if stripped { TAGGED } else { "" })
+    format!("{}{outcome}.{subject}", if stripped { TAGGED } else { "" })
 }
 
 /// The reverse of [`counter`]; `None` for a name that is not ours.
 pub(super) fn counted(name: &str) -> Option<(Outcome, Subject, bool)> {
-    let (name, stripped) = match name.strip_suffix(TAGGED) {
+    let (name, stripped) = match name.strip_prefix(TAGGED) {
         Some(name) => (name, true),
         None => (name, false),
     };

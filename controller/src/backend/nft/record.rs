@@ -59,15 +59,14 @@ impl Record {
     /// The reverse of the display form; `None` for anything else.
     pub(super) fn parse(text: &str) -> Option<Record> {
         let words: Vec<&str> = text.split(' ').collect();
-        let ["perimeter", place, abi, generation, enforce, bytes, policy] = words.as_slice() else { return None };
-        let of = |word: &str, key: &str| word.strip_prefix(key)?.strip_prefix('=').map(str::to_owned);
+        let ["perimeter", place, abi, generation, judges, bytes, policy] = words.as_slice() else { return None };
         Some(Record {
             place: Place::ALL.into_iter().find(|known| known.name() == *place)?,
-            abi: of(abi, "abi")?.parse().ok()?,
-            generation: of(generation, "generation")?.parse().ok()?,
-            enforce: of(enforce, "enforce")?.parse().ok()?,
-            bytes: of(bytes, "bytes")?.parse().ok()?,
-            policy: of(policy, "policy")?.parse().ok()?,
+            abi: abi.strip_prefix("abi=")?.parse().ok()?,
+            generation: generation.strip_prefix("gen=")?.parse().ok()?,
+            enforce: [("enforce", true), ("shadow", false)].into_iter().find(|(word, _)| word == judges)?.1,
+            bytes: bytes.strip_prefix("bytes=")?.parse().ok()?,
+            policy: policy.parse().ok()?,
         })
     }
 }
@@ -76,7 +75,8 @@ impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Record { abi, place, generation, enforce, bytes, policy } = self;
         let place = place.name();
-        write!(f, "perimeter {place} abi={abi} generation={generation} enforce={enforce} bytes={bytes} policy={policy}")
+        let judges = if *enforce { "enforce" } else { "shadow" };
+        write!(f, "perimeter {place} abi={abi} gen={generation} {judges} bytes={bytes} {policy}")
     }
 }
 
