@@ -7,12 +7,14 @@
 
 mod address;
 mod expiry;
+mod labels;
 mod service;
 mod vlan;
 
 use serde::{Deserialize, Serialize};
 
 pub use address::AddressSet;
+pub use labels::{OTHER, VlanLabels};
 pub use service::{Family, Icmp, Service, TcpState};
 pub use vlan::{VlanId, VlanRange};
 

@@ -13,8 +13,8 @@ use perimeter_classifier::abi::{EXPIRING, INSTANT_BITS, SETTINGS, setting};
 use rustc_hash::FxHashMap;
 
 use super::partition::Interner;
-use super::rows::MAX_ROW_CELLS;
-use super::words::{Table, Words};
+use super::rows::{MAX_ROW_CELLS, PLAIN_PAIRS};
+use super::words::{Lines, Words};
 use crate::ruleset::Ruleset;
 
 /// The course in which no rule ever decides; every other one begins with it.
@@ -93,7 +93,9 @@ impl Courses {
             let last = (self.lasts[course] as usize).min(epochs - 1);
             own[..=last].iter_mut().filter(|cell| **cell == 0).for_each(|cell| *cell = rule + 1);
         }
-        Table::set(words.put_table(&cells, epochs), settings, setting::EPOCHS);
+        let mut table = Lines::new(self.steps.len(), epochs, PLAIN_PAIRS);
+        cells.chunks(epochs).for_each(|line| table.push(words, line));
+        table.put(words).set(settings, setting::EPOCHS);
         let mut instants: Vec<u64> = self.instants.iter().map(nanoseconds).collect();
         instants.resize((1 << bits) - 1, u64::MAX);
         let halves: Vec<u32> = instants.iter().flat_map(|at| [(at >> 32) as u32, *at as u32]).collect();

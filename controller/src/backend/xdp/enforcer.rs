@@ -22,7 +22,7 @@ use crate::backend::guards::Front;
 use crate::backend::{
     Backend, BackendError, Engine, InForce, Nftables, Observed, Refused, Switched, Target, Wanted,
 };
-use crate::counters::{Counted, Counts, bind, series};
+use crate::counters::{Counted, Counts, account_series, bind, series};
 use crate::ruleset::Ruleset;
 use crate::state::Namespace;
 
@@ -199,8 +199,12 @@ fn create(prepared: &Prepared, device: u32) -> Result<Created, BackendError> {
     for &engine in prepared.wanted.xdp {
         match sys::link_create(prepared.program.as_fd(), device, path(engine)) {
             Ok(link) => return Ok((link, engine, refused)),
-            // Somebody else's program, missing rights, a device that went: no other way would do better.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV)) => {
+            // Somebody else's program, missing rights, a device that went, a fault of the moment: no other way would do
+            // better.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV))
+                    || refusal::is_passing(&error) =>
+            {
                 return Err(BackendError::failed(format!("attach to {interface}"), error));
             }
             Err(error) => refused.push(Refused { engine, reason: refusal::attach(&error) }),
@@ -267,7 +271,9 @@ impl Backend for Xdp {
         namespace::require_lasting(self.pins.root())
             .map_err(|error| cannot_load(&interface, target.wanted, error))?;
         let counters = self.counters().map_err(|error| cannot_load(&interface, target.wanted, error))?;
-        counters.allocate(&series(target.ruleset, target.index))?;
+        let wanted =
+            [series(target.ruleset, target.index), account_series(target.ruleset, target.index)].concat();
+        counters.allocate(&wanted)?;
         let counted = match target.wanted.nft {
             Nftables::Always => Counted::Kept,
             Nftables::Never | Nftables::IfRefused => Counted::All,
