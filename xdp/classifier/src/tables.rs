@@ -11,6 +11,7 @@
 //! setting, so that the branches of tables which are not there are removed by the verifier.
 
 use crate::abi::{self, GROUPS, PAGE, field, group, port, setting};
+use crate::trie;
 use crate::verdict::{Decision, DropReason, RuleIndex};
 
 /// Reads of one compiled policy. Two implementations: the image in user space, maps in the kernel.
@@ -122,25 +123,25 @@ pub fn zone<T: Tables>(tables: &T, stack: VlanStack) -> Option<Zone> {
 /// The class of an IPv4 address as a source; the address is a number.
 #[inline(always)]
 pub fn source_v4<T: Tables>(tables: &T, address: u32) -> AddressClass {
-    AddressClass(trie_v4(tables, tables.setting(setting::SOURCE_V4), address))
+    AddressClass(trie::v4(tables, tables.setting(setting::SOURCE_V4), address))
 }
 
 /// The class of an IPv4 address as a destination.
 #[inline(always)]
 pub fn destination_v4<T: Tables>(tables: &T, address: u32) -> AddressClass {
-    AddressClass(trie_v4(tables, tables.setting(setting::DESTINATION_V4), address))
+    AddressClass(trie::v4(tables, tables.setting(setting::DESTINATION_V4), address))
 }
 
 /// The class of an IPv6 address as a source; `high` and `low` are the halves of the address as numbers.
 #[inline(always)]
 pub fn source_v6<T: Tables>(tables: &T, high: u64, low: u64) -> AddressClass {
-    AddressClass(trie_v6(tables, tables.setting(setting::SOURCE_V6), high, low))
+    AddressClass(trie::v6(tables, tables.setting(setting::SOURCE_V6), high, low))
 }
 
 /// The class of an IPv6 address as a destination.
 #[inline(always)]
 pub fn destination_v6<T: Tables>(tables: &T, high: u64, low: u64) -> AddressClass {
-    AddressClass(trie_v6(tables, tables.setting(setting::DESTINATION_V6), high, low))
+    AddressClass(trie::v6(tables, tables.setting(setting::DESTINATION_V6), high, low))
 }
 
 /// Whether an address is among the `sources` that apply in `zone`; true where none are set.
@@ -365,78 +366,4 @@ fn two_level<T: Tables>(tables: &T, map: u32, key: u16) -> u32 {
         return 0;
     }
     tables.word(tables.word(map + (key as u32 >> 8)) + (key as u32 & 255))
-}
-
-#[inline(always)]
-fn trie_v4<T: Tables>(tables: &T, root: u32, address: u32) -> u32 {
-    if root == 0 {
-        return 0;
-    }
-    let entry = tables.word(root + (address >> 16));
-    if tables.setting(setting::COMPRESSED) == 0 {
-        return child::<T, false>(
-            tables,
-            child::<T, false>(tables, entry, address >> 8 & 255),
-            address & 255,
-        );
-    }
-    child::<T, true>(tables, child::<T, true>(tables, entry, address >> 8 & 255), address & 255)
-}
-
-#[inline(always)]
-fn trie_v6<T: Tables>(tables: &T, root: u32, high: u64, low: u64) -> u32 {
-    if root == 0 {
-        return 0;
-    }
-    let entry = tables.word(root + (high >> 48) as u32);
-    if tables.setting(setting::COMPRESSED) == 0 {
-        return descend::<T, false>(tables, entry, high, low);
-    }
-    descend::<T, true>(tables, entry, high, low)
-}
-
-/// The fourteen steps of an IPv6 address below the root.
-#[inline(always)]
-fn descend<T: Tables, const COMPRESSED: bool>(tables: &T, mut entry: u32, high: u64, low: u64) -> u32 {
-    macro_rules! steps {
-        ($half:ident: $($shift:literal)*) => {$(
-            entry = child::<T, COMPRESSED>(tables, entry, ($half >> $shift & 255) as u32);
-        )*};
-    }
-    steps!(high: 40 32 24 16 8 0);
-    steps!(low: 56 48 40 32 24 16 8 0);
-    entry
-}
-
-/// One step down a trie; a class stays what it is. `COMPRESSED`: some nodes of the tries may be.
-#[inline(always)]
-fn child<T: Tables, const COMPRESSED: bool>(tables: &T, entry: u32, byte: u32) -> u32 {
-    if entry & abi::TRIE_POINTER == 0 {
-        return entry;
-    }
-    let node = entry & abi::TRIE_POSITION;
-    if !COMPRESSED || entry & abi::TRIE_COMPRESSED == 0 {
-        return tables.word(node + byte);
-    }
-    let chunk = node + (byte >> 5) * 2;
-    let begun = tables.word(chunk) & (u32::MAX >> (31 - (byte & 31)));
-    tables.word(tables.word(chunk + 1) + ones(begun) - 1)
-}
-
-/// Bits set: the instruction set has no such instruction.
-#[inline(always)]
-fn ones(bits: u32) -> u32 {
-    let bits = bits - (bits >> 1 & 0x5555_5555);
-    let bits = (bits & 0x3333_3333) + (bits >> 2 & 0x3333_3333);
-    ((bits + (bits >> 4)) & 0x0f0f_0f0f).wrapping_mul(0x0101_0101) >> 24
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn ones_counts_like_the_library() {
-        for bits in [0, 1, 0x8000_0000, u32::MAX, 0x5555_5555, 0xdead_beef, 0x0f0f_f0f0] {
-            assert_eq!(super::ones(bits), bits.count_ones());
-        }
-    }
 }
