@@ -214,6 +214,7 @@ fn expiry_in_nft_as_it_happens() {
         thread::sleep(Duration::from_millis(2));
     }
     let of = |rules: [u32; 2]| rules.map(Decision::Pass);
+    assert_eq!([&datagram, &lldp].map(|frame| Engine::judge(&mut nft, frame).unwrap()), of([2, 3]));
     for (before, judged, after) in seen {
         if after < end {
             assert_eq!(judged, of([0, 1]));
