@@ -71,7 +71,7 @@ impl Scene {
 
     fn send(&mut self, pairs: u64) {
         let (https, mut http) = (tcp4(), tcp4());
-        http[18 + 20 + 3] = 80;
+        http[18 + 20 + 2..][..2].copy_from_slice(&80u16.to_be_bytes());
         for _ in 0..pairs {
             self.wire.send(&https);
             self.wire.send(&http);
