@@ -6,7 +6,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::ask;
+use super::clock;
 use super::counters::{self, Counters};
 use super::namespace;
 use super::observe;
@@ -17,8 +20,11 @@ use super::refusal::{self, cannot_load};
 use super::sys::{self, XdpPath};
 use crate::backend::device::{self, Device, How};
 use crate::backend::guards::Front;
-use crate::backend::{Backend, BackendError, Engine, Nftables, Observed, Refused, Switched, Target, Wanted};
+use crate::backend::{
+    Backend, BackendError, Engine, InForce, Nftables, Observed, Refused, Switched, Target, Wanted,
+};
 use crate::counters::{Counted, Counts, account_series, bind, series};
+use crate::ruleset::Ruleset;
 use crate::state::Namespace;
 
 /// XDP in the network namespace of this process.
@@ -341,6 +347,23 @@ impl Backend for Xdp {
     fn end_counters(&mut self) -> Result<(), BackendError> {
         self.counters = None;
         self.pins.clear_shared()
+    }
+
+    fn inspect(
+        &self,
+        ruleset: &Ruleset,
+        index: usize,
+        record: &InForce,
+    ) -> Result<Vec<String>, BackendError> {
+        let early =
+            clock::ended_early(ruleset, index, record.program_id, Timestamp::now()).map_err(|error| {
+                BackendError::failed(format!("read the clock of {}", record.interface), error)
+            })?;
+        if early.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rules = early.join(", ");
+        Ok(vec![format!("the clock was ahead, so that rules have ended before their time: {rules}")])
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {
