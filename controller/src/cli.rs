@@ -22,11 +22,13 @@ mod keeper;
 mod man;
 mod plan;
 mod policy_file;
+mod reader;
 mod render;
 mod replay;
 mod restore;
 mod rollback;
 mod schema;
+mod serve;
 mod show;
 mod status;
 
@@ -117,6 +119,7 @@ The usual way:
   perimeter rollback                     undo it
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
+  perimeter serve                        tell Prometheus, and a browser on this machine
   perimeter detach                       stop enforcing
   perimeter doctor                       can this machine enforce, and what is in the way?
   perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
@@ -172,6 +175,7 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
+    Serve(serve::ServeArgs),
     Schema(schema::Args),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -199,6 +203,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Replay(args) => replay::run(&args, env),
         Command::Render(args) => render::run(&args, global, env),
         Command::Explain(args) => explain::run(&args, env),
+        Command::Serve(args) => serve::run(&args, global, env),
         Command::Schema(args) => schema::run(&args, env),
         Command::Completions(args) => completions::run(&args, env),
         Command::Man(args) => man::run(&args, env),

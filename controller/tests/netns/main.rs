@@ -7,6 +7,7 @@ mod lifetime;
 mod modes;
 mod names;
 mod offloads;
+mod serve;
 mod swap;
 mod traffic;
 mod trial;
