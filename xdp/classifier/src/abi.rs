@@ -4,7 +4,7 @@
 //! the byte order of the machine. `ABI_VERSION` rises with every change here.
 
 /// Version of everything in this file.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// First word of [`Info`]: "PERI".
 pub const MAGIC: u32 = 0x5045_5249;
@@ -24,12 +24,16 @@ pub mod name {
 /// Slots in the counters map. A slot belongs to one (interface, verdict, rule or reason) for ever.
 pub const COUNTER_SLOTS: u32 = 65_536;
 
-/// Packets and bytes of one slot on one CPU.
+/// Most bytes of a frame in one event.
+pub const EVENT_BYTES: usize = 128;
+
+/// What one slot has counted on one CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counter {
     pub packets: u64,
-    /// Bytes from the destination MAC on, all buffers counted.
+    /// Bytes from the destination MAC on, all buffers counted. Of messages about the path's MTU: the smallest that was
+    /// announced, 0 for none.
     pub bytes: u64,
 }
 
