@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Global;
 use super::host::{Host, applied};
 use crate::backend::{Backend, Observed};
-use crate::counters::report;
 use crate::digest::Digest;
 use crate::plan::Known;
 use crate::state::{Expected, expected, on_trial};
@@ -58,7 +57,7 @@ impl Reader {
             .with_trial(on_trial(&journal, self.host.namespace).as_ref(), now);
         let tables =
             Tables { counters: counts.len() as u64, counter_bytes: self.host.backend.xdp.counter_bytes()? };
-        Ok(Snapshot::new(now, status, &expected, &self.known, report(&counts), tables))
+        Ok(Snapshot::new(now, status, &expected, &self.known, &counts, tables))
     }
 
     /// Reads the policies that are in force or should be, and lets go of those that no longer are.

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use perimeter_classifier::abi::Counter;
-
 use super::{RuleFacts, Snapshot, Tables};
 use crate::backend::Enforcement;
-use crate::counters::{Counts, Series, report, series};
+use crate::counters::{Count, Counts, Series, account_series, series};
 use crate::digest::Digest;
 use crate::plan::{Applied, Known};
 use crate::ruleset::{About, Action, Ruleset};
@@ -39,13 +37,13 @@ pub(crate) fn taken(ruleset: &Ruleset, packets: impl Fn(&Series) -> u64) -> Snap
     let settled = Enforced { generation, policy, interfaces: names.clone(), guards: Vec::new() };
     let expected = Expected { settled: Some(settled), begun: None };
     let counts: Counts = (0..names.len())
-        .flat_map(|index| series(ruleset, index))
+        .flat_map(|index| [series(ruleset, index), account_series(ruleset, index)].concat())
         .map(|series| {
             let packets = packets(&series);
-            (series, Counter { packets, bytes: 100 * packets })
+            (series, Count { packets, bytes: 100 * packets, ..Count::default() })
         })
         .collect();
     let tables = Tables { counters: counts.len() as u64, counter_bytes: 2 << 20 };
     let status = status(&facts, &expected, &known, &[]);
-    Snapshot::new(at, status, &expected, &known, report(&counts), tables)
+    Snapshot::new(at, status, &expected, &known, &counts, tables)
 }

@@ -1,5 +1,6 @@
 //! Every series of the contract, made of a snapshot: one file a subject.
 
+pub(super) mod accounting;
 pub(super) mod enforcement;
 pub(super) mod rules;
 pub(super) mod traffic;

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::backend::Engine;
-use crate::counters::InterfaceCounters;
+use crate::counters::{Accounting, Counts, InterfaceCounters, Switches, accounting, report};
 use crate::digest::Digest;
 use crate::plan::Known;
-use crate::ruleset::{About, Action};
+use crate::ruleset::{About, Action, Ruleset, VlanLabels};
 use crate::state::Expected;
 use crate::status::{InterfaceStatus, Status};
 
@@ -33,6 +33,8 @@ pub struct InterfaceFacts {
     pub counters: InterfaceCounters,
     /// The rules that the policy has on this interface, in its order; those that have counters where its text is not kept.
     pub rules: Vec<(Action, String)>,
+    /// Of the VLAN labels that the policy has; last hits only where XDP alone judges, since nftables keeps none.
+    pub accounting: Accounting,
 }
 
 /// A rule, and what people say about it.
@@ -59,21 +61,31 @@ impl Snapshot {
         status: Status,
         expected: &Expected,
         known: &BTreeMap<Digest, Known>,
-        counters: Vec<InterfaceCounters>,
+        counts: &Counts,
         tables: Tables,
     ) -> Snapshot {
         let policy = |one: &InterfaceStatus| {
             let wanted = expected.settled.as_ref().filter(|side| side.interfaces.contains(&one.interface));
-            known.get(&one.policy.or(wanted.map(|wanted| wanted.policy))?)
+            let known = known.get(&one.policy.or(wanted.map(|wanted| wanted.policy))?)?;
+            let index = known.ruleset.interfaces.iter().position(|other| other.name == one.interface)?;
+            Some(Policy { ruleset: &known.ruleset, index })
         };
-        let mut counters: BTreeMap<String, InterfaceCounters> =
-            counters.into_iter().map(|one| (one.interface.clone(), one)).collect();
-        let interfaces = status.interfaces.iter().map(|one| {
-            let counted = counters.remove(&one.interface);
-            InterfaceFacts::new(&one.interface, policy(one), counted)
+        let policies: Vec<Option<Policy<'_>>> = status.interfaces.iter().map(policy).collect();
+        let switches: Switches = policies.iter().flatten().map(Policy::switches).collect();
+        let mut counted = report(counts);
+        let mut accounts = accounting(counts, &switches);
+        let facts = status.interfaces.iter().zip(&policies).map(|(one, policy)| {
+            let counters = take(&mut counted, |other| other.interface == one.interface);
+            let accounting = take(&mut accounts, |other| other.interface == one.interface);
+            InterfaceFacts::new(
+                one,
+                policy.as_ref(),
+                counters.unwrap_or_default(),
+                accounting.unwrap_or_default(),
+            )
         });
-        let interfaces = interfaces.collect();
-        let rules = rules(status.interfaces.iter().filter_map(policy), &interfaces);
+        let interfaces: Vec<InterfaceFacts> = facts.collect();
+        let rules = rules(policies.iter().flatten(), &interfaces);
         Snapshot { at, status, interfaces, rules, tables }
     }
 
@@ -88,32 +100,61 @@ impl Snapshot {
     }
 }
 
+/// What a policy says of one interface.
+struct Policy<'a> {
+    ruleset: &'a Ruleset,
+    index: usize,
+}
+
+impl Policy<'_> {
+    fn switches(&self) -> (String, crate::ruleset::Accounting) {
+        let interface = &self.ruleset.interfaces[self.index];
+        (interface.name.clone(), interface.accounting)
+    }
+
+    fn rules(&self) -> Vec<(Action, String)> {
+        let here = self.ruleset.rules.iter().filter(|rule| rule.interfaces.contains(&self.index));
+        here.map(|rule| (rule.action, rule.id.clone())).collect()
+    }
+}
+
+/// Takes out the one that is wanted.
+fn take<T>(all: &mut Vec<T>, is_it: impl Fn(&T) -> bool) -> Option<T> {
+    let at = all.iter().position(is_it)?;
+    Some(all.swap_remove(at))
+}
+
 impl InterfaceFacts {
-    fn new(name: &str, policy: Option<&Known>, counters: Option<InterfaceCounters>) -> InterfaceFacts {
-        let counters = counters.unwrap_or_else(|| InterfaceCounters {
-            interface: name.to_owned(),
-            ..InterfaceCounters::default()
+    fn new(
+        status: &InterfaceStatus,
+        policy: Option<&Policy<'_>>,
+        counters: InterfaceCounters,
+        mut accounting: Accounting,
+    ) -> InterfaceFacts {
+        let name = status.interface.clone();
+        let rules = policy.map(Policy::rules).unwrap_or_else(|| {
+            let counted = counters.rules.iter().map(|count| (count.action, count.rule.clone()));
+            counted.collect::<BTreeSet<_>>().into_iter().collect()
         });
-        let index = |known: &Known| known.ruleset.interfaces.iter().position(|one| one.name == name);
-        let rules = match policy.and_then(|known| Some((known, index(known)?))) {
-            Some((known, index)) => {
-                let here = known.ruleset.rules.iter().filter(|rule| rule.interfaces.contains(&index));
-                here.map(|rule| (rule.action, rule.id.clone())).collect()
-            }
-            None => {
-                let counted = counters.rules.iter().map(|count| (count.action, count.rule.clone()));
-                counted.collect::<BTreeSet<_>>().into_iter().collect()
-            }
-        };
-        InterfaceFacts { name: name.to_owned(), counters, rules }
+        if let (Some(policy), Some(vlans)) = (policy, &mut accounting.vlans) {
+            let labels = VlanLabels::of(policy.ruleset, policy.index);
+            vlans.retain(|count| labels.names().contains(&count.vlan));
+        }
+        if status.engines.contains(&Engine::Nft) {
+            accounting.last_hits = None;
+        }
+        InterfaceFacts { name, counters, rules, accounting }
     }
 }
 
 /// Every rule once: as the policies tell it, else by its id.
-fn rules<'a>(policies: impl Iterator<Item = &'a Known>, interfaces: &Vec<InterfaceFacts>) -> Vec<RuleFacts> {
+fn rules<'a>(
+    policies: impl Iterator<Item = &'a Policy<'a>>,
+    interfaces: &[InterfaceFacts],
+) -> Vec<RuleFacts> {
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     let mut rules = Vec::new();
-    for rule in policies.flat_map(|known| &known.ruleset.rules) {
+    for rule in policies.flat_map(|policy| &policy.ruleset.rules) {
         if seen.insert(&rule.id) {
             rules.push(RuleFacts { id: rule.id.clone(), action: rule.action, about: rule.about.clone() });
         }

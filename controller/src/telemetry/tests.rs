@@ -5,11 +5,11 @@ use prometheus::process_collector::ProcessCollector;
 use super::samples::{expiring, snapshot, taken};
 use super::{Snapshot, exposition};
 use crate::counters::{Outcome, Series, Subject};
-use crate::ruleset::Action;
+use crate::ruleset::{Accounting, Action};
 use crate::samples::{rule, ruleset};
 
-/// The series of the contract that a snapshot without accounting has: name, type, labels.
-const SERIES: [(&str, &str, &[&str]); 12] = [
+/// The series of the contract that a snapshot has: name, type, labels; of the histogram its count.
+const SERIES: [(&str, &str, &[&str]); 19] = [
     ("perimeter_packets_total", "counter", &["interface", "reason", "verdict"]),
     ("perimeter_bytes_total", "counter", &["interface", "reason", "verdict"]),
     ("perimeter_rule_packets_total", "counter", &["action", "interface", "rule"]),
@@ -21,6 +21,13 @@ const SERIES: [(&str, &str, &[&str]); 12] = [
     ("perimeter_policy_info", "gauge", &["generation", "hash", "interface", "mode"]),
     ("perimeter_table_entries", "gauge", &["table"]),
     ("perimeter_table_bytes", "gauge", &["table"]),
+    ("perimeter_rule_last_hit_timestamp_seconds", "gauge", &["rule"]),
+    ("perimeter_vlan_packets_total", "counter", &["interface", "verdict", "vlan"]),
+    ("perimeter_oversize_packets_total", "counter", &["interface", "vlan"]),
+    ("perimeter_fragments_total", "counter", &["interface", "kind"]),
+    ("perimeter_pmtu_messages_total", "counter", &["family", "interface"]),
+    ("perimeter_pmtu_smallest_bytes", "gauge", &["family", "interface"]),
+    ("perimeter_frame_size_bytes_count", "histogram", &["interface"]),
     ("process_cpu_seconds_total", "counter", &[]),
 ];
 
@@ -54,14 +61,16 @@ fn every_series_is_as_the_contract_says() {
     snapshot.rules.push(expiring("old", "2026-11-30"));
     let text = text(&snapshot);
     for (name, kind, labels) in SERIES {
+        let own = |key: &&String| key.split('{').next() == Some(name);
+        let name = name.strip_suffix("_count").unwrap_or(name);
         assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name} in {text}");
         assert!(text.contains(&format!("# HELP {name} ")), "{name} in {text}");
         let all = samples(&text);
-        let own: Vec<&String> = all.keys().filter(|key| key.split('{').next() == Some(name)).collect();
+        let own: Vec<&String> = all.keys().filter(own).collect();
         assert!(!own.is_empty(), "{name} has no series");
         assert!(own.iter().all(|series| label_names(series) == labels), "{own:?}");
     }
-    let known: BTreeSet<&str> = SERIES.iter().map(|series| series.0).collect();
+    let known: BTreeSet<&str> = SERIES.iter().map(|series| series.0.trim_end_matches("_count")).collect();
     let told = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for name in told.filter(|name| !name.starts_with("process_")) {
         assert!(known.contains(name), "{name} is not in the contract");
@@ -95,6 +104,7 @@ fn the_sums_are_those_of_the_kernel() {
             Subject::Rule(Action::Deny, _) => 1000,
             Subject::Rule(Action::Allow, _) => 100,
             Subject::Reason(reason) => 1 + *reason as u64,
+            _ => return 5,
         };
         subject + if series.outcome == Outcome::WouldDrop { 7 } else { 0 }
     };
@@ -138,4 +148,37 @@ fn ten_thousand_rules_are_written_out() {
     let text = text(&snapshot);
     println!("10,000 rules: {} KiB written in {:?}", text.len() >> 10, begun.elapsed());
     assert_eq!(text.lines().filter(|line| line.starts_with("perimeter_rule_packets_total{")).count(), 10_000);
+}
+
+/// Goal: what `accounting:` switches off is absent, and what is on is there at zero. Method: all, and none.
+#[test]
+fn accounting_is_there_where_it_is_on() {
+    let mut ruleset = ruleset(&["wan0"]);
+    let on = text(&taken(&ruleset, |_| 2));
+    for line in [
+        "perimeter_vlan_packets_total{interface=\"wan0\",vlan=\"untagged\",verdict=\"would_drop\"} 0",
+        "perimeter_vlan_packets_total{interface=\"wan0\",vlan=\"other\",verdict=\"drop\"} 2",
+        "perimeter_frame_size_bytes_bucket{interface=\"wan0\",le=\"128\"} 4",
+        "perimeter_frame_size_bytes_bucket{interface=\"wan0\",le=\"+Inf\"} 22",
+        "perimeter_frame_size_bytes_sum{interface=\"wan0\"} 2200",
+        "perimeter_fragments_total{interface=\"wan0\",kind=\"tiny\"} 2",
+        "perimeter_rule_last_hit_timestamp_seconds{rule=\"arp\"} 0",
+    ] {
+        assert!(on.contains(line), "{line} in {on}");
+    }
+    let none = Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
+    ruleset.interfaces[0].accounting = none;
+    let off = text(&taken(&ruleset, |_| 2));
+    for name in ["vlan_packets", "oversize", "fragments_total", "frame_size", "pmtu", "last_hit"] {
+        assert!(!off.contains(&format!("perimeter_{name}")), "{name}");
+    }
+}
+
+/// Goal: a rule is not called unused because nobody could tell. Method: nftables keeps no last hits.
+#[test]
+fn nftables_keeps_no_last_hits() {
+    let mut snapshot = snapshot();
+    assert!(snapshot.interfaces[0].accounting.last_hits.is_some());
+    snapshot.interfaces[0].accounting.last_hits = None;
+    assert!(!text(&snapshot).contains("last_hit"));
 }

@@ -7,6 +7,7 @@ mod lifetime;
 mod modes;
 mod names;
 mod offloads;
+mod prometheus;
 mod serve;
 mod swap;
 mod traffic;

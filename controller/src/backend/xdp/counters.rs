@@ -8,7 +8,7 @@ use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
-use perimeter_classifier::abi::COUNTER_SLOTS;
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
 use perimeter_classifier::verdict::DropReason;
 
 use super::maps::Counters as SlotMap;

@@ -11,7 +11,7 @@ use crate::ruleset::Action;
 /// The rules' own series.
 pub(in super::super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     let [packets, bytes] = counted(snapshot);
-    vec![packets, bytes, info(snapshot), expires(snapshot)]
+    vec![packets, bytes, info(snapshot), last_hits(snapshot), expires(snapshot)]
 }
 
 /// The name of an action as the policy writes it.
@@ -68,6 +68,25 @@ fn info(snapshot: &Snapshot) -> Family {
         );
     }
     info
+}
+
+fn last_hits(snapshot: &Snapshot) -> Family {
+    let mut last_hits = Family::gauge(
+        "perimeter_rule_last_hit_timestamp_seconds",
+        "When a rule matched last, on any interface, in seconds since 1970; 0 where it never did.",
+    );
+    let mut hits: BTreeMap<&str, i64> = BTreeMap::new();
+    for one in &snapshot.interfaces {
+        let Some(known) = &one.accounting.last_hits else { continue };
+        for (_, id) in &one.rules {
+            let hit = hits.entry(id).or_default();
+            *hit = known.get(id).map_or(*hit, |last| last.as_second().max(*hit));
+        }
+    }
+    for (rule, second) in hits {
+        last_hits.add(&[("rule", rule)], second as f64);
+    }
+    last_hits
 }
 
 fn expires(snapshot: &Snapshot) -> Family {
