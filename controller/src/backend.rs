@@ -14,6 +14,7 @@ mod observed;
 pub mod offload;
 mod peer;
 pub mod sessions;
+mod uninterrupted;
 mod wanted;
 pub mod xdp;
 

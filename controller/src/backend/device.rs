@@ -13,6 +13,7 @@ use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::BackendError;
+use super::uninterrupted::uninterrupted;
 
 /// One device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,8 +124,8 @@ fn request(question: RouteNetlinkMessage) -> io::Result<RouteNetlinkMessage> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
-    socket.send(&bytes, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
+    uninterrupted(|| socket.send(&bytes, 0))?;
+    let (answer, _) = uninterrupted(|| socket.recv_from_full())?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
     match answer.payload {
         NetlinkPayload::InnerMessage(message) => Ok(message),

@@ -8,6 +8,7 @@ use std::io;
 use aya_obj::generated::{BPF_F_XDP_HAS_FRAGS, bpf_insn};
 
 use super::probe::xdp_features;
+use super::refusal::is_lasting;
 use super::sys::{self, ProgramSpec};
 use crate::backend::{Engine, Refused};
 
@@ -33,9 +34,13 @@ pub(super) fn refused(index: u32) -> Vec<Refused> {
         flags: BPF_F_XDP_HAS_FRAGS,
     };
     let refuse = |engine, reason: &str| Refused { engine, reason: reason.to_owned() };
-    if let Err(error) = sys::program_load(spec, None) {
-        let reason = kernel(&error);
-        return vec![refuse(Engine::Native, &reason), refuse(Engine::Generic, &reason)];
+    match sys::program_load(spec, None) {
+        Err(error) if is_lasting(&error) => {
+            let reason = kernel(&error);
+            return vec![refuse(Engine::Native, &reason), refuse(Engine::Generic, &reason)];
+        }
+        // What a passing fault leaves unknown shows when the engines are tried.
+        Err(_) | Ok(_) => {}
     }
     match xdp_features(index) {
         Ok(features) if !features.basic => vec![refuse(Engine::Native, "the driver offers no XDP")],

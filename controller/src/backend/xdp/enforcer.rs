@@ -198,8 +198,12 @@ fn create(prepared: &Prepared, device: u32) -> Result<Created, BackendError> {
     for &engine in prepared.wanted.xdp {
         match sys::link_create(prepared.program.as_fd(), device, path(engine)) {
             Ok(link) => return Ok((link, engine, refused)),
-            // Somebody else's program, missing rights, a device that went: no other way would do better.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV)) => {
+            // Somebody else's program, missing rights, a device that went, a fault of the moment: no other way would do
+            // better.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV))
+                    || refusal::is_passing(&error) =>
+            {
                 return Err(BackendError::failed(format!("attach to {interface}"), error));
             }
             Err(error) => refused.push(Refused { engine, reason: refusal::attach(&error) }),

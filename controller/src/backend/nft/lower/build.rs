@@ -25,6 +25,8 @@ pub(super) struct Build<'a> {
     sets: Vec<Set>,
     known_sets: BTreeMap<String, usize>,
     counters: BTreeSet<Counter>,
+    /// The lookups of one kind of packets, by what they are for.
+    pub(super) known_maps: BTreeMap<String, Vec<Rule>>,
     pub(super) too_large: Option<Vec<u32>>,
     pub(super) elements: usize,
 }
@@ -41,6 +43,7 @@ impl<'a> Build<'a> {
             sets: Vec::new(),
             known_sets: BTreeMap::new(),
             counters: BTreeSet::new(),
+            known_maps: BTreeMap::new(),
             too_large: None,
             elements: 0,
         }
