@@ -165,6 +165,8 @@ test)
     tool strace strace
     tool curl curl
     tool openssl openssl
+    tool tmux tmux
+    tool chromium chromium
     prometheus
     ;;
 demo) tool tcpdump tcpdump && tool tcpreplay tcpreplay ;;

@@ -6,6 +6,7 @@
 
 mod access;
 mod http;
+mod page;
 pub mod presence;
 pub mod privileges;
 mod server;
@@ -21,13 +22,19 @@ use tokio::sync::oneshot;
 use crate::telemetry::Snapshot;
 
 pub use access::{Access, Files, access};
+pub use page::PageData;
 pub use server::{Bound, Server, bind, start};
 pub use watch::{Notice, Notices, lines, notices};
 
-/// What a request wants to know: the state of things as of now. Whoever reads the kernel answers.
-pub struct Question {
-    pub answer: oneshot::Sender<Answer>,
+/// What a request wants to know, as of now. Whoever reads the kernel answers.
+pub enum Question {
+    State(Reply<Arc<Snapshot>>),
+    /// [`PageData`] as JSON.
+    Page(Reply<String>),
 }
+
+/// The way back to who asked.
+pub type Reply<T> = oneshot::Sender<Answer<T>>;
 
 /// When the kernel was last looked at.
 #[derive(Debug)]
@@ -56,7 +63,7 @@ impl Default for Pulse {
 }
 
 /// What the kernel said, or why it could not be asked.
-pub type Answer = Result<Arc<Snapshot>, String>;
+pub type Answer<T> = Result<T, String>;
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]

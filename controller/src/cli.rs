@@ -31,6 +31,7 @@ mod schema;
 mod serve;
 mod show;
 mod status;
+mod top;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -119,6 +120,7 @@ The usual way:
   perimeter rollback                     undo it
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
+  perimeter top                          and what is it passing and dropping now?
   perimeter serve                        tell Prometheus, and a browser on this machine
   perimeter detach                       stop enforcing
   perimeter doctor                       can this machine enforce, and what is in the way?
@@ -170,6 +172,7 @@ pub enum Command {
     Show(show::ShowArgs),
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
+    Top(top::TopArgs),
     Detach(detach::DetachArgs),
     Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
@@ -198,6 +201,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Keeper(args) => keeper::run(&args, global, env),
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
+        Command::Top(args) => top::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),

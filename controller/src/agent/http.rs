@@ -11,7 +11,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
@@ -21,7 +22,7 @@ use prometheus::process_collector::ProcessCollector;
 use tokio::sync::oneshot;
 
 use super::access::{Access, Token};
-use super::{Answer, Pulse, Question};
+use super::{Answer, Pulse, Question, Reply, page};
 use crate::telemetry::{self, Snapshot};
 
 /// How long the kernel may take to say what it does.
@@ -37,6 +38,8 @@ struct Shared {
     process: ProcessCollector,
     token: Option<Token>,
     is_local: bool,
+    /// What a browser may do with the page.
+    page_policy: HeaderValue,
 }
 
 type App = State<Arc<Shared>>;
@@ -45,8 +48,11 @@ type App = State<Arc<Shared>>;
 pub(super) fn router(access: &Access, questions: SyncSender<Question>, pulse: Arc<Pulse>) -> Router {
     let process = ProcessCollector::for_self();
     let (token, is_local) = (access.token, access.is_local);
-    let shared = Arc::new(Shared { pulse, questions, process, token, is_local });
+    let page_policy = HeaderValue::from_str(&page::content_security_policy()).expect("it is plain ASCII");
+    let shared = Arc::new(Shared { pulse, questions, process, token, is_local, page_policy });
     let told = Router::new()
+        .route("/", get(document))
+        .route("/page.json", get(page_data))
         .route("/metrics", get(metrics))
         .route("/readyz", get(ready))
         .route_layer(middleware::from_fn_with_state(shared.clone(), admit));
@@ -96,9 +102,9 @@ async fn guard_headers(mut response: Response) -> Response {
 }
 
 /// What the kernel says now.
-async fn ask(shared: &Shared) -> Answer {
-    let (answer, answered) = oneshot::channel();
-    shared.questions.try_send(Question { answer }).map_err(|error| match error {
+async fn ask<T>(shared: &Shared, question: fn(Reply<T>) -> Question) -> Answer<T> {
+    let (reply, answered) = oneshot::channel();
+    shared.questions.try_send(question(reply)).map_err(|error| match error {
         TrySendError::Full(_) => "too many requests wait for the kernel's answer".to_owned(),
         TrySendError::Disconnected(_) => "the agent is stopping".to_owned(),
     })?;
@@ -114,12 +120,28 @@ fn unavailable(why: &str) -> Response {
 }
 
 async fn metrics(State(shared): App) -> Response {
-    let text = match ask(&shared).await {
+    let text = match ask(&shared, Question::State).await {
         Ok(snapshot) => telemetry::exposition(&snapshot, &shared.process).map_err(|error| error.to_string()),
         Err(why) => Err(why),
     };
     match text {
         Ok(text) => ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),
+        Err(why) => unavailable(&why),
+    }
+}
+
+async fn document(State(shared): App) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (CONTENT_SECURITY_POLICY, shared.page_policy.clone()),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    (headers, page::HTML).into_response()
+}
+
+async fn page_data(State(shared): App) -> Response {
+    match ask(&shared, Question::Page).await {
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
         Err(why) => unavailable(&why),
     }
 }
@@ -135,7 +157,7 @@ async fn health(State(shared): App) -> Response {
 
 /// What should be enforced is enforced.
 async fn ready(State(shared): App) -> Response {
-    match ask(&shared).await.map(|snapshot| unready(&snapshot)) {
+    match ask(&shared, Question::State).await.map(|snapshot| unready(&snapshot)) {
         Ok(why) if why.is_empty() => "ready: what was put in force is in force\n".into_response(),
         Ok(why) => unavailable(&why.join("\n")),
         Err(why) => unavailable(&why),

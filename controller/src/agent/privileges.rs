@@ -51,11 +51,10 @@ fn hold(wanted: CapabilitySet) -> io::Result<()> {
 
 /// The names of capabilities as capabilities(7) writes them, from the mask of `/proc/PID/status`.
 pub fn names(mask: u64) -> Vec<String> {
-    let set = CapabilitySet::from_bits_retain(mask);
-    let named = set.iter_names().map(|(name, _)| format!("CAP_{name}"));
-    let unknown = (0..64)
-        .filter(|bit| set.bits() & !CapabilitySet::all().bits() & (1 << bit) != 0)
-        .map(|bit| format!("capability {bit}"));
+    let known: Vec<_> = CapabilitySet::from_bits_retain(mask).iter_names().collect();
+    let told = known.iter().fold(0, |told, (_, one)| told | one.bits());
+    let named = known.into_iter().map(|(name, _)| format!("CAP_{name}"));
+    let unknown = (0..64).filter(|bit| mask & !told & (1 << bit) != 0).map(|bit| format!("capability {bit}"));
     named.chain(unknown).collect()
 }
 

@@ -13,15 +13,16 @@ use super::reader::Reader;
 use super::{Env, Exit, Global};
 use crate::agent::presence::{Note, Presence};
 use crate::agent::{
-    Answer, Files, Notices, Pulse, Question, access, bind, lines, notices, privileges, start,
+    Answer, Files, Notices, PageData, Pulse, Question, access, bind, lines, notices, privileges, start,
 };
-use crate::telemetry::Snapshot;
+use crate::telemetry::{Snapshot, Trends};
 
 /// Serve metrics and a page about what is enforced, and watch over it
 ///
 /// The agent only reads: the kernel enforces without it, and keeps the counters while it is away. Each scrape asks the
 /// kernel. Drift, a change of generation and the end of rules are said on standard error, a line each, when they happen.
 ///
+///   /          a page for people
 ///   /metrics   for Prometheus
 ///   /healthz   the agent lives (needs no token)
 ///   /readyz    what was put in force is in force; 503 and why otherwise
@@ -55,6 +56,8 @@ pub struct ServeArgs {
 const LOOK: Duration = Duration::from_secs(5);
 /// How many times as long as a look takes there is none: looking takes a twentieth of one CPU at the most.
 const REST: u32 = 20;
+/// Points of a plot on the page: ten minutes.
+const POINTS: usize = 120;
 /// Requests that may wait for the kernel's answer.
 const WAITING: usize = 64;
 
@@ -66,7 +69,7 @@ pub(super) fn run(args: &ServeArgs, global: &Global, env: &mut Env<'_>) -> anyho
         token: args.token_file.clone(),
     };
     let access = access(args.listen, &files)?;
-    let mut reader = Reader::open(global)?;
+    let reader = Reader::open(global)?;
     let bound = bind(args.listen)?;
     let url = access.url(bound.address);
     let note = Note { pid: std::process::id(), url: url.clone(), since: env.now };
@@ -81,30 +84,44 @@ pub(super) fn run(args: &ServeArgs, global: &Global, env: &mut Env<'_>) -> anyho
     let server = start(bound, access, asking, pulse.clone())?;
     writeln!(env.out, "serving {url}")?;
     env.out.flush()?;
-    watch(&mut reader, &questions, &pulse, env)?;
+    let mut seen = Watch { reader, said: Said::default(), trends: Trends::new(POINTS) };
+    watch(&mut seen, &questions, &pulse, env)?;
     server.join()?;
     writeln!(env.err, "stopped")?;
     Ok(Exit::Done)
 }
 
+/// The agent's memory of what it has seen and said.
+struct Watch {
+    reader: Reader,
+    said: Said,
+    trends: Trends,
+}
+
 /// Answers questions and looks by itself, until the server has ended.
 fn watch(
-    reader: &mut Reader,
+    watch: &mut Watch,
     questions: &Receiver<Question>,
     pulse: &Pulse,
     env: &mut Env<'_>,
 ) -> anyhow::Result<()> {
-    let mut said = Said::default();
     let mut next = Instant::now();
     loop {
         let now = Instant::now();
         if now >= next {
-            said.hear(&told(reader.look(Timestamp::now())), env)?;
+            let looked = told(watch.reader.look(Timestamp::now()));
+            if let Ok(snapshot) = &looked {
+                watch.trends.take(snapshot);
+            }
+            watch.said.hear(&looked, env)?;
             pulse.beat();
             next = now + LOOK.max(now.elapsed() * REST);
         }
         match questions.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(question) => said.hear(&answer(reader, question, questions), env)?,
+            Ok(question) => {
+                let answer = watch.answer(question, questions);
+                watch.said.hear(&answer, env)?;
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
@@ -112,19 +129,34 @@ fn watch(
 }
 
 /// What a reading gave, for everybody who wants to know.
-fn told(read: anyhow::Result<Snapshot>) -> Answer {
+fn told(read: anyhow::Result<Snapshot>) -> Answer<Arc<Snapshot>> {
     read.map(Arc::new).map_err(|error| error.to_string())
 }
 
-/// One reading for everybody who waits.
-fn answer(reader: &mut Reader, first: Question, others: &Receiver<Question>) -> Answer {
-    let waiting: Vec<Question> = std::iter::once(first).chain(others.try_iter()).collect();
-    let answer = told(reader.glance(Timestamp::now()));
-    for question in waiting {
-        // Who asked may have gone away.
-        let _ = question.answer.send(answer.clone());
+impl Watch {
+    /// One reading for everybody who waits.
+    fn answer(&mut self, first: Question, others: &Receiver<Question>) -> Answer<Arc<Snapshot>> {
+        let answer = told(self.reader.glance(Timestamp::now()));
+        for question in std::iter::once(first).chain(others.try_iter()) {
+            // Who asked may have gone away.
+            match question {
+                Question::State(reply) => drop(reply.send(answer.clone())),
+                Question::Page(reply) => {
+                    let page = answer.clone().and_then(|snapshot| self.page(&snapshot));
+                    drop(reply.send(page));
+                }
+            }
+        }
+        answer
     }
-    answer
+
+    fn page(&self, snapshot: &Snapshot) -> Answer<String> {
+        let here = self.reader.host.namespace;
+        let mut journal = self.reader.host.state.journal().map_err(|error| error.to_string())?;
+        journal.retain(|event| event.occasion.namespace == here);
+        let page = PageData::new(snapshot, &self.trends, &journal, LOOK);
+        serde_json::to_string(&page).map_err(|error| error.to_string())
+    }
 }
 
 /// What was said so far.
@@ -136,7 +168,7 @@ struct Said {
 
 impl Said {
     /// Says what is new, each thing once.
-    fn hear(&mut self, read: &Answer, env: &mut Env<'_>) -> anyhow::Result<()> {
+    fn hear(&mut self, read: &Answer<Arc<Snapshot>>, env: &mut Env<'_>) -> anyhow::Result<()> {
         let (new, failure) = match read {
             Ok(snapshot) => (notices(snapshot), None),
             Err(why) => (self.notices.clone(), Some(why.clone())),

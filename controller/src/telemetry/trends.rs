@@ -123,13 +123,13 @@ fn totals(snapshot: &Snapshot) -> BTreeMap<Subject, Total> {
             add(View::Rules, id, action_name(*action), Total::default());
         }
         for vlan in one.accounting.vlans.iter().flatten() {
-            let verdicts =
-                [("pass", vlan.passed), ("drop", vlan.dropped), ("would_drop", vlan.would_drop)];
+            let verdicts = [("pass", vlan.passed), ("drop", vlan.dropped), ("would_drop", vlan.would_drop)];
             verdicts.into_iter().for_each(|(kind, total)| add(View::Vlans, &vlan.vlan, kind, total));
         }
         for count in rules {
             // A rule that the policy no longer has is not looked at.
-            if let Some(total) = totals.get_mut(&subject(View::Rules, &count.rule, action_name(count.action))) {
+            if let Some(total) = totals.get_mut(&subject(View::Rules, &count.rule, action_name(count.action)))
+            {
                 sum(total, Total { packets: count.packets, bytes: count.bytes });
             }
         }
@@ -179,7 +179,11 @@ mod tests {
         assert_eq!(pass(&trends).total.packets, 60, "a snapshot of the same moment is left out");
         trends.take(&at(103, 61));
         trends.take(&at(104, 10));
-        assert_eq!(pass(&trends).packets, [1.0, 0.0], "the oldest goes, and counters that begin anew give none");
+        assert_eq!(
+            pass(&trends).packets,
+            [1.0, 0.0],
+            "the oldest goes, and counters that begin anew give none"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod counting;
 mod crash;
 mod doctor;
 mod lifetime;
+mod looking;
 mod modes;
 mod names;
 mod offloads;
