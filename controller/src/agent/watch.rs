@@ -91,7 +91,7 @@ mod tests {
     fn what_begins_is_said_once_and_of_troubles_also_the_end() {
         let (state, trouble) =
             (Notice::State("wan0: generation 1".into()), Notice::Trouble("wan0: gone".into()));
-        let (quiet, loud) = (of(&[state.clone()]), of(&[state, trouble]));
+        let (quiet, loud) = (of(std::slice::from_ref(&state)), of(&[state.clone(), trouble]));
         assert_eq!(lines(&Notices::new(), &quiet), ["wan0: generation 1"]);
         assert_eq!(lines(&quiet, &quiet), Vec::<String>::new());
         assert_eq!(lines(&quiet, &loud), ["! wan0: gone"]);

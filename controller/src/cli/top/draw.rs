@@ -134,7 +134,7 @@ fn line<'a>(model: &Model, (subject, trend): (&'a Subject, &'a Trend), spark: us
 /// A number in at most eight characters: "0", "7.5", "12,345", "81.2 M".
 fn short(rate: f64) -> String {
     match rate {
-        rate if rate == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         rate if rate < 100.0 => format!("{rate:.1}"),
         rate if rate < 1e6 => grouped(rate.round() as u64),
         rate if rate < 1e9 => format!("{:.1} M", rate / 1e6),
