@@ -17,15 +17,18 @@ use crate::telemetry::{Snapshot, Tables};
 /// The machine, and what is known of the policies in force.
 pub(super) struct Reader {
     pub(super) host: Host,
-    /// Generations never change, so that a policy is read once.
+    /// Generations never change, so that a policy is read once a day: rules end at midnight.
     known: BTreeMap<Digest, Known>,
+    /// The day of which `known` tells, in UTC.
+    day: jiff::civil::Date,
     /// What the last look found changed behind perimeter's back, by interface.
     damage: BTreeMap<String, Vec<String>>,
 }
 
 impl Reader {
     pub(super) fn open(global: &Global) -> anyhow::Result<Reader> {
-        Ok(Reader { host: Host::open(global)?, known: BTreeMap::new(), damage: BTreeMap::new() })
+        let (known, damage) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Reader { host: Host::open(global)?, known, day: jiff::civil::Date::MIN, damage })
     }
 
     /// Everything, tables included.
@@ -42,7 +45,7 @@ impl Reader {
         let journal = self.host.state.journal()?;
         let expected = expected(&journal, self.host.namespace);
         let mut observed = self.host.observe(&names(&expected))?;
-        self.learn(&observed, &expected)?;
+        self.learn(&observed, &expected, now)?;
         if tables_too {
             self.host.inspect(&mut observed, &self.known)?;
             let damage = observed.iter().map(|one| (one.interface.clone(), one.damage.clone()));
@@ -61,7 +64,16 @@ impl Reader {
     }
 
     /// Reads the policies that are in force or should be, and lets go of those that no longer are.
-    fn learn(&mut self, observed: &[Observed], expected: &Expected) -> anyhow::Result<()> {
+    fn learn(
+        &mut self,
+        observed: &[Observed],
+        expected: &Expected,
+        now: jiff::Timestamp,
+    ) -> anyhow::Result<()> {
+        let today = jiff::tz::TimeZone::UTC.to_datetime(now).date();
+        if self.day != today {
+            (self.day, self.known) = (today, BTreeMap::new());
+        }
         let in_force = observed.iter().flat_map(Observed::records).map(|record| record.policy);
         let wanted = expected.settled.iter().chain(&expected.begun).map(|enforced| enforced.policy);
         let needed: BTreeSet<Digest> = in_force.chain(wanted).collect();
@@ -71,7 +83,7 @@ impl Reader {
                 continue;
             }
             if let Some((record, ruleset)) = self.host.state.find(policy)? {
-                self.known.insert(policy, Known { ruleset, applied: applied(record) });
+                self.known.insert(policy, Known::new(ruleset, applied(record), now));
             }
         }
         Ok(())

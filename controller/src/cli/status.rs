@@ -40,7 +40,7 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
     let journal = host.state.journal()?;
     let expected = expected(&journal, host.namespace);
     let mut observed = host.observe(&names(&expected))?;
-    let known = host.known(&observed)?;
+    let known = host.known(&observed, env.now)?;
     host.inspect(&mut observed, &known)?;
     let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
         .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);

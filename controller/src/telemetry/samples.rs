@@ -33,7 +33,7 @@ pub(crate) fn taken(ruleset: &Ruleset, packets: impl Fn(&Series) -> u64) -> Snap
     let facts: Vec<_> = names.iter().map(in_force).collect();
     let at = "2026-11-22T01:00:00Z".parse().expect("a time");
     let applied = Applied { at, by: "tester".into(), policy_file: "edge.yaml".into() };
-    let known = BTreeMap::from([(policy, Known { ruleset: ruleset.clone(), applied })]);
+    let known = BTreeMap::from([(policy, Known::new(ruleset.clone(), applied, at))]);
     let settled = Enforced { generation, policy, interfaces: names.clone(), guards: Vec::new() };
     let expected = Expected { settled: Some(settled), begun: None };
     let counts: Counts = (0..names.len())

@@ -67,8 +67,8 @@ impl Snapshot {
         let policy = |one: &InterfaceStatus| {
             let wanted = expected.settled.as_ref().filter(|side| side.interfaces.contains(&one.interface));
             let known = known.get(&one.policy.or(wanted.map(|wanted| wanted.policy))?)?;
-            let index = known.ruleset.interfaces.iter().position(|other| other.name == one.interface)?;
-            Some(Policy { ruleset: &known.ruleset, index })
+            let index = known.stored.interfaces.iter().position(|other| other.name == one.interface)?;
+            Some(Policy { ruleset: &known.stored, index })
         };
         let policies: Vec<Option<Policy<'_>>> = status.interfaces.iter().map(policy).collect();
         let switches: Switches = policies.iter().flatten().map(Policy::switches).collect();

@@ -5,8 +5,10 @@
 //!
 //! The rules are spread over a few groups. In each group a packet has a source class, a destination class and a context
 //! (zone and service); the classes give a row, row and context the first rule of the group that matches. The lowest
-//! rule of all groups decides. What is constant for a policy is a setting, so that the branches of tables which are not
-//! there are removed by the verifier.
+//! rule of all groups decides. Where that depends on the time, because a rule expires, the cell leads to a course: the
+//! deciding rule of each epoch. So a frame that no expiring rule could decide pays a comparison, any other one read more,
+//! and what comes after an expired rule decides exactly as if the rule were not there. What is constant for a policy is a
+//! setting, so that the branches of tables which are not there are removed by the verifier.
 
 use crate::abi::{self, GROUPS, PAGE, field, group, port, setting};
 use crate::trie;
@@ -18,6 +20,8 @@ pub trait Tables {
     fn setting(&self, index: usize) -> u32;
     /// The word at `index` of the tables; 0 outside.
     fn word(&self, index: u32) -> u32;
+    /// How many of the instants at which rules expire have passed. Asked once a frame, and only where rules expire.
+    fn epoch(&self) -> u32;
 }
 
 /// The tags of a frame after priority tags are taken away.
@@ -196,8 +200,13 @@ pub fn decide_ip<T: Tables>(
     destination: AddressClass,
     service: ServiceClass,
 ) -> Decision {
-    let packet =
-        Packet { zone: zone.index, source: source.0, destination: destination.0, service: service.0 };
+    let packet = Packet {
+        zone: zone.index,
+        source: source.0,
+        destination: destination.0,
+        service: service.0,
+        epoch: epoch(tables),
+    };
     let best = if tables.setting(setting::GROUP_COUNT) <= 1 {
         first_rule::<T, 0>(tables, packet)
     } else if tables.setting(setting::SOURCE_CLASSES) == 0 {
@@ -213,7 +222,8 @@ pub fn decide_ip<T: Tables>(
 pub fn decide_ether<T: Tables>(tables: &T, zone: Zone, key: u16) -> Decision {
     let class = two_level(tables, tables.setting(setting::ETHER), key);
     let row = zone.index * tables.setting(setting::ETHER_CLASSES);
-    decision(tables, entry(tables, setting::ETHER_RULES, row + class).wrapping_sub(1))
+    let cell = entry(tables, setting::ETHER_RULES, row + class);
+    decision(tables, rule_now(tables, cell, epoch(tables)))
 }
 
 /// The counter slot of a rule.
@@ -229,6 +239,22 @@ struct Packet {
     source: u32,
     destination: u32,
     service: u32,
+    epoch: u32,
+}
+
+/// Read once a frame: all groups must be asked about the same moment.
+#[inline(always)]
+fn epoch<T: Tables>(tables: &T) -> u32 {
+    if tables.setting(setting::EPOCHS) == 0 { 0 } else { tables.epoch() }
+}
+
+/// The rule that a cell stands for, `u32::MAX` for none.
+#[inline(always)]
+fn rule_now<T: Tables>(tables: &T, found: u32, epoch: u32) -> u32 {
+    if tables.setting(setting::EPOCHS) == 0 || found & abi::EXPIRING == 0 {
+        return found.wrapping_sub(1);
+    }
+    cell::<T>(tables, setting::EPOCHS, found & !abi::EXPIRING, epoch).wrapping_sub(1)
 }
 
 /// `best` is the lowest rule that matches, `u32::MAX` for none.
@@ -313,7 +339,7 @@ fn first_rule<T: Tables, const GROUP: usize>(tables: &T, packet: Packet) -> u32 
     } else {
         tables.word(contexts + packet.zone * tables.setting(setting::SERVICE_CLASSES) + packet.service)
     };
-    cell::<T>(tables, base + group::ROWS, row, context).wrapping_sub(1)
+    rule_now(tables, cell::<T>(tables, base + group::ROWS, row, context), packet.epoch)
 }
 
 /// One cell of a table of rows, plain or paged; `base` is the first of its three settings.
