@@ -8,6 +8,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::ask;
 use super::clock;
 use super::counters::{self, Counters};
 use super::namespace;
@@ -66,6 +67,11 @@ impl Xdp {
         namespace::require_lasting(self.pins.root())
     }
 
+    /// Memory of the counters in bytes; 0 where there are none.
+    pub fn counter_bytes(&self) -> Result<u64, BackendError> {
+        if self.pins.counters().exists() { Counters::bytes() } else { Ok(0) }
+    }
+
     fn counters(&mut self) -> Result<&mut Counters, BackendError> {
         match &mut self.counters {
             Some(counters) => Ok(counters),
@@ -82,7 +88,7 @@ impl Xdp {
     ) -> Result<Switched, BackendError> {
         prepared.key = places::free_key(places, device)?;
         let key = &prepared.key;
-        let (link, engine, refused) = create(prepared, device.index)?;
+        let (link, engine, refused) = create(prepared, device)?;
         self.verify(prepared, &link, engine)?;
         let keep = || {
             self.pins.clear(key)?;
@@ -193,11 +199,15 @@ impl Xdp {
 type Created = (OwnedFd, Engine, Vec<Refused>);
 
 /// Creates the link in the first of the wanted ways that the device takes.
-fn create(prepared: &Prepared, device: u32) -> Result<Created, BackendError> {
+fn create(prepared: &Prepared, device: &Device) -> Result<Created, BackendError> {
     let interface = &prepared.interface;
     let mut refused = Vec::new();
     for &engine in prepared.wanted.xdp {
-        match sys::link_create(prepared.program.as_fd(), device, path(engine)) {
+        if let Some(without) = ask::without_tags(device).filter(|without| without.engine == engine) {
+            refused.push(without);
+            continue;
+        }
+        match sys::link_create(prepared.program.as_fd(), device.index, path(engine)) {
             Ok(link) => return Ok((link, engine, refused)),
             // Somebody else's program, missing rights, a device that went, a fault of the moment: no other way would do
             // better.
