@@ -106,6 +106,8 @@ pub enum Field {
     L4Protocol,
     /// Bytes after the EtherType and the tag that the kernel took off. In host order in the kernel.
     Length,
+    /// The bits of [`Field::Length`] that the mask keeps.
+    LengthBits(u32),
     /// `ip saddr` and its like: the rule must have compared [`Field::Protocol`].
     Ip4Source,
     Ip4Destination,

@@ -47,8 +47,8 @@ fn compare(rule: &Rule, field: &Field, relation: Relation, value: &[u8]) {
     let ordered = matches!(relation, Relation::Below | Relation::Above);
     let mut value = value.to_vec();
     match field {
-        Field::Length if ordered => rule.add(network_order(FIRST)),
-        Field::Length if cfg!(target_endian = "little") => value.reverse(),
+        Field::Length | Field::LengthBits(_) if ordered => rule.add(network_order(FIRST)),
+        Field::Length | Field::LengthBits(_) if cfg!(target_endian = "little") => value.reverse(),
         _ => {}
     }
     let operation = match relation {
@@ -108,7 +108,7 @@ fn load_all(rule: &Rule, fields: &[Field]) {
     let mut register = FIRST;
     for field in fields {
         load(rule, field, register);
-        if *field == Field::Length {
+        if matches!(field, Field::Length | Field::LengthBits(_)) {
             rule.add(network_order(register));
         }
         register += length(field).div_ceil(REGISTER) as u32;
@@ -125,6 +125,10 @@ fn load(rule: &Rule, field: &Field, register: u32) {
         Field::Protocol => rule.add(meta(libc::NFT_META_PROTOCOL)),
         Field::L4Protocol => rule.add(meta(libc::NFT_META_L4PROTO)),
         Field::Length => rule.add(meta(libc::NFT_META_LEN)),
+        Field::LengthBits(mask) => {
+            rule.add(meta(libc::NFT_META_LEN));
+            rule.add(masked(&mask.to_ne_bytes(), register));
+        }
         other => {
             let raw = place(other);
             rule.add(payload(&raw, register));
@@ -162,7 +166,7 @@ fn length(field: &Field) -> usize {
     match field {
         Field::Protocol => 2,
         Field::L4Protocol => 1,
-        Field::Length => 4,
+        Field::Length | Field::LengthBits(_) => 4,
         other => place(other).length as usize,
     }
 }
@@ -181,7 +185,7 @@ fn place(field: &Field) -> Raw {
         Field::IcmpType | Field::Icmp6Type => (Header::Transport, 0, 1),
         Field::IcmpCode | Field::Icmp6Code => (Header::Transport, 1, 1),
         Field::Raw(raw) => return raw.clone(),
-        Field::Protocol | Field::L4Protocol | Field::Length => (Header::Link, 0, 0),
+        Field::Protocol | Field::L4Protocol | Field::Length | Field::LengthBits(_) => (Header::Link, 0, 0),
     };
     Raw { header, offset, length, mask: None }
 }
