@@ -72,8 +72,12 @@ fn main() -> Result<()> {
 }
 
 /// A chain that lets everything through.
-const FLOOR: &str =
-    "table netdev floor { chain ingress { type filter hook ingress device lo priority 0; policy accept; } }";
+const FLOOR: &str = "table netdev floor {
+    chain ingress {
+        type filter hook ingress device lo priority 0; policy accept;
+    }
+}
+";
 
 /// Loads `text` in a namespace of its own and waits for turns.
 fn lane(name: String, text: String, frames: Vec<Vec<u8>>, turn: u32) -> Result<Lane> {

@@ -10,7 +10,11 @@ mod generate;
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod oracle;
 #[path = "../../../benches/src/shapes.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the rule sets of the measurements; a part of them is tested here")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the rule sets of the measurements; a part of them is tested here"
+)]
 mod shapes;
 
 mod campaign;
