@@ -90,8 +90,8 @@ fn lane(name: String, text: String, frames: Vec<Vec<u8>>, turn: u32) -> Result<L
             Err(error) => return drop(ready.send(Err(error))),
         };
         let _ = ready.send(Ok(()));
-        while turns.recv().is_ok() {
-            if tell.send(time(&program, &frames, turn)).is_err() {
+        for frame in frames.iter().cycle() {
+            if turns.recv().is_err() || tell.send(time(&program, frame, turn)).is_err() {
                 return;
             }
         }
@@ -111,12 +111,9 @@ fn ready_to_judge(text: &str) -> Result<OwnedFd> {
     verdict_program(XDP_PASS)
 }
 
-/// Nanoseconds a frame, of frames that take turns.
-fn time(program: &OwnedFd, frames: &[Vec<u8>], turn: u32) -> Result<f64> {
-    let each = turn / frames.len() as u32;
+/// Nanoseconds a frame, of `repeats`.
+fn time(program: &OwnedFd, frame: &[u8], repeats: u32) -> Result<f64> {
     let start = processor_time();
-    for frame in frames {
-        sys::program_live_run(program.as_fd(), frame, each)?;
-    }
-    Ok((processor_time() - start) / f64::from(each * frames.len() as u32))
+    sys::program_live_run(program.as_fd(), frame, repeats)?;
+    Ok((processor_time() - start) / f64::from(repeats))
 }
