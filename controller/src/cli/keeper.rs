@@ -2,8 +2,8 @@
 //!
 //! Promises: it stands, with the tables of what was before compiled, before the first frame meets the new generation; it
 //! goes without a trace once the generation is confirmed or replaced; at the deadline, by a clock that nobody can set and
-//! that runs while the machine sleeps, it puts back what was there. Where that fails it tries again, and says why in
-//! `keeper.log` of the state directory.
+//! that runs while the machine sleeps, it puts back what was there, but for interfaces whose enforcement somebody has
+//! ended since. Where that fails it tries again, and says why in `keeper.log` of the state directory.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::change::{Wish, carry_out};
-use super::host::{Host, Planned};
+use super::host::{Host, Planned, names};
 use super::{Env, Exit, Global};
 use crate::plan::Plan;
 use crate::reconcile;
@@ -122,6 +122,16 @@ impl Before {
         Ok(Before { number, wish, images })
     }
 
+    /// Forgets interfaces whose enforcement somebody has ended since: that was decided later. False where none is left.
+    fn leaves_alone(&mut self, ended: &[String]) -> anyhow::Result<bool> {
+        let is_left = |name: &str| !ended.iter().any(|one| one == name);
+        if !names(&self.wish.ruleset).iter().all(|name| is_left(name)) {
+            self.wish.ruleset = self.wish.ruleset.clone().of_interfaces(is_left);
+            self.images = Host::compile(&self.wish.ruleset)?;
+        }
+        Ok(!self.wish.ruleset.interfaces.is_empty())
+    }
+
     /// Compiles it again where a rule has expired meanwhile.
     fn refresh(&mut self, host: &Host, now: Timestamp) -> anyhow::Result<()> {
         if self.wish.ruleset != self.wish.ruleset.clone().as_of(now) {
@@ -196,13 +206,13 @@ fn take_back(
         // A note that cannot be written must not keep the gate open.
         let _ = host.state.append(&lock, &event);
     }
-    match before {
-        Some(before) => {
-            before.refresh(host, env.now)?;
-            again(host, &lock, before, env)
+    if let Some(before) = before {
+        before.refresh(host, env.now)?;
+        if before.leaves_alone(&trial.ended)? {
+            return again(host, &lock, before, env);
         }
-        None => nothing(host, &lock, env),
     }
+    nothing(host, &lock, env)
 }
 
 /// The lock is held for moments only: whoever has it is about to be done.
