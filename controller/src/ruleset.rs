@@ -6,12 +6,14 @@
 //! the product of validation.
 
 mod address;
+mod labels;
 mod service;
 mod vlan;
 
 use serde::{Deserialize, Serialize};
 
 pub use address::AddressSet;
+pub use labels::{OTHER, VlanLabels};
 pub use service::{Family, Icmp, Service, TcpState};
 pub use vlan::{VlanId, VlanRange};
 

@@ -8,14 +8,19 @@ use super::groups::{Condition, Group};
 use super::pairs::Product;
 use super::services::Services;
 use super::sets::{SetId, Sets};
-use super::words::{Table, Words};
+use super::words::{Lines, Words};
 use super::zones::Zones;
 
 /// Most cells of a table of rows while it is built.
 pub(super) const MAX_ROW_CELLS: usize = 1 << 26;
 
 /// Most pairs of classes of one group. A group that has more must be split.
-pub(super) const MAX_PAIRS: usize = 1 << 24;
+pub(super) const MAX_PAIRS: usize = 1 << 27;
+
+/// Most cells of a table without pages: of pairs 4 MiB, which still fits a cache; of rows 64 MiB, because a read of a row
+/// waits for everything else.
+const PLAIN_PAIRS: usize = 1 << 20;
+const PLAIN_ROWS: usize = 1 << 24;
 
 /// Most rows of one group.
 const MAX_ROWS: usize = 1 << 19;
@@ -74,11 +79,12 @@ pub(super) fn place(
             most_pairs: MAX_PAIRS,
             most_sets: MAX_ROWS.min(MAX_ROW_CELLS / contexts.least_columns()),
         };
-        let pairs = product
-            .pairs(parts, steps)
+        let mut table = Lines::new(input.sources.len(), input.destinations.len(), PLAIN_PAIRS);
+        let rows = product
+            .pairs(parts, steps, |line| table.push(words, line))
             .map_err(|costs| TooLarge::by_cost(input.group, |part| costs.0[part]))?;
-        words.put_table(&pairs.cells, input.destinations.len()).set(record, group::PAIRS);
-        pairs.sets
+        table.put(words).set(record, group::PAIRS);
+        rows
     };
     let layout = contexts.lay_out(rows.len(), words.room(), steps)?;
     place_rows(input, parts, &rows, &layout, words, record)
@@ -99,9 +105,11 @@ fn place_rows(
     if let Some(table) = &layout.table {
         record[group::CONTEXTS] = words.put(table);
     }
-    let mut cells = vec![0u32; rows.len() * layout.columns];
+    let mut table = Lines::new(rows.len(), layout.columns, PLAIN_ROWS);
+    let mut cells = vec![0u32; layout.columns];
     let mut free = vec![0; layout.columns.div_ceil(64)];
-    for (&row, cells) in rows.iter().zip(cells.chunks_mut(layout.columns)) {
+    for &row in rows {
+        cells.fill(0);
         free.copy_from_slice(&layout.occupied);
         let mut left = layout.occupied_columns;
         for part in parts.members(row) {
@@ -114,9 +122,9 @@ fn place_rows(
                 break;
             }
         }
+        table.push(words, &cells);
     }
-    let table = words.put_table(&cells, layout.columns);
-    Table::set(table, record, group::ROWS);
+    table.put(words).set(record, group::ROWS);
     Ok(())
 }
 

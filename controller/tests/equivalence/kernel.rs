@@ -2,7 +2,7 @@
 //!
 //! Needs root; without it the tests say why they judge nothing, and fail where `CI=true` promises root.
 
-use crate::campaign::{Engine, Scale, run};
+use crate::campaign::{Engine, Scale, image, run};
 use crate::exhaustive;
 use perimeter::backend::xdp::program::{LoadError, Program, TestRunError};
 use perimeter::compile::compile;
@@ -13,7 +13,7 @@ impl Engine for Program {
     const NAME: &'static str = "kernel";
 
     fn new(ruleset: &Ruleset, interface_index: usize) -> Option<Self> {
-        let image = compile(ruleset, interface_index).ok()?;
+        let image = image(ruleset, interface_index)?;
         match Program::private(&image) {
             Ok(program) => Some(program),
             Err(error) => panic!("the policy is within the budget, the program is not loaded: {error}"),

@@ -8,7 +8,7 @@
 //! rule of all groups decides. What is constant for a policy is a setting, so that the branches of tables which are not
 //! there are removed by the verifier.
 
-use crate::abi::{self, GROUPS, PAGE, group, port, setting};
+use crate::abi::{self, GROUPS, PAGE, field, group, port, setting};
 use crate::verdict::{Decision, DropReason, RuleIndex};
 
 /// Reads of one compiled policy. Two implementations: the image in user space, maps in the kernel.
@@ -145,9 +145,10 @@ pub fn speaks<T: Tables>(tables: &T, zone: Zone, source: AddressClass) -> bool {
     if zone.sources == 0 {
         return true;
     }
+    let column = source.0 >> tables.setting(setting::SPEAKER_SHIFT) & tables.setting(setting::SPEAKER_MASK);
     let row = (zone.sources - 1) * tables.setting(setting::SPEAKERS_STRIDE);
-    let word = tables.word(tables.setting(setting::SPEAKERS) + row + (source.0 >> 5));
-    word >> (source.0 & 31) & 1 == 1
+    let word = tables.word(tables.setting(setting::SPEAKERS) + row + (column >> 5));
+    word >> (column & 31) & 1 == 1
 }
 
 /// The class of what is above the addresses.
@@ -196,12 +197,13 @@ pub fn decide_ip<T: Tables>(
 ) -> Decision {
     let packet =
         Packet { zone: zone.index, source: source.0, destination: destination.0, service: service.0 };
-    let mut best = u32::MAX;
-    if tables.setting(setting::SOURCE_CLASSES) == 0 {
-        best = first_rule::<T, 0>(tables, packet);
+    let best = if tables.setting(setting::GROUP_COUNT) <= 1 {
+        first_rule::<T, 0>(tables, packet)
+    } else if tables.setting(setting::SOURCE_CLASSES) == 0 {
+        first_of_packed(tables, packet)
     } else {
-        best = first_of_groups(tables, packet, best);
-    }
+        first_of_groups(tables, packet)
+    };
     decision(tables, best)
 }
 
@@ -240,9 +242,32 @@ fn decision<T: Tables>(tables: &T, best: u32) -> Decision {
     }
 }
 
-/// Asks each group in which both addresses have rules.
+/// Asks each group in which both addresses have rules. The address classes hold the classes in the groups: no read stands
+/// between the tries and the rows.
 #[inline(always)]
-fn first_of_groups<T: Tables>(tables: &T, packet: Packet, mut best: u32) -> u32 {
+fn first_of_packed<T: Tables>(tables: &T, packet: Packet) -> u32 {
+    let mut best = u32::MAX;
+    macro_rules! ask {
+        ($($group:literal)*) => {$(
+            if tables.setting(setting::GROUP_COUNT) > $group {
+                let at = |field: usize| tables.setting(setting::FIELDS + $group * field::WORDS + field);
+                let source = packet.source >> at(field::SOURCE_SHIFT) & at(field::SOURCE_MASK);
+                let destination =
+                    packet.destination >> at(field::DESTINATION_SHIFT) & at(field::DESTINATION_MASK);
+                if source != 0 && destination != 0 {
+                    best = best.min(first_rule::<T, $group>(tables, Packet { source, destination, ..packet }));
+                }
+            }
+        )*};
+    }
+    ask!(0 1 2 3);
+    best
+}
+
+/// The same where the address classes have records.
+#[inline(always)]
+fn first_of_groups<T: Tables>(tables: &T, packet: Packet) -> u32 {
+    let mut best = u32::MAX;
     let words = tables.setting(setting::GROUP_COUNT) + 1;
     let source = tables.setting(setting::SOURCE_CLASSES) + packet.source * words;
     let destination = tables.setting(setting::DESTINATION_CLASSES) + packet.destination * words;

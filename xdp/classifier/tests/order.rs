@@ -38,6 +38,7 @@ impl Tables for Policy {
             setting::ZONES => ZONE,
             setting::SPEAKERS => SPEAKERS,
             setting::SPEAKERS_STRIDE => 1,
+            setting::SPEAKER_MASK => u32::MAX,
             setting::SOURCE_V4 => SOURCE_V4,
             setting::SOURCE_V6 => SOURCE_V6,
             setting::ETHER_RULES => ETHER_RULES,

@@ -17,7 +17,7 @@ use super::sys::{self, XdpPath};
 use crate::backend::device::{self, Device, How};
 use crate::backend::guards::Front;
 use crate::backend::{Backend, BackendError, Engine, Nftables, Observed, Refused, Switched, Target, Wanted};
-use crate::counters::{Counted, Counts, bind, series};
+use crate::counters::{Counted, Counts, account_series, bind, series};
 use crate::state::Namespace;
 
 /// XDP in the network namespace of this process.
@@ -265,7 +265,9 @@ impl Backend for Xdp {
         namespace::require_lasting(self.pins.root())
             .map_err(|error| cannot_load(&interface, target.wanted, error))?;
         let counters = self.counters().map_err(|error| cannot_load(&interface, target.wanted, error))?;
-        counters.allocate(&series(target.ruleset, target.index))?;
+        let wanted =
+            [series(target.ruleset, target.index), account_series(target.ruleset, target.index)].concat();
+        counters.allocate(&wanted)?;
         let counted = match target.wanted.nft {
             Nftables::Always => Counted::Kept,
             Nftables::Never | Nftables::IfRefused => Counted::All,

@@ -11,7 +11,7 @@ use super::shape::Shape;
 use super::zones::{Zone, zones};
 use crate::backend::nft::ir::{Base, Chain, Counter, Element, Part, Rule, Set, Statement, Table, Verdict};
 use crate::backend::nft::names;
-use crate::counters::{Outcome, Subject};
+use crate::counters::Outcome;
 use crate::ruleset::{Action, Fragments, Interface, Oversize, Ruleset};
 
 /// A table under construction.
@@ -25,6 +25,8 @@ pub(super) struct Build<'a> {
     sets: Vec<Set>,
     known_sets: BTreeMap<String, usize>,
     counters: BTreeSet<Counter>,
+    /// The lookups of one kind of packets, by what they are for.
+    pub(super) known_maps: BTreeMap<String, Vec<Rule>>,
     pub(super) too_large: Option<Vec<u32>>,
     pub(super) elements: usize,
 }
@@ -41,6 +43,7 @@ impl<'a> Build<'a> {
             sets: Vec::new(),
             known_sets: BTreeMap::new(),
             counters: BTreeSet::new(),
+            known_maps: BTreeMap::new(),
             too_large: None,
             elements: 0,
         }
@@ -50,12 +53,12 @@ impl<'a> Build<'a> {
     pub(super) fn finish(mut self, name: String, base: Base) -> Table {
         let reasons: Vec<DropReason> = DropReason::ALL.to_vec();
         for reason in reasons {
-            self.counter(self.dropped(), Subject::Reason(reason), false);
+            self.counter(names::of_reason(self.dropped(), reason, false));
         }
         for rule in self.ruleset.rules.iter().filter(|rule| self.covers(&rule.interfaces)).collect::<Vec<_>>()
         {
             let outcome = if rule.action == Action::Allow { Outcome::Pass } else { self.dropped() };
-            self.counter(outcome, Subject::Rule(rule.action, rule.id.clone()), false);
+            self.counter(names::of_rule(outcome, rule.action, &rule.id, false));
         }
         Table {
             name,
@@ -115,11 +118,10 @@ impl<'a> Build<'a> {
 
     /// What a dropped frame counts as.
     fn dropped(&self) -> Outcome {
-        if self.interface.enforce { Outcome::Drop } else { Outcome::WouldDrop }
+        Outcome::dropped(self.interface.enforce)
     }
 
-    fn counter(&mut self, outcome: Outcome, subject: Subject, stripped: bool) -> String {
-        let name = names::counter(outcome, &subject, stripped);
+    fn counter(&mut self, name: String) -> String {
         self.counters.insert(Counter { name: name.clone() });
         name
     }
@@ -128,7 +130,7 @@ impl<'a> Build<'a> {
     pub(super) fn reason(&mut self, reason: DropReason, shape: Shape) -> Verdict {
         let name = format!("drop.{}{}", reason.name(), ending(shape));
         Verdict::Goto(self.chain(&name, |build| {
-            let counter = build.counter(build.dropped(), Subject::Reason(reason), shape.stripped());
+            let counter = build.counter(names::of_reason(build.dropped(), reason, shape.stripped()));
             let last = if build.interface.enforce { Verdict::Drop } else { Verdict::Accept };
             build.last(counter, &format!("r{}", reason as u32), last)
         }))
@@ -143,7 +145,7 @@ impl<'a> Build<'a> {
         Verdict::Goto(self.chain(&name, |build| {
             let passes = action == Action::Allow;
             let outcome = if passes { Outcome::Pass } else { build.dropped() };
-            let counter = build.counter(outcome, Subject::Rule(action, id), shape.stripped());
+            let counter = build.counter(names::of_rule(outcome, action, &id, shape.stripped()));
             let drops = !passes && build.interface.enforce;
             let last = if drops { Verdict::Drop } else { Verdict::Accept };
             build.last(counter, &format!("{}{rule}", if passes { 'p' } else { 'd' }), last)
