@@ -29,6 +29,7 @@ mod rollback;
 mod schema;
 mod show;
 mod status;
+mod timer;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;

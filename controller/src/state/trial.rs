@@ -18,6 +18,17 @@ pub struct Trial {
     pub ended: Vec<String>,
 }
 
+/// How long after its deadline a trial counts as overdue: its time begins when the switch is over, somewhat after it was
+/// noted.
+const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+
+impl Trial {
+    /// Whether it should have been taken back by `now`.
+    pub fn is_overdue(&self, now: jiff::Timestamp) -> bool {
+        now.duration_since(self.until) > GRACE
+    }
+}
+
 /// The generation that is on trial in `namespace` after these events.
 pub fn on_trial(events: &[Event], namespace: Namespace) -> Option<Trial> {
     let mut announced: Option<Trial> = None;

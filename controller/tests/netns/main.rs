@@ -5,6 +5,7 @@ mod crash;
 mod doctor;
 mod lifetime;
 mod modes;
+mod moves;
 mod names;
 mod offloads;
 mod swap;
