@@ -23,6 +23,7 @@ use crate::digest::Digest;
 use crate::ruleset::Ruleset;
 use crate::tables::Image;
 
+pub(crate) use device::is_fed;
 pub use observed::{
     Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion, names,
 };

@@ -4,12 +4,15 @@
 //! sets, ranges, `deny` over `allow`, the first rule in file order); bounded (an image that would pass the budget is an
 //! error that names the rules behind it, never a slower program). Refuses to trade exactness for size.
 //!
+//! Knows no clock either: the instants at which rules expire are data of the image (see `compile/courses.rs`).
+//!
 //! Addresses, services and VLANs become equivalence classes here, so that the kernel only reads arrays. See
 //! `compile/bands.rs` for how products of classes are kept small, and `perimeter_classifier::tables` for how they are read.
 
 mod bands;
 mod classes;
 mod contexts;
+mod courses;
 mod estimate;
 mod ethers;
 mod groups;
@@ -30,6 +33,7 @@ use crate::ruleset::{AddressSet, Fragments, Interface, IpOptions, Oversize, Rule
 use crate::tables::Image;
 pub use bands::Scheme;
 use classes::Classes;
+use courses::Courses;
 use groups::{Condition, IpRule};
 use services::Services;
 use sets::Sets;
@@ -117,7 +121,8 @@ fn compile_by(
     zones.place(&mut words, &mut settings);
     let mut services = Services::new(rules().map(|(_, rule)| rule));
     services.place(&mut words, &mut settings).map_err(|many| over(by_ports(rules(), many.protocol)))?;
-    ethers::place(rules(), &mut zones, &mut words, &mut settings);
+    let mut courses = Courses::new(ruleset, interface);
+    ethers::place(rules(), (&mut zones, &mut courses), &mut words, &mut settings);
     settings[setting::RULE_SLOTS] = words.put(&vec![0; ruleset.rules.len()]);
     let (ip_rules, conditions) = groups::ip_rules(rules(), &mut services, &mut zones);
 
@@ -128,6 +133,7 @@ fn compile_by(
         services: &services,
         rules: &ip_rules,
         conditions: &conditions,
+        courses: &courses,
     };
     let good = GOOD_WORDS.max(base.words.len() * 2);
     let mut smallest: Option<Image> = None;
@@ -151,12 +157,14 @@ struct Base<'a> {
     services: &'a Services,
     rules: &'a [IpRule],
     conditions: &'a [Condition],
+    courses: &'a Courses,
 }
 
 impl Base<'_> {
     /// The image under one scheme, or the rules that make it too large (none named: the sum of all).
     fn build(&self, scheme: Scheme) -> Result<Image, Vec<u32>> {
         let (mut words, mut settings, mut steps) = (self.words.clone(), self.settings, MAX_STEPS);
+        let mut courses = self.courses.clone();
         let groups = groups::spread(self.rules, self.conditions, self.zones.count(), scheme);
         estimate::check(&groups).map_err(|large| large.rules)?;
         let mut parts: Vec<Sets> = groups.iter().map(|group| Sets::new(group.len())).collect();
@@ -175,14 +183,15 @@ impl Base<'_> {
                 destinations: &of_destinations.in_groups[number],
             };
             let record = &mut settings[rows::record_at(number)..rows::record_at(number + 1)];
-            rows::place(&input, &mut parts[number], &mut words, record, &mut steps)
-                .map_err(|large| large.rules)?;
+            let made = (&mut parts[number], &mut courses);
+            rows::place(&input, made, &mut words, record, &mut steps).map_err(|large| large.rules)?;
         }
         settings[setting::GROUP_COUNT] = groups.len() as u32;
         let both = [&of_sources, &of_destinations];
         let [source, destination] =
             classes::place(both, (&sources.speakers, self.zones.sources.len()), &mut words, &mut settings);
         place_tries([(&sources, source), (&destinations, destination)], &mut words, &mut settings);
+        courses.place(&mut words, &mut settings)?;
         if words.is_over() {
             return Err(Vec::new());
         }

@@ -97,12 +97,12 @@ mod tests {
     use super::*;
 
     fn told(place: &Where) -> Result<String, String> {
-        let words = ["perimeter", "--state-dir", "/s", "--bpffs", "/b", "status"];
-        let global = Cli::try_parse_from(words).unwrap().global;
+        let line = ["perimeter", "--state-dir", "/s", "--bpffs", "/b", "status"];
+        let global = Cli::try_parse_from(line).unwrap().global;
         let charge = Charge { generation: 8, before: Some(7), within: SignedDuration::from_secs(60) };
         let namespace = Namespace { cookie: 4_096 };
-        let words = words(Path::new("/usr/local/sbin/perimeter"), &global, charge, (namespace, place))?;
-        Ok(words.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" "))
+        let told = words(Path::new("/usr/local/sbin/perimeter"), &global, charge, (namespace, place))?;
+        Ok(told.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" "))
     }
 
     const TIMER: &str =

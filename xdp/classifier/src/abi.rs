@@ -4,7 +4,7 @@
 //! the byte order of the machine. `ABI_VERSION` rises with every change here.
 
 /// Version of everything in this file.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// First word of [`Info`]: "PERI".
 pub const MAGIC: u32 = 0x5045_5249;
@@ -19,6 +19,8 @@ pub mod name {
     pub const COUNTERS: &str = "COUNTERS";
     /// The [`super::Info`] constant, in a section of its own (`.rodata.info`).
     pub const INFO: &str = "INFO";
+    /// The [`super::Clock`] of a generation whose rules expire, in a section of its own (`.data.clock`).
+    pub const CLOCK: &str = "CLOCK";
 }
 
 /// Slots in the counters map. A slot belongs to one (interface, verdict, rule or reason) for ever.
@@ -35,6 +37,18 @@ pub struct Counter {
     /// Bytes from the destination MAC on, all buffers counted. Of messages about the path's MTU: the smallest that was
     /// announced, 0 for none.
     pub bytes: u64,
+}
+
+/// How far the time of a generation has come. The program writes it; it is made anew for every generation.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// From this tick (`bpf_jiffies64`) on the program looks at the time again; `u64::MAX`: never.
+    pub next: u64,
+    /// Nanoseconds from `CLOCK_BOOTTIME` to the time, where [`setting::BOOT_CLOCK`] is set.
+    pub offset: u64,
+    /// How many of the instants at [`setting::INSTANTS`] have passed. Never falls: a clock that is set back revives nothing.
+    pub epoch: u64,
 }
 
 /// Constants of one generation on one interface: what is enforced, and how the tables are laid out. Read by the program
@@ -60,7 +74,7 @@ pub struct Info {
 }
 
 /// Length of [`Info::settings`].
-pub const SETTINGS: usize = 208;
+pub const SETTINGS: usize = 216;
 
 /// Most rule groups in one image (see `tables`).
 pub const GROUPS: usize = 16;
@@ -132,6 +146,16 @@ pub mod setting {
     pub const GROUP: usize = 64;
     /// [`super::PACKED_GROUPS`] records of [`super::field`] words.
     pub const FIELDS: usize = 192;
+    /// Rule number plus one by (course, epoch), plain or paged as the tables of a [`super::group`] are: three settings. A
+    /// cell with [`super::EXPIRING`] is the number of a course. 0: no rule expires.
+    pub const EPOCHS: usize = 208;
+    /// Instants at which rules expire, ascending, then [`u64::MAX`]; two words each, the upper half first: nanoseconds of
+    /// UTC since 1970.
+    pub const INSTANTS: usize = 211;
+    /// Bits of the number of instants that have passed; there are two to this power less one.
+    pub const INSTANT_BITS: usize = 212;
+    /// 1: the kernel tells no `CLOCK_TAI` (before Linux 6.1), and [`super::Clock::offset`] leads from `CLOCK_BOOTTIME` to UTC.
+    pub const BOOT_CLOCK: usize = 213;
 }
 
 /// Words of a zone record.
@@ -185,8 +209,14 @@ pub mod field {
     pub const WORDS: usize = 4;
 }
 
+/// Most bits of the number of instants: a rule may have one, and no counters map holds more rules.
+pub const INSTANT_BITS: u32 = 16;
+
 /// Words in a page of a paged table: one cache line.
 pub const PAGE: u32 = 16;
+
+/// A cell with this bit is not a rule number plus one but the number of a course: which rule decides depends on the epoch.
+pub const EXPIRING: u32 = 1 << 31;
 
 /// A trie entry with this bit is a pointer to a node, one without is an address class.
 pub const TRIE_POINTER: u32 = 1 << 31;

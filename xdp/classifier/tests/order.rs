@@ -47,6 +47,10 @@ impl Tables for Policy {
         }
     }
 
+    fn epoch(&self) -> u32 {
+        0
+    }
+
     fn word(&self, index: u32) -> u32 {
         match index {
             index if index == ZONES_SINGLE + 10 => 1,

@@ -62,6 +62,10 @@ impl Tables for Policy {
         }
     }
 
+    fn epoch(&self) -> u32 {
+        0
+    }
+
     fn word(&self, index: u32) -> u32 {
         let at = index % LINE;
         match index - at {
