@@ -76,7 +76,7 @@ impl Host {
     pub(super) fn known(
         &self,
         observed: &[Observed],
-        at: jiff::Timestamp,
+        at: Timestamp,
     ) -> anyhow::Result<BTreeMap<Digest, Known>> {
         let mut known = BTreeMap::new();
         for record in observed.iter().flat_map(Observed::records) {

@@ -48,7 +48,7 @@ fn sample() -> usize {
     match std::env::var("PERIMETER_CRASH_POINTS").as_deref() {
         Ok("all") => 0,
         Ok(number) => number.parse().expect("PERIMETER_CRASH_POINTS is a number, or `all`"),
-        Err(_) => 4,
+        Err(_) => 2,
     }
 }
 
