@@ -8,7 +8,7 @@ use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
-use perimeter_classifier::abi::COUNTER_SLOTS;
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
 use perimeter_classifier::verdict::DropReason;
 
 use super::maps::Counters as SlotMap;
@@ -80,6 +80,13 @@ impl Counters {
         let slots = SlotMap::create(COUNTER_SLOTS).map_err(|error| failed("create", &path, error))?;
         sys::pin(std::os::fd::AsFd::as_fd(&slots), &path).map_err(|error| failed("pin", &path, error))?;
         Counters::open(pins)?.ok_or_else(|| layout(&path))
+    }
+
+    /// Memory of all slots in bytes, on every CPU that this machine can have.
+    pub(super) fn bytes() -> Result<u64, BackendError> {
+        let cpus = aya::util::nr_cpus()
+            .map_err(|(what, error)| BackendError::failed(format!("count the CPUs ({what})"), error))?;
+        Ok(u64::from(COUNTER_SLOTS) * (cpus * size_of::<Counter>()) as u64)
     }
 
     /// The slot of every series so far.
