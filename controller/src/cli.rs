@@ -31,6 +31,7 @@ mod schema;
 mod serve;
 mod show;
 mod status;
+mod timer;
 mod top;
 
 use std::io::{BufRead, Write};

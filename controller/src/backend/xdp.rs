@@ -11,6 +11,7 @@ mod counters;
 mod enforcer;
 mod fold;
 pub mod info;
+mod instruction;
 mod known;
 pub mod maps;
 mod namespace;
