@@ -6,6 +6,7 @@
 
 mod ask;
 mod bytecode;
+mod clock;
 mod counters;
 mod enforcer;
 mod fold;

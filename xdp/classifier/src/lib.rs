@@ -10,5 +10,6 @@ pub mod abi;
 pub mod classify;
 pub mod frame;
 pub mod header;
+pub mod learned;
 pub mod tables;
 pub mod verdict;

@@ -270,15 +270,15 @@ impl Backend for Xdp {
         };
         let binding = bind(counters.slots(), target.ruleset, target.index, counted);
         let mut image = target.image;
-        image.bind_slots(&binding.rules);
+        image.bind(&binding);
         let enforcement = program::Enforcement {
             generation: target.generation,
             policy: target.policy.0,
             enforce: wish.enforce,
             reason_slots: binding.reasons,
         };
-        let slots = counters::slot_map(&self.pins.counters())?;
-        let program = Program::load(&image, enforcement, &slots).map_err(|error| {
+        let shared = counters::shared_maps(&self.pins)?;
+        let program = Program::load(&image, enforcement, &shared).map_err(|error| {
             let failed = BackendError::failed(format!("load the program for {interface}"), error);
             cannot_load(&interface, target.wanted, failed)
         })?;

@@ -12,7 +12,7 @@ use perimeter_classifier::abi::{self, ABI_VERSION, Info, MAGIC, name};
 use perimeter_classifier::verdict::Decision;
 use thiserror::Error;
 
-use super::maps::{self, Counters, MapError};
+use super::maps::{self, MapError, SharedMaps};
 use super::object::{self, Linked, ObjectError};
 use super::sys::{self, ProgramInfo, ProgramSpec};
 use crate::tables::Image;
@@ -101,7 +101,7 @@ pub const LONGEST: usize = 65_549;
 
 impl Program {
     /// Loads a generation for one interface, to be attached.
-    pub fn load(image: &Image, enforcement: Enforcement, counters: &Counters) -> Result<Self, LoadError> {
+    pub fn load(image: &Image, enforcement: Enforcement, shared: &SharedMaps) -> Result<Self, LoadError> {
         let info = Info {
             magic: MAGIC,
             abi: ABI_VERSION,
@@ -113,7 +113,7 @@ impl Program {
             reason_slots: enforcement.reason_slots,
             settings: image.settings,
         };
-        Self::with_info(image, info, counters)
+        Self::with_info(image, info, shared)
     }
 
     /// Loads a program for test runs alone: it returns its decision ([`Program::test_run`]) and counts nothing.
@@ -129,13 +129,13 @@ impl Program {
             reason_slots: [0; 15],
             settings: image.settings,
         };
-        Self::with_info(image, info, &Counters::create(1)?)
+        Self::with_info(image, info, &SharedMaps::create(1)?)
     }
 
-    fn with_info(image: &Image, mut info: Info, counters: &Counters) -> Result<Self, LoadError> {
+    fn with_info(image: &Image, mut info: Info, shared: &SharedMaps) -> Result<Self, LoadError> {
         let tables;
         (tables, info.mask) = maps::tables(image)?;
-        let linked = object::link(&info, tables.as_fd(), counters)?;
+        let linked = object::link(&info, tables.as_fd(), shared)?;
         let fd = verify(&linked)?;
         Ok(Program { fd, tables, info })
     }

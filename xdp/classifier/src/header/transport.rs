@@ -127,6 +127,31 @@ impl Transport {
     }
 }
 
+/// Of a message that a packet was too large for its path (RFC 1191, section 4; RFC 4443, section 3.2).
+const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
+const PACKET_TOO_BIG: u8 = 2;
+const NEXT_HOP_MTU: u32 = 6;
+const MTU: u32 = 4;
+
+impl Transport {
+    /// The MTU that a message about the path announces, 0 where it announces none; `None` for any other. `layer4` is what
+    /// was read of it.
+    #[inline(always)]
+    pub fn announced<F: Frame>(self, frame: &F, layer4: Layer4) -> Option<u32> {
+        let Layer4::Icmp { kind, code } = layer4 else { return None };
+        match self.family {
+            Family::V4 if (kind, code) == FRAGMENTATION_NEEDED => {
+                Some(frame.view::<2>(self.at + NEXT_HOP_MTU).map_or(0, |mtu| u32::from(mtu.be16::<0>())))
+            }
+            Family::V6 if kind == PACKET_TOO_BIG && self.length < MTU + 4 => Some(0),
+            Family::V6 if kind == PACKET_TOO_BIG => {
+                Some(frame.view::<4>(self.at + MTU).map_or(0, |mtu| mtu.be32::<0>()))
+            }
+            _ => None,
+        }
+    }
+}
+
 #[inline(always)]
 fn kind_and_code<const N: usize>(message: impl View<N>) -> Layer4 {
     let [kind, code] = message.be16::<0>().to_be_bytes();
