@@ -13,6 +13,7 @@ mod counters;
 mod cuts;
 mod detach;
 mod doctor;
+mod events;
 mod explain;
 #[cfg(test)]
 mod harness;
@@ -117,6 +118,7 @@ The usual way:
   perimeter rollback                     undo it
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
+  perimeter events                       which frames are dropped, as it happens?
   perimeter detach                       stop enforcing
   perimeter doctor                       can this machine enforce, and what is in the way?
   perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
@@ -167,6 +169,7 @@ pub enum Command {
     Show(show::ShowArgs),
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
+    Events(events::EventsArgs),
     Detach(detach::DetachArgs),
     Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
@@ -194,6 +197,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Keeper(args) => keeper::run(&args, global, env),
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
+        Command::Events(args) => events::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),

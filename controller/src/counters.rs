@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use perimeter_classifier::abi::COUNTER_SLOTS;
 use perimeter_classifier::verdict::DropReason;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ruleset::{Action, Family, Ruleset};
 
@@ -30,7 +30,7 @@ pub use render::{grouped, human, human_rules};
 pub use report::{InterfaceCounters, ReasonCount, RuleCount, Total, report};
 
 /// What happened to the frames that a slot counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Pass,

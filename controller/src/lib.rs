@@ -25,6 +25,7 @@ pub mod lifelines;
 pub mod plan;
 pub mod reconcile;
 pub mod status;
+pub mod telemetry;
 
 pub mod capture;
 pub mod explain;

@@ -66,16 +66,14 @@ fn write(ctx: *mut xdp_md, slot: u32, vlan: u32) -> bool {
     let Some(mut entry) = EVENTS.reserve::<EventRecord>(0) else { return false };
     let record = entry.as_mut_ptr();
     // SAFETY: `ctx` is the context that the kernel passed to this program.
-    let (length, device) = unsafe { (bpf_xdp_get_buff_len(ctx) as u32, (*ctx).ingress_ifindex) };
+    let length = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
     let captured = if length < EVENT_BYTES as u32 { length } else { EVENT_BYTES as u32 };
     // SAFETY: the entry has room for a record, of which every field but the end of `bytes` is written here.
     let copied = unsafe {
         (*record).time = bpf_ktime_get_ns();
         (*record).length = length;
-        (*record).device = device;
         (*record).slot = slot;
         (*record).vlan = vlan;
-        (*record).reserved = 0;
         // No frame is empty; the verifier wants it said.
         if captured > 0 {
             bpf_xdp_load_bytes(ctx, 0, (&raw mut (*record).bytes).cast(), captured)

@@ -34,17 +34,20 @@ fn perimeter(ctx: XdpContext) -> u32 {
     }
 }
 
-/// Judges any frame. In a function of its own, so that the plain frame has the registers and the stack for itself.
+/// Judges any frame. In a function of its own, so that the plain frame has the registers and the stack for itself; and so
+/// have those below, whose stacks would not fit on top of each other.
 #[inline(never)]
 fn judge(ctx: *mut xdp_md) -> u32 {
+    if Linear::new(ctx).is_whole() { judge_whole(ctx) } else { judge_scattered(ctx) }
+}
+
+#[inline(never)]
+fn judge_whole(ctx: *mut xdp_md) -> u32 {
     let frame = Linear::new(ctx);
-    if !frame.is_whole() {
-        return judge_scattered(ctx);
-    }
     act(ctx, walk(&frame, &Generation), frame.len())
 }
 
-/// The rare case, apart for the same reason.
+/// The rare case.
 #[inline(never)]
 fn judge_scattered(ctx: *mut xdp_md) -> u32 {
     match Scattered::new(ctx) {

@@ -6,10 +6,10 @@
 
 use core::cell::UnsafeCell;
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, setting};
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, Mark, setting};
 use perimeter_classifier::learned::{Judged, Learned};
 use perimeter_classifier::tables::{Tables, rule_slot, size_slot, vlan_slots};
 use perimeter_classifier::verdict::Decision;
@@ -23,7 +23,8 @@ static COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(COUNTER_SL
 /// When the rule of each slot matched last. The controller puts the pinned map in the place of this section.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.marks")]
-static MARKS: Given<[u64; COUNTER_SLOTS as usize]> = Given(UnsafeCell::new([0; COUNTER_SLOTS as usize]));
+static MARKS: Given<[Mark; MARK_COUNT]> = Given(UnsafeCell::new([Mark { tick: 0, time: 0 }; MARK_COUNT]));
+const MARK_COUNT: usize = COUNTER_SLOTS as usize;
 
 /// Where a frame was counted, for those who are told of it.
 #[derive(Clone, Copy)]
@@ -68,7 +69,7 @@ fn add(slot: u32, len: u32) {
 }
 
 /// Notes that the rule of a slot has matched now. The cell is shared by all CPUs, so that it is written only when the
-/// clock has ticked.
+/// clock has ticked; jiffies are a load, where any clock is a call.
 #[inline(always)]
 fn hit(generation: &Generation, slot: u32) {
     if generation.setting(setting::LAST_HIT) == 0 {
@@ -77,10 +78,11 @@ fn hit(generation: &Generation, slot: u32) {
     // SAFETY: the index is inside the map. Several CPUs may write one after the other, each a time within the last tick;
     // 64 bits are written whole.
     unsafe {
-        let now = bpf_ktime_get_coarse_ns();
-        let mark = MARKS.0.get().cast::<u64>().add((slot & (COUNTER_SLOTS - 1)) as usize);
-        if mark.read_volatile() != now {
-            mark.write_volatile(now);
+        let mark = MARKS.0.get().cast::<Mark>().add((slot & (COUNTER_SLOTS - 1)) as usize);
+        let now = bpf_jiffies64();
+        if (&raw const (*mark).tick).read_volatile() != now {
+            (&raw mut (*mark).tick).write_volatile(now);
+            (&raw mut (*mark).time).write_volatile(bpf_ktime_get_coarse_ns());
         }
     }
 }

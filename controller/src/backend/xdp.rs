@@ -9,6 +9,7 @@ mod bytecode;
 mod clock;
 mod counters;
 mod enforcer;
+pub mod events;
 mod fold;
 pub mod info;
 mod known;

@@ -17,8 +17,8 @@ pub mod name {
     pub const TABLES: &str = "TABLES";
     /// Per-CPU array of [`super::Counter`], pinned, shared by every interface and generation.
     pub const COUNTERS: &str = "COUNTERS";
-    /// One element, a number for each counter slot: when its rule matched last, in nanoseconds of CLOCK_MONOTONIC as of
-    /// the last tick; 0: never. Pinned and shared, as are all below; the object names it by its section.
+    /// One element, a [`super::Mark`] for each counter slot. Pinned and shared, as are all below; the object names it by
+    /// its section.
     pub const MARKS: &str = ".bss.marks";
     /// Ring buffer of [`super::EventRecord`].
     pub const EVENTS: &str = "EVENTS";
@@ -32,6 +32,16 @@ pub mod name {
 
 /// Slots in the counters map. A slot belongs to one (interface, verdict, rule or reason) for ever.
 pub const COUNTER_SLOTS: u32 = 65_536;
+
+/// When a rule matched last. The tick tells cheaply whether the time has to be asked for again.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The kernel's jiffies.
+    pub tick: u64,
+    /// Nanoseconds of CLOCK_MONOTONIC as of that tick; 0: never.
+    pub time: u64,
+}
 
 /// Most bytes of a frame in one event.
 pub const EVENT_BYTES: usize = 128;
@@ -67,15 +77,12 @@ pub struct EventRecord {
     pub time: u64,
     /// Bytes of the whole frame.
     pub length: u32,
-    /// Index of the device that received it.
-    pub device: u32,
     /// The slot in which the frame was counted: it tells interface, outcome, rule or reason.
     pub slot: u32,
     /// The slot in which its VLAN was counted; 0: none.
     pub vlan: u32,
     /// How many of `bytes` are there.
     pub captured: u32,
-    pub reserved: u32,
     /// The first bytes of the frame.
     pub bytes: [u8; EVENT_BYTES],
 }

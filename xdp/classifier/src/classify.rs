@@ -14,7 +14,7 @@ use crate::header::fragment::{Fragment, Part};
 use crate::header::ipv4::Ipv4;
 use crate::header::ipv6::{Ipv6, Payload};
 use crate::header::plain::{Kind, Plain};
-use crate::header::transport::Transport;
+use crate::header::transport::{Transport, is_too_big};
 use crate::header::{ethertype, llc, neighbour, protocol};
 use crate::learned::{Judged, Learned};
 use crate::tables::{self, AddressClass, Family, Layer4, ServiceClass, Tables, Zone};
@@ -243,27 +243,26 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
             (_, protocol::UDP) => Ok(self.class(transport, transport.udp(self.frame)?)),
             (_, protocol::SCTP) => Ok(self.class(transport, transport.sctp(self.frame)?)),
             (Family::V4, protocol::ICMP) => {
-                let message = transport.icmp(self.frame)?;
-                self.path_mtu(transport, message, learned);
+                let (message, mtu) = transport.icmp(self.frame)?;
+                if self.counts_pmtu() && is_too_big(Family::V4, message) {
+                    learned.too_big(Family::V4, mtu);
+                }
                 Ok(self.class(transport, message))
             }
             (Family::V6, protocol::ICMPV6) => {
                 let message = transport.icmpv6(self.frame)?;
-                self.path_mtu(transport, message, learned);
+                if self.counts_pmtu() && is_too_big(Family::V6, message) {
+                    learned.too_big(Family::V6, transport.icmpv6_mtu(self.frame));
+                }
                 Ok(self.class(transport, message))
             }
             _ => Ok(self.class(transport, Layer4::Other)),
         }
     }
 
-    /// Notes what a message tells of the MTU of a path.
     #[inline(always)]
-    fn path_mtu(&self, transport: Transport, message: Layer4, learned: &mut Learned) {
-        if self.tables.setting(setting::PMTU_SLOTS) != 0
-            && let Some(announced) = transport.announced(self.frame, message)
-        {
-            learned.too_big(transport.family, announced);
-        }
+    fn counts_pmtu(&self) -> bool {
+        self.tables.setting(setting::PMTU_SLOTS) != 0
     }
 
     #[inline(always)]

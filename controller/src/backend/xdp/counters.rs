@@ -3,13 +3,14 @@
 //! Promises: both maps are pinned, and outlive programs, generations and this process; their sizes are checked when they
 //! are opened; a series gets its slot before a program counts in it, and keeps it.
 
+use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
 use jiff::Timestamp;
-use perimeter_classifier::abi::COUNTER_SLOTS;
+use perimeter_classifier::abi::{COUNTER_SLOTS, Mark};
 use perimeter_classifier::verdict::DropReason;
 
 use super::clock;
@@ -154,7 +155,7 @@ impl Marks {
             return Ok(Marks { bytes: Vec::new(), origin });
         }
         let map = sys::open_pin(&path).map_err(|error| failed("open", &path, error))?;
-        let mut bytes = vec![0; 8 * COUNTER_SLOTS as usize];
+        let mut bytes = vec![0; size_of::<Mark>() * COUNTER_SLOTS as usize];
         sys::map_lookup(map.as_fd(), 0, &mut bytes).map_err(|error| failed("read", &path, error))?;
         Ok(Marks { bytes, origin })
     }
@@ -163,9 +164,9 @@ impl Marks {
         if !matches!(series.subject, Subject::Rule(..)) {
             return None;
         }
-        let start = 8 * slot as usize;
-        let mark = u64::from_ne_bytes(self.bytes.get(start..start + 8)?.try_into().ok()?);
-        (mark != 0).then(|| clock::at(self.origin, mark))
+        let start = size_of::<Mark>() * slot as usize + offset_of!(Mark, time);
+        let time = u64::from_ne_bytes(self.bytes.get(start..start + 8)?.try_into().ok()?);
+        (time != 0).then(|| clock::at(self.origin, time))
     }
 }
 

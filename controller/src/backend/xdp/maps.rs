@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya_obj::generated::{BPF_F_RDONLY_PROG, bpf_map_type};
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, EVENT_RING, EventKind, Gate, name};
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, EVENT_RING, EventKind, Gate, Mark, name};
 use thiserror::Error;
 
 use super::sys::{self, MapSpec};
@@ -92,7 +92,7 @@ impl Shared {
         let (kind, value_size, entries) = match self {
             Shared::Counters => (BPF_MAP_TYPE_PERCPU_ARRAY, size_of::<Counter>() as u32, slots),
             // The program masks its index by the most slots there are.
-            Shared::Marks => (BPF_MAP_TYPE_ARRAY, 8 * COUNTER_SLOTS, 1),
+            Shared::Marks => (BPF_MAP_TYPE_ARRAY, size_of::<Mark>() as u32 * COUNTER_SLOTS, 1),
             Shared::Events => (BPF_MAP_TYPE_RINGBUF, 0, EVENT_RING),
             Shared::Gates => (BPF_MAP_TYPE_PERCPU_ARRAY, size_of::<Gate>() as u32, EventKind::COUNT),
             Shared::Reader => (BPF_MAP_TYPE_ARRAY, 8, 1),
