@@ -2,6 +2,7 @@
 //!
 //! One allowed 64-byte TCP frame with a VLAN tag, warm, through `BPF_PROG_TEST_RUN`; the processor time of this thread
 //! over many repeats (on an idle machine that is the wall time; the kernel's own figure is cut to whole nanoseconds).
+//! Beside each shape two more: every second rule but the one that decides expires some day, and that one does as well.
 //! Programs take turns, so that what else happens on the machine meets all of them; the medians are printed. Each rule set
 //! is loaded twice: with the basic counters alone, and with all accounting.
 //!
@@ -16,10 +17,13 @@ use perimeter::backend::xdp::program::{Enforcement, Program};
 use perimeter::backend::xdp::sys::{self, ProgramSpec};
 use perimeter::compile::compile;
 use perimeter::counters::{Counted, Slots, account_series, allocate, bind, series};
-use perimeter::ruleset::Accounting;
+use perimeter::ruleset::{Accounting, Ruleset};
 use perimeter_bench::{frame, median, ruleset, shapes::Seed};
 use perimeter_classifier::abi::COUNTER_SLOTS;
 use rustix::time::{ClockId, clock_gettime};
+
+/// Programs of each shape.
+const EACH: usize = 6;
 
 /// Runs of each program; each run has its share of the repeats.
 const ROUNDS: u32 = 20;
@@ -32,8 +36,11 @@ fn main() -> Result<()> {
     for seed in [Seed::Acl, Seed::Firewall, Seed::Ipc] {
         for rules in [10, 100, 1_000, 10_000] {
             let name = format!("{seed:?} {rules}").to_lowercase();
-            programs.push((name, [load(seed, rules, NONE)?, load(seed, rules, ALL)?]));
+            programs.push((name, both(ruleset(seed, rules))?));
         }
+        let other = |index: usize, timed: usize| index != timed && index % 2 == 0;
+        programs.push((format!("{seed:?} other expire").to_lowercase(), both(expiring(seed, other))?));
+        programs.push((format!("{seed:?} all expire").to_lowercase(), both(expiring(seed, |_, _| true))?));
     }
     let mut floors = Vec::new();
     let mut figures = vec![[Vec::new(), Vec::new()]; programs.len()];
@@ -53,7 +60,7 @@ fn main() -> Result<()> {
     );
     println!("{:<20} {floor:>7.1}", "(empty XDP_DROP)");
     for (index, (name, _)) in programs.iter().enumerate() {
-        let ([basic, all], [ten, _]) = (medians[index], medians[index / 4 * 4]);
+        let ([basic, all], [ten, _]) = (medians[index], medians[index / EACH * EACH]);
         let (over, growth, cost) = (basic - floor, basic / ten, all / basic);
         println!("{name:<20} {basic:>7.1} {over:>12.1} {growth:>12.2} {all:>15.1} {cost:>9.2}");
     }
@@ -77,17 +84,34 @@ fn instruction(code: u8, imm: i32) -> bpf_insn {
     bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, 0), off: 0, imm }
 }
 
-fn load(seed: Seed, rules: usize, accounting: Accounting) -> Result<Program> {
-    let mut ruleset = ruleset(seed, rules);
-    ruleset.interfaces[0].accounting = accounting;
-    let mut image = compile(&ruleset, 0)?;
-    let slots = allocate(&Slots::new(), &[series(&ruleset, 0), account_series(&ruleset, 0)].concat())?;
-    let binding = bind(&slots, &ruleset, 0, Counted::All);
+/// A thousand rules, of which those that `which` names, given the one that decides, end some day each.
+fn expiring(seed: Seed, which: fn(usize, usize) -> bool) -> Ruleset {
+    let mut ruleset = ruleset(seed, 1_000);
+    for (index, rule) in ruleset.rules.iter_mut().enumerate().filter(|(index, _)| which(*index, 500)) {
+        rule.about.expires = Some(format!("{}-{:02}-01", 2200 + index % 20, index % 12 + 1));
+    }
+    ruleset
+}
+
+/// The program with the basic counters alone, and with all accounting.
+fn both(mut ruleset: Ruleset) -> Result<[Program; 2]> {
+    let mut with = |accounting| {
+        ruleset.interfaces[0].accounting = accounting;
+        load(&ruleset)
+    };
+    Ok([with(NONE)?, with(ALL)?])
+}
+
+fn load(ruleset: &Ruleset) -> Result<Program> {
+    let rules = ruleset.rules.len();
+    let mut image = compile(ruleset, 0)?;
+    let slots = allocate(&Slots::new(), &[series(ruleset, 0), account_series(ruleset, 0)].concat())?;
+    let binding = bind(&slots, ruleset, 0, Counted::All);
     image.bind(&binding);
     let enforcement =
         Enforcement { generation: 1, policy: [0; 32], enforce: true, reason_slots: binding.reasons };
     let credited = Program::private(&image)?.test_run(&frame())?.rule();
-    anyhow::ensure!(credited == Some(rules as u32 / 2), "{seed:?} {rules}: rule {credited:?} is credited");
+    anyhow::ensure!(credited == Some(rules as u32 / 2), "{rules} rules: rule {credited:?} is credited");
     Ok(Program::load(&image, enforcement, &SharedMaps::create(COUNTER_SLOTS)?)?)
 }
 

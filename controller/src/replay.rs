@@ -2,7 +2,8 @@
 //!
 //! Promises: every frame is judged as if it had just been received on the interface and as if `enforce: true`; what one
 //! engine cannot be handed is judged by the model and counted; where engines differ, or a decision is not the one that
-//! was expected, the frame is given with both. Work per frame allocates nothing. Refuses: to go on after an engine
+//! was expected, the frame is given with both. What is published that an engine drops (its declared divergences) is no
+//! difference, and counted by its class. Work per frame allocates nothing. Refuses: to go on after an engine
 //! failed, since its silence would look like agreement.
 
 mod engine;
@@ -11,6 +12,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use perimeter_classifier::verdict::DropReason;
@@ -18,7 +20,7 @@ use perimeter_classifier::verdict::DropReason;
 use crate::capture::{Capture, CaptureError, Frame};
 use crate::ruleset::Ruleset;
 
-pub use self::engine::{Dissent, Engine, EngineError, Engines, Judgement};
+pub use self::engine::{Declared, Dissent, Engine, EngineError, Engines, Judgement, Nftables, Opinion};
 pub use self::expect::{Expectation, ExpectationError, Expectations, Mismatch, base_name};
 pub use self::record::{Record, Summary, SummaryRecord, Words, label};
 
@@ -30,8 +32,10 @@ pub struct Totals {
     pub dropped: u64,
     /// Dropped frames by drop reason, by its discriminant.
     pub reasons: [u64; DropReason::ALL.len()],
-    /// Frames that the chosen engine cannot be handed and the model judged.
+    /// Frames that an engine cannot be handed and the model judged.
     pub by_model: u64,
+    /// Frames that an engine drops as it is published to do, though otherwise decided: by the class of the divergence.
+    pub declared: BTreeMap<&'static str, u64>,
     /// Frames of which the capture holds fewer bytes than were on the wire.
     pub cut_short: u64,
     /// Frames on which engines differ.
@@ -75,6 +79,9 @@ impl Totals {
         for (mine, theirs) in self.reasons.iter_mut().zip(other.reasons) {
             *mine += theirs;
         }
+        for (class, frames) in &other.declared {
+            *self.declared.entry(class).or_default() += frames;
+        }
     }
 
     /// Whether an engine or an expectation was contradicted.
@@ -93,6 +100,9 @@ impl Totals {
         }
         self.by_model += u64::from(judged.judgement.by_model);
         self.cut_short += u64::from(judged.frame.bytes.len() < judged.frame.original_len as usize);
+        if let Some(declared) = judged.judgement.declared {
+            *self.declared.entry(declared.class.id).or_default() += 1;
+        }
         self.differences += u64::from(judged.judgement.dissent.is_some());
         self.unexpected += u64::from(judged.mismatch.is_some());
     }
@@ -121,7 +131,7 @@ pub fn replay<'e, R: Read>(
             .judge(frame.bytes)
             .map_err(|source| ReplayError::Engine { frame: frame.number, source })?;
         let mismatch = match expected {
-            Some(_) => expect::compare(&mut rest, frame.number, &Words::new(judgement.decision, ruleset)),
+            Some(_) => expect::compare(&mut rest, frame.number, &Words::new(judgement.settled, ruleset)),
             None => None,
         };
         let judged = Judged { frame, judgement, mismatch };

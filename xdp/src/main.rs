@@ -1,11 +1,12 @@
-//! The XDP program: `perimeter_classifier` judges; this crate lends it eyes (`frame`), a memory (`tables`) and a pen
-//! (`stats`, `events`).
+//! The XDP program: `perimeter_classifier` judges; this crate lends it eyes (`frame`), a memory (`tables`), a pen
+//! (`stats`), a voice (`events`) and a watch (`clock`).
 //!
 //! Promises: one verdict a frame, counted once; bytes that do not lie in the first buffer are read through the
 //! kernel's own bounded copy, never guessed; in shadow mode every frame passes. Needs Linux 5.18 (`xdp.frags`).
 #![no_std]
 #![no_main]
 
+mod clock;
 mod events;
 mod frame;
 mod stats;
@@ -27,6 +28,7 @@ use crate::tables::Generation;
 #[xdp(frags)]
 #[inline(always)]
 fn perimeter(ctx: XdpContext) -> u32 {
+    clock::keep(&Generation);
     let frame = Linear::new(ctx.ctx);
     match at_a_glance(&frame, &Generation) {
         Some(judged) => act(ctx.ctx, judged, frame.len()),

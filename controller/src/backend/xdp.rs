@@ -6,7 +6,7 @@
 
 mod ask;
 mod bytecode;
-mod clock;
+pub mod clock;
 mod counters;
 mod enforcer;
 pub mod events;
@@ -24,6 +24,7 @@ pub mod program;
 mod prune;
 mod refusal;
 pub mod sys;
+mod times;
 
 pub use enforcer::{Prepared, Xdp};
 pub use namespace::current as namespace;

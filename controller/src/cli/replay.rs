@@ -8,18 +8,19 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::report::{Ended, Human, Json, Report, Shown};
 use super::policy_file::PolicyArgs;
 use super::{Env, Exit, choose};
-use crate::backend::xdp::program::Program;
+use crate::backend::nft::judge::JudgeError;
+use crate::backend::xdp::program::{LoadError, Program};
 use crate::capture::Capture;
 use crate::compile::compile;
 use crate::replay::{
-    Engine, Engines, Expectations, Record, ReplayError, Summary, Totals, Words, base_name, replay,
+    Engine, Engines, Expectations, Nftables, Record, ReplayError, Summary, Totals, Words, base_name, replay,
 };
 use crate::ruleset::Ruleset;
 use crate::simulate::Model;
@@ -75,7 +76,7 @@ enum Choice {
     Model,
     /// The kernel program, loaded privately for test runs; needs root
     Xdp,
-    /// The nftables fallback; comes with a later release
+    /// nftables: a real ingress chain in a network namespace of its own; needs root
     Nft,
     /// Every engine that can be had; any difference between them is exit status 2
     All,
@@ -83,11 +84,6 @@ enum Choice {
 
 /// Runs the command.
 pub(super) fn run(args: &ReplayArgs, env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    if args.engine == Choice::Nft {
-        bail!(
-            "engine nft comes with a later release, together with the nftables fallback: use model, xdp or all"
-        );
-    }
     let Some(loaded) = args.policy.load(env)? else {
         return Ok(Exit::Reported);
     };
@@ -128,22 +124,39 @@ fn engines(
 ) -> anyhow::Result<Engines> {
     let image = compile(ruleset, interface)?;
     let mut engines: Vec<Box<dyn Engine>> = Vec::new();
-    if choice != Choice::Xdp {
+    if matches!(choice, Choice::Model | Choice::All) {
         engines.push(Box::new(Model::from(image.clone())));
     }
-    if choice != Choice::Model {
-        match Program::private(&image) {
-            Ok(program) => engines.push(Box::new(program)),
-            Err(error) if choice == Choice::All && error.is_unavailable() => {
-                writeln!(env.err, "perimeter: engine xdp is left out: {error}")?
-            }
-            Err(error) => {
-                let line = format!("engine xdp: {error}");
-                return Err(anyhow::Error::new(error).context(line));
-            }
-        }
+    if matches!(choice, Choice::Xdp | Choice::All) {
+        let program = Program::private(&image);
+        engines.extend(had(program, "xdp", LoadError::is_unavailable, choice, env)?);
+    }
+    if matches!(choice, Choice::Nft | Choice::All) {
+        let table = Nftables::new(ruleset, interface);
+        engines.extend(had(table, "nft", JudgeError::is_unavailable, choice, env)?);
     }
     Ok(Engines::new(Model::from(image), engines))
+}
+
+/// An engine, if it is to be had; one of `all` that is not is named on standard error and left out.
+fn had<T: Engine + 'static, E: std::error::Error + Send + Sync + 'static>(
+    engine: Result<T, E>,
+    name: &str,
+    is_unavailable: impl Fn(&E) -> bool,
+    choice: Choice,
+    env: &mut Env<'_>,
+) -> anyhow::Result<Option<Box<dyn Engine>>> {
+    match engine {
+        Ok(engine) => Ok(Some(Box::new(engine))),
+        Err(error) if choice == Choice::All && is_unavailable(&error) => {
+            writeln!(env.err, "perimeter: engine {name} is left out: {error}")?;
+            Ok(None)
+        }
+        Err(error) => {
+            let line = format!("engine {name}: {error}");
+            Err(anyhow::Error::new(error).context(line))
+        }
+    }
 }
 
 fn expectations(path: &Path) -> anyhow::Result<Expectations> {

@@ -33,7 +33,7 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
         );
     }
     let mut observed = host.observe(&names)?;
-    let known = host.known(&observed)?;
+    let known = host.known(&observed, env.now)?;
     host.inspect(&mut observed, &known)?;
     let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
         .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);

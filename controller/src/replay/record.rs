@@ -6,7 +6,7 @@ use std::fmt;
 use perimeter_classifier::verdict::{Decision, DropReason};
 use serde::Serialize;
 
-use super::{Expectation, Mismatch, Totals};
+use super::{Expectation, Judgement, Mismatch, Totals};
 use crate::ruleset::Ruleset;
 
 /// A decision in words: `pass admin-ssh`, `drop no_rule`, `drop denied bad-neighbours`.
@@ -41,7 +41,7 @@ impl fmt::Display for Words<'_> {
     }
 }
 
-/// One frame as a line of JSON. The last two are there only where there is a difference.
+/// One frame as a line of JSON. The last three are there only where there is a difference.
 #[derive(Debug, Serialize)]
 pub struct Record<'a> {
     pub file: &'a str,
@@ -53,7 +53,18 @@ pub struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<Option<&'a Expectation>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub declared: Option<DeclaredRecord<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dissent: Option<DissentRecord<'a>>,
+}
+
+/// What an engine decides about a frame, and is published to.
+#[derive(Debug, Serialize)]
+pub struct DeclaredRecord<'a> {
+    /// The class of the divergence.
+    pub class: &'static str,
+    #[serde(flatten)]
+    pub by: DissentRecord<'a>,
 }
 
 /// What another engine decides about a frame.
@@ -68,7 +79,7 @@ impl<'a> Record<'a> {
     /// The line of a frame whose decision is `words`, without differences.
     pub fn new(file: &'a str, frame: u64, words: Words<'a>) -> Self {
         let Words { verdict, rule, reason } = words;
-        Record { file, frame, verdict, rule, reason, expected: None, dissent: None }
+        Record { file, frame, verdict, rule, reason, expected: None, declared: None, dissent: None }
     }
 
     /// Adds what was expected instead.
@@ -77,9 +88,14 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// Adds what another engine decides.
-    pub fn with_dissent(mut self, dissent: Option<(&'static str, Words<'a>)>) -> Self {
-        self.dissent = dissent.map(|(engine, words)| DissentRecord { engine, words });
+    /// Adds what an engine decides otherwise, as it is published to and as it is not.
+    pub fn with_others(mut self, judgement: &Judgement, ruleset: &'a Ruleset) -> Self {
+        let record = |engine, decision| DissentRecord { engine, words: Words::new(decision, ruleset) };
+        self.declared = judgement.declared.map(|declared| DeclaredRecord {
+            class: declared.class.id,
+            by: record(declared.engine, declared.decision),
+        });
+        self.dissent = judgement.dissent.map(|dissent| record(dissent.engine, dissent.decision));
         self
     }
 }
@@ -103,6 +119,8 @@ pub struct Summary<'a> {
     pub interface: &'a str,
     pub engines: Vec<&'static str>,
     pub by_model: u64,
+    /// Declared divergences that were met, by class.
+    pub declared: &'a BTreeMap<&'static str, u64>,
     pub cut_short: u64,
     pub differences: u64,
     pub unexpected: u64,
@@ -112,7 +130,7 @@ pub struct Summary<'a> {
 impl<'a> Summary<'a> {
     /// The summary of `captures` captures, of which `failed` had an error. Only reasons that occurred are named.
     pub fn new(
-        totals: &Totals,
+        totals: &'a Totals,
         captures: usize,
         failed: usize,
         interface: &'a str,
@@ -129,6 +147,7 @@ impl<'a> Summary<'a> {
             interface,
             engines,
             by_model: totals.by_model,
+            declared: &totals.declared,
             cut_short: totals.cut_short,
             differences: totals.differences,
             unexpected: totals.unexpected,

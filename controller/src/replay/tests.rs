@@ -7,6 +7,7 @@ use perimeter_classifier::abi::SETTINGS;
 use perimeter_classifier::verdict::Decision;
 
 use super::*;
+use crate::backend::nft::divergence::TAG_CUT;
 use crate::ruleset::{Action, Rule, Service};
 use crate::simulate::Model;
 use crate::tables::Image;
@@ -24,14 +25,14 @@ impl Engine for Fake {
         self.name
     }
 
-    fn judge(&mut self, frame: &[u8]) -> Result<Option<Decision>, EngineError> {
+    fn judge(&mut self, frame: &[u8]) -> Result<Option<Opinion>, EngineError> {
         self.judged.set(self.judged.get() + 1);
         match frame.first() {
             None => Ok(None),
-            Some(b'p') => Ok(Some(Decision::Pass(0))),
-            Some(b'?') if self.name == "second" => Ok(Some(Decision::Pass(0))),
+            Some(b'p') => Ok(Some(Decision::Pass(0).into())),
+            Some(b'?') if self.name == "second" => Ok(Some(Decision::Pass(0).into())),
             Some(b'!') => Err(EngineError { engine: self.name, source: "out of order".into() }),
-            Some(_) => Ok(Some(NO_RULE)),
+            Some(_) => Ok(Some(NO_RULE.into())),
         }
     }
 }
@@ -41,9 +42,12 @@ fn model() -> Model {
     Model::from(Image { settings: [0; SETTINGS], words: vec![0; 4] })
 }
 
+fn fakes(names: &[&'static str]) -> impl Iterator<Item = Box<dyn Engine>> {
+    names.iter().map(|&name| Box::new(Fake { name, judged: Rc::default() }) as Box<dyn Engine>)
+}
+
 fn engines(names: &[&'static str]) -> Engines {
-    let fake = |name: &&'static str| Box::new(Fake { name, judged: Rc::default() }) as Box<dyn Engine>;
-    Engines::new(model(), names.iter().map(fake).collect())
+    Engines::new(model(), fakes(names).collect())
 }
 
 fn capture(frames: &[&[u8]]) -> Vec<u8> {
@@ -180,6 +184,56 @@ fn lines_that_are_no_expectation_are_named() {
     }
 }
 
+/// Says that every frame is of a class that it drops; drops those that do not begin with `p`.
+struct Declares;
+
+impl Engine for Declares {
+    fn name(&self) -> &'static str {
+        "nft"
+    }
+
+    fn judge(&mut self, frame: &[u8]) -> Result<Option<Opinion>, EngineError> {
+        let decision = if frame.first() == Some(&b'p') { Decision::Pass(0) } else { NO_RULE };
+        Ok(Some(Opinion { decision, class: Some(&TAG_CUT) }))
+    }
+}
+
+#[test]
+fn a_declared_divergence_is_counted_and_no_dissent_unless_it_passes() {
+    let passes = Fake { name: "second", judged: Rc::default() };
+    let mut engines = Engines::new(model(), vec![Box::new(passes), Box::new(Declares)]);
+    let judgement = engines.judge(b"?").unwrap();
+    assert_eq!((judgement.decision, judgement.dissent), (Decision::Pass(0), None));
+    let declared = judgement.declared.expect("it drops what the other passes");
+    assert_eq!((declared.engine, declared.class.id, declared.decision), ("nft", "tag-cut", NO_RULE));
+    // What others drop is no class of frames that may pass.
+    assert!(engines.judge(b"d").unwrap().declared.is_none());
+    let mut engines = Engines::new(model(), fakes(&["first"]).chain([Box::new(Declares) as _]).collect());
+    assert_eq!(engines.judge(b"p").unwrap().dissent, None);
+    let mut engines = Engines::new(model(), vec![Box::new(Declares)]);
+    let judgement = engines.judge(b"p").unwrap();
+    assert_eq!(judgement.dissent, Some(Dissent { engine: "nft", decision: Decision::Pass(0) }));
+}
+
+#[test]
+fn alone_it_reports_its_own_decision_and_is_expected_to_differ() {
+    let expected = expectations(r#"{"file":"a","frame":1,"verdict":"drop","reason":"truncated"}"#).unwrap();
+    let file = capture(&[b"d"]);
+    let mut engines = Engines::new(model(), vec![Box::new(Declares)]);
+    let mut totals = Totals::default();
+    let mut decisions = Vec::new();
+    let mut file = Capture::new(&file[..]).unwrap();
+    let expected = Some(expected.of("a").unwrap());
+    replay(&mut file, &mut engines, &ruleset(), expected, &mut totals, |judged| {
+        decisions.push(judged.judgement.decision);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(decisions, [NO_RULE]);
+    assert_eq!(totals.declared.get("tag-cut"), Some(&1));
+    assert!(!totals.contradicted());
+}
+
 #[test]
 fn a_record_is_the_line_of_the_contract() {
     let ruleset = ruleset();
@@ -191,7 +245,17 @@ fn a_record_is_the_line_of_the_contract() {
     let text =
         r#"{"file":"a.pcap","frame":2,"verdict":"drop","rule":null,"reason":"no_rule","expected":null}"#;
     assert_eq!(line(&drop), text);
-    let dissent = Record::new("a", 3, words(NO_RULE)).with_dissent(Some(("xdp", words(Decision::Denied(0)))));
-    let text = r#","dissent":{"engine":"xdp","verdict":"drop","rule":"web","reason":"denied"}}"#;
-    assert!(line(&dissent).ends_with(text));
+    let both = Judgement {
+        decision: NO_RULE,
+        settled: NO_RULE,
+        by_model: false,
+        declared: Some(Declared { engine: "nft", class: &TAG_CUT, decision: NO_RULE }),
+        dissent: Some(Dissent { engine: "xdp", decision: Decision::Denied(0) }),
+    };
+    let both = Record::new("a", 3, words(NO_RULE)).with_others(&both, &ruleset);
+    let text = concat!(
+        r#","declared":{"class":"tag-cut","engine":"nft","verdict":"drop","rule":null,"reason":"no_rule"},"#,
+        r#""dissent":{"engine":"xdp","verdict":"drop","rule":"web","reason":"denied"}}"#
+    );
+    assert!(line(&both).ends_with(text));
 }

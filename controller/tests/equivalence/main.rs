@@ -12,6 +12,7 @@ mod oracle;
 
 mod campaign;
 mod exhaustive;
+mod expiry;
 mod foreign;
 mod kernel;
 mod model;

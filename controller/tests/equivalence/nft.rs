@@ -43,7 +43,7 @@ fn is_cut(frame: &[u8]) -> bool {
 }
 
 /// Whether namespaces and tables can be made here.
-fn can_judge() -> bool {
+pub(crate) fn can_judge() -> bool {
     match Judge::new(&crate::oracle::plain::open(), 0) {
         Ok(_) => true,
         Err(error) => {

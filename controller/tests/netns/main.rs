@@ -3,6 +3,7 @@
 mod counting;
 mod crash;
 mod doctor;
+mod expiry;
 mod lifetime;
 mod modes;
 mod names;

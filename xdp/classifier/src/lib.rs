@@ -12,4 +12,5 @@ pub mod frame;
 pub mod header;
 pub mod learned;
 pub mod tables;
+mod trie;
 pub mod verdict;

@@ -106,6 +106,8 @@ pub enum Field {
     L4Protocol,
     /// Bytes after the EtherType and the tag that the kernel took off. In host order in the kernel.
     Length,
+    /// Nanoseconds of UTC since 1970, compared only (Linux 5.4). In host order in the kernel.
+    Time,
     /// `ip saddr` and its like: the rule must have compared [`Field::Protocol`].
     Ip4Source,
     Ip4Destination,

@@ -23,6 +23,9 @@ use crate::ruleset::{Mode, Ruleset};
 use log::Log;
 use tap::Tap;
 
+/// Lengths of frames, in bytes, that the device takes.
+pub const HANDED: std::ops::RangeInclusive<usize> = 14..=65_549;
+
 /// The group that verdicts are told to.
 const GROUP: u16 = 1;
 
@@ -39,10 +42,23 @@ pub struct Judge {
 pub enum JudgeError {
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    #[error("cannot make a network namespace with a tap device: {0}")]
-    Namespace(#[from] io::Error),
+    #[error("needs root: CAP_SYS_ADMIN and CAP_NET_ADMIN are missing to make a network namespace")]
+    Denied,
+    #[error("the kernel has no tap devices here ({0}): `modprobe tun`, and see that /dev/net/tun is there")]
+    NoTap(io::Error),
+    #[error("{0}: nftables is needed with the netdev ingress hook (`modprobe nf_tables nfnetlink_log`)")]
+    NoNftables(BackendError),
+    #[error("cannot make a network namespace: {0}")]
+    Namespace(io::Error),
+    #[error("the thread that judges has ended: {0}")]
+    Ended(#[from] std::sync::mpsc::RecvError),
+}
+
+impl JudgeError {
+    /// Whether frames cannot be judged by this user, on this kernel or under this policy, though nothing is broken.
+    pub fn is_unavailable(&self) -> bool {
+        !matches!(self, JudgeError::Namespace(_) | JudgeError::Ended(_))
+    }
 }
 
 impl Judge {
@@ -71,7 +87,7 @@ impl Judge {
                 let _ = ready.send(Err(error));
             }
         });
-        started.recv().map_err(|_| io::Error::other("the thread that judges has ended"))??;
+        started.recv()??;
         Ok(Judge { frames: Some(frames), verdicts, thread: Some(thread) })
     }
 
@@ -106,10 +122,13 @@ impl Scene {
     fn new(table: &Table) -> Result<Scene, JudgeError> {
         // SAFETY: takes no pointer; only this thread is moved.
         if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            return Err(io::Error::last_os_error().into());
+            let error = io::Error::last_os_error();
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            return Err(if denied { JudgeError::Denied } else { JudgeError::Namespace(error) });
         }
-        let tap = Tap::new(&table.base.device)?;
-        let log = Log::new(GROUP)?;
+        let tap = Tap::new(&table.base.device).map_err(JudgeError::NoTap)?;
+        let no_log = |error| BackendError::failed("listen to nfnetlink_log", error);
+        let log = Log::new(GROUP).map_err(|error| JudgeError::NoNftables(no_log(error)))?;
         let mut steps = vec![Step::Table];
         steps.extend(table.counters.iter().map(Step::Counter));
         steps.extend(table.chains.iter().map(|chain| Step::Chain(&chain.name)));
@@ -119,7 +138,8 @@ impl Scene {
         }
         steps.push(Step::Base(&table.base));
         steps.extend(table.base.rules.iter().map(|rule| Step::Rule(BASE, rule)));
-        transact::carry_out(&table.name, &steps, "load the nftables table that judges")?;
+        transact::carry_out(&table.name, &steps, "load the nftables table that judges")
+            .map_err(JudgeError::NoNftables)?;
         Ok(Scene { tap, log })
     }
 

@@ -10,6 +10,7 @@ mod arp;
 mod build;
 mod entries;
 mod ether;
+mod fast;
 mod fragments;
 mod ipv4;
 mod ipv6;

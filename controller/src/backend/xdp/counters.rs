@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use perimeter_classifier::abi::{COUNTER_SLOTS, Mark};
 use perimeter_classifier::verdict::DropReason;
 
-use super::clock;
 use super::maps::{Shared, SharedMaps};
 use super::pins::Pins;
 use super::sys;
+use super::times;
 use crate::backend::BackendError;
 use crate::counters::{Count, Counts, FragmentKind, Outcome, Series, Slots, Subject, allocate};
 use crate::ruleset::{Action, Family};
@@ -150,7 +150,7 @@ struct Marks {
 impl Marks {
     /// All of them; none where the map is not there, as an earlier version left it.
     fn read(pins: &Pins) -> Result<Marks, BackendError> {
-        let (path, origin) = (pins.shared(Shared::Marks), clock::origin());
+        let (path, origin) = (pins.shared(Shared::Marks), times::origin());
         if !path.exists() {
             return Ok(Marks { bytes: Vec::new(), origin });
         }
@@ -166,7 +166,7 @@ impl Marks {
         }
         let start = size_of::<Mark>() * slot as usize + offset_of!(Mark, time);
         let time = u64::from_ne_bytes(self.bytes.get(start..start + 8)?.try_into().ok()?);
-        (time != 0).then(|| clock::at(self.origin, time))
+        (time != 0).then(|| times::at(self.origin, time))
     }
 }
 

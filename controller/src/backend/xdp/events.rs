@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::counters::Counters;
 use super::maps::Shared;
 use super::pins::Pins;
-use super::{clock, sys};
+use super::{sys, times};
 use crate::backend::BackendError;
 use crate::counters::{Event, EventTotals, Outcome, Series, Subject};
 use crate::state::Namespace;
@@ -76,7 +76,7 @@ impl Ring {
 
     /// Tells the program that somebody reads, for so long.
     fn listen(&self, lease: Duration) -> Result<(), BackendError> {
-        let until = clock::monotonic().saturating_add(lease.as_nanos() as u64);
+        let until = times::monotonic().saturating_add(lease.as_nanos() as u64);
         let until = if lease.is_zero() { 0 } else { until };
         sys::map_update(self.reader.as_fd(), 0, &until.to_ne_bytes())
             .map_err(|error| failed("listen to", error))
@@ -94,7 +94,7 @@ impl Ring {
             let slots = counters.iter().flat_map(Counters::slots);
             self.series = slots.map(|(series, slot)| (*slot, series.clone())).collect();
         }
-        let origin = clock::origin();
+        let origin = times::origin();
         Ok(records.into_iter().filter_map(|record| event(record, &self.series, origin)).collect())
     }
 }
@@ -174,7 +174,7 @@ fn event(record: Record, known: &HashMap<u32, Series>, origin: Timestamp) -> Opt
     let denied =
         (series.outcome != Outcome::Pass).then_some(perimeter_classifier::verdict::DropReason::Denied);
     Some(Event {
-        time: clock::at(origin, record.time),
+        time: times::at(origin, record.time),
         interface: series.interface.clone(),
         verdict: series.outcome,
         reason: reason.or(denied),

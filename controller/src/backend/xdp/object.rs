@@ -1,7 +1,7 @@
 //! The BPF object: embedded at build time, bound to one generation's maps when it is loaded.
 //!
-//! Promises: linking makes and freezes the maps that the object describes and takes tables and counters as they are given;
-//! the result is instructions that refer to those maps, with nothing loaded yet.
+//! Promises: linking makes and freezes the maps that the object describes and takes tables, clock and counters as they are
+//! given; the result is instructions that refer to those maps, with nothing loaded yet.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -45,7 +45,11 @@ pub(super) struct Linked {
 }
 
 /// Binds the object to one generation.
-pub(super) fn link(info: &Info, tables: BorrowedFd<'_>, shared: &SharedMaps) -> Result<Linked, ObjectError> {
+pub(super) fn link(
+    info: &Info,
+    (tables, clock): (BorrowedFd<'_>, BorrowedFd<'_>),
+    shared: &SharedMaps,
+) -> Result<Linked, ObjectError> {
     if OBJECT.is_empty() {
         return Err(ObjectError::Skipped);
     }
@@ -57,6 +61,7 @@ pub(super) fn link(info: &Info, tables: BorrowedFd<'_>, shared: &SharedMaps) -> 
     let made = make_maps(&described, shared)?;
     let descriptor = |name: &str, map: &Map| match (shared.of_section(name), map.section_kind()) {
         (Some(shared), _) => shared.as_raw_fd(),
+        (None, _) if name == CLOCK_SECTION => clock.as_raw_fd(),
         (None, EbpfSectionKind::Bss) => tables.as_raw_fd(),
         (None, _) => made[name].as_raw_fd(),
     };
@@ -74,7 +79,8 @@ pub(super) fn link(info: &Info, tables: BorrowedFd<'_>, shared: &SharedMaps) -> 
     Ok(Linked { instructions, license: program.license.clone(), _maps: made.into_values().collect() })
 }
 
-/// The maps that a program has for itself: constants, frozen, and scratch memory. Tables and what is shared are given.
+/// The maps that a program has for itself: constants, frozen, and scratch memory. Tables, clock and what is shared are
+/// given.
 fn make_maps<'a>(
     described: &'a HashMap<String, Map>,
     shared: &SharedMaps,
@@ -82,7 +88,7 @@ fn make_maps<'a>(
     let mut made = HashMap::new();
     for (name, map) in described {
         let fd = match (name.as_str(), map.section_kind()) {
-            (_, EbpfSectionKind::Bss) => continue,
+            (CLOCK_SECTION, _) | (_, EbpfSectionKind::Bss) => continue,
             (name, _) if shared.of_section(name).is_some() => continue,
             (INFO_SECTION, _) => maps::frozen(name::INFO, map.data())?,
             (_, EbpfSectionKind::Rodata) => maps::frozen("RODATA", map.data())?,
@@ -95,3 +101,6 @@ fn make_maps<'a>(
 
 /// The section of the [`Info`] constant.
 const INFO_SECTION: &str = ".rodata.info";
+
+/// The section of the [`Clock`](perimeter_classifier::abi::Clock).
+const CLOCK_SECTION: &str = ".data.clock";

@@ -1,5 +1,6 @@
 //! How results are shown: for people a line a capture and one a difference, for programs a JSON object a frame.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::cli::Env;
@@ -55,10 +56,8 @@ impl Json {
 impl Report for Json {
     fn frame(&mut self, shown: &Shown<'_>, out: &mut dyn Write) -> io::Result<()> {
         let Shown { file, judged, words, ruleset } = *shown;
-        let dissent =
-            judged.judgement.dissent.map(|dissent| (dissent.engine, Words::new(dissent.decision, ruleset)));
         let record = Record::new(file, judged.frame.number, words);
-        self.write(&record.with_mismatch(judged.mismatch).with_dissent(dissent), out)
+        self.write(&record.with_mismatch(judged.mismatch).with_others(&judged.judgement, ruleset), out)
     }
 
     /// An object a frame is promised, so that a frame that is not there goes to standard error.
@@ -165,12 +164,19 @@ impl Report for Human {
         }
         writeln!(out)?;
         if summary.dropped > 0 {
-            let reason = |(name, count): (&&str, &u64)| format!("{name} {}", grouped(*count));
-            let reasons: Vec<String> = summary.reasons.iter().map(reason).collect();
-            writeln!(out, "dropped: {}", reasons.join(", "))?;
+            writeln!(out, "dropped: {}", counts(&summary.reasons))?;
+        }
+        if !summary.declared.is_empty() {
+            writeln!(out, "dropped by nft, as is published: {}", counts(summary.declared))?;
         }
         Ok(())
     }
+}
+
+/// Names and numbers.
+fn counts(counts: &BTreeMap<&'static str, u64>) -> String {
+    let count = |(name, count): (&&str, &u64)| format!("{name} {}", grouped(*count));
+    counts.iter().map(count).collect::<Vec<String>>().join(", ")
 }
 
 /// What else is to be said about a capture.
@@ -181,6 +187,10 @@ fn remarks(totals: &Totals, expects: bool) -> Vec<String> {
         remarks.push(differs(differ));
     } else if expects {
         remarks.push("as expected".into());
+    }
+    let declared: u64 = totals.declared.values().sum();
+    if declared > 0 {
+        remarks.push(format!("{} declared {}", grouped(declared), noun(declared, "divergence")));
     }
     if totals.by_model > 0 {
         remarks.push(format!("{} judged by the model alone", grouped(totals.by_model)));

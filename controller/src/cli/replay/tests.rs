@@ -94,7 +94,7 @@ fn json_is_an_object_a_frame_and_a_summary() {
         r#"{"file":"a.pcap","frame":3,"verdict":"drop","rule":null,"reason":"vlan_not_allowed"}"#,
         "\n",
         r#"{"summary":{"frames":3,"passed":1,"dropped":2,"reasons":{"no_rule":1,"vlan_not_allowed":1},"#,
-        r#""captures":1,"failed":0,"interface":"wan0","engines":["model"],"by_model":0,"cut_short":0,"#,
+        r#""captures":1,"failed":0,"interface":"wan0","engines":["model"],"by_model":0,"declared":{},"cut_short":0,"#,
         r#""differences":0,"unexpected":0,"missing":0}}"#,
         "\n",
     );
@@ -190,9 +190,6 @@ fn what_cannot_be_done_is_said() {
         (1, "perimeter: the policy has 2 interfaces: choose one with --interface: wan0, lan0\n")
     );
     assert_eq!(perimeter(&["replay", &two, &capture, "--interface", "lan0"]).exit, 0);
-    let ran = desk.replay(&[&capture, "--engine", "nft"]);
-    assert_eq!(ran.exit, 1);
-    assert!(ran.err.starts_with("perimeter: engine nft comes with a later release"), "{}", ran.err);
     let broken = desk.file("broken.jsonl", "{\"file\":\"a.pcap\"}");
     let ran = desk.replay(&[&capture, "--expect", &broken]);
     assert!(
@@ -221,11 +218,68 @@ fn foreign_captures_on_every_engine() {
         "version: 1\ninterfaces:\n  wan0: { vlans: [untagged, 1-4094], fragments: stateless, ip_options: pass, oversize: count }\n\
          allow:\n  - { id: ip }\n  - { id: rest, ethertype: [arp, lldp, stp, snap, llc] }\n",
     );
-    let mut arguments = vec!["replay", &policy, "--engine", "all"];
-    arguments.extend(captures.iter().map(String::as_str));
-    let ran = perimeter(&arguments);
-    if ran.err.contains("is left out") {
-        eprintln!("skipped for the kernel: {}", ran.err);
+    on_every_engine(&policy, &captures);
+}
+
+/// Every engine agrees on every capture of the project under every policy of the project.
+#[test]
+fn own_captures_on_every_engine() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let files = |folder: &str, endings: &[&str]| -> Vec<String> {
+        let entries = std::fs::read_dir(root.join(folder)).expect("the folder is part of the project");
+        let names = entries.flatten().map(|entry| entry.path().display().to_string());
+        names.filter(|name| endings.iter().any(|ending| name.ends_with(ending))).collect()
+    };
+    let captures = files("pcaps", &[".pcap", ".pcapng"]);
+    let policies = [files("rules", &[".yaml"]), files("pcaps", &[".yaml"])].concat();
+    assert!(captures.len() > 30 && policies.len() > 5, "{captures:?} {policies:?}");
+    for policy in policies {
+        on_every_engine(&policy, &captures);
     }
-    assert_eq!(ran.exit, 0, "{}{}", ran.out, ran.err);
+}
+
+/// Replays captures on each interface of a policy; says what is missing where an engine is.
+fn on_every_engine(policy: &str, captures: &[String]) {
+    let interfaces = match policy {
+        trunk if trunk.ends_with("vlan-segregation.yaml") => &["trunk0", "uplink0"][..],
+        _ => &["wan0"],
+    };
+    for interface in interfaces {
+        let mut arguments = vec!["replay", policy, "--engine", "all", "--interface", interface];
+        arguments.extend(captures.iter().map(String::as_str));
+        let ran = perimeter(&arguments);
+        if ran.err.contains("is left out") {
+            let promised = std::env::var("CI").is_ok_and(|ci| ci == "true");
+            assert!(!promised, "CI=true, and yet: {}", ran.err);
+            eprintln!("skipped for an engine: {}", ran.err);
+        }
+        assert_eq!(ran.exit, 0, "{policy} {interface}: {}{}", ran.out, ran.err);
+    }
+}
+
+#[test]
+fn nft_drops_what_it_is_published_to_and_says_so() {
+    let desk = Desk::new();
+    let lenient = desk.file(
+        "lenient.yaml",
+        "version: 1\ninterfaces: { wan0: { ip_options: pass } }\nallow: [{ id: ip }]\n",
+    );
+    let mut options = tcp(&[], 443);
+    // Six words of header, the sixth of no-operations.
+    (options[14], options[17]) = (0x46, 44);
+    options.splice(34..34, [1; 4]);
+    let capture = desk.file("options.pcap", pcap(1, &[&options, &tcp(&[], 443)]));
+    let ran = perimeter(&["replay", &lenient, &capture, "--engine", "nft", "--json"]);
+    if ran.err.contains("engine nft: needs root") {
+        eprintln!("skipped (no-privilege): {}", ran.err);
+        return;
+    }
+    assert_eq!(ran.exit, 0, "{}", ran.err);
+    let declared = r#""declared":{"class":"ipv4-options","engine":"nft","verdict":"drop","rule":null,"reason":"ip_options"}"#;
+    assert!(ran.out.lines().next().is_some_and(|line| line.contains(declared)), "{}", ran.out);
+    assert!(ran.out.contains(r#""passed":1,"dropped":1,"reasons":{"ip_options":1}"#), "{}", ran.out);
+    let ran = perimeter(&["replay", &lenient, &capture, "--engine", "all"]);
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    assert!(ran.out.contains("2 passed       0 dropped   1 declared divergence\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("dropped by nft, as is published: ipv4-options 1\n"), "{}", ran.out);
 }

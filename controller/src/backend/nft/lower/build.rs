@@ -7,12 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use perimeter_classifier::verdict::DropReason;
 
 use super::Options;
+use super::entries::{End, NEVER, end};
 use super::shape::Shape;
 use super::zones::{Zone, zones};
-use crate::backend::nft::ir::{Base, Chain, Counter, Element, Part, Rule, Set, Statement, Table, Verdict};
+use crate::backend::nft::ir::{
+    Base, Chain, Counter, Element, Field, Part, Rule, Set, Statement, Table, Verdict,
+};
 use crate::backend::nft::names;
 use crate::counters::Outcome;
-use crate::ruleset::{Action, Fragments, Interface, Oversize, Ruleset};
+use crate::ruleset::{self, Action, Fragments, Interface, Oversize, Ruleset};
 
 /// A table under construction.
 pub(super) struct Build<'a> {
@@ -25,6 +28,8 @@ pub(super) struct Build<'a> {
     sets: Vec<Set>,
     known_sets: BTreeMap<String, usize>,
     counters: BTreeSet<Counter>,
+    /// The lookups of one kind of packets, by what they are for.
+    pub(super) known_maps: BTreeMap<String, Vec<Rule>>,
     pub(super) too_large: Option<Vec<u32>>,
     pub(super) elements: usize,
 }
@@ -41,6 +46,7 @@ impl<'a> Build<'a> {
             sets: Vec::new(),
             known_sets: BTreeMap::new(),
             counters: BTreeSet::new(),
+            known_maps: BTreeMap::new(),
             too_large: None,
             elements: 0,
         }
@@ -137,8 +143,7 @@ impl<'a> Build<'a> {
     pub(super) fn credit(&mut self, rule: u32, shape: Shape) -> Verdict {
         let of = &self.ruleset.rules[rule as usize];
         let (action, id) = (of.action, of.id.clone());
-        let word = if action == Action::Allow { "allow" } else { "deny" };
-        let name = format!("{word}.{id}{}", ending(shape));
+        let name = credit_name(of, shape);
         Verdict::Goto(self.chain(&name, |build| {
             let passes = action == Action::Allow;
             let outcome = if passes { Outcome::Pass } else { build.dropped() };
@@ -147,6 +152,24 @@ impl<'a> Build<'a> {
             let last = if drops { Verdict::Drop } else { Verdict::Accept };
             build.last(counter, &format!("{}{rule}", if passes { 'p' } else { 'd' }), last)
         }))
+    }
+
+    /// Credits a frame to a rule while the rule has not ended; then a jump comes back as if nothing had been found.
+    pub(super) fn credit_in_time(&mut self, rule: u32, shape: Shape) -> Verdict {
+        let of = &self.ruleset.rules[rule as usize];
+        if end(of) == NEVER {
+            return self.credit(rule, shape);
+        }
+        let name = format!("until.{}", credit_name(of, shape));
+        Verdict::Jump(self.chain(&name, |build| vec![build.credit_rule(rule, shape)]))
+    }
+
+    /// Credits a frame to a rule while the rule has not ended. The time costs as much as a lookup: it comes last.
+    pub(super) fn credit_rule(&mut self, rule: u32, shape: Shape) -> Rule {
+        let end = end(&self.ruleset.rules[rule as usize]);
+        let before = |end: End| Statement::below(Field::Time, &(end * 1_000_000_000).to_be_bytes());
+        let credit = Statement::Verdict(self.credit(rule, shape));
+        Rule::new(if end == NEVER { vec![credit] } else { vec![before(end), credit] })
     }
 
     /// Counts, tells and ends.
@@ -174,6 +197,12 @@ impl<'a> Build<'a> {
     pub(super) fn drops_oversize(&self) -> bool {
         self.interface.oversize == Oversize::Drop
     }
+}
+
+/// The name of the chain that credits a rule.
+fn credit_name(rule: &ruleset::Rule, shape: Shape) -> String {
+    let word = if rule.action == Action::Allow { "allow" } else { "deny" };
+    format!("{word}.{}{}", rule.id, ending(shape))
 }
 
 fn ending(shape: Shape) -> &'static str {

@@ -1,14 +1,16 @@
 //! Boxes that overlap, as layers of boxes that do not.
 //!
 //! Promises: looking a point up layer by layer and taking the first hit gives the rule of the first box, in the order given,
-//! that holds the point. Within a layer no two boxes overlap, as the kernel's sets of intervals demand.
+//! that holds the point, at any time: the boxes of a rule that has ended are no hit, and so hide and cut nothing that
+//! outlasts them. Within a layer no two boxes overlap, as the kernel's sets of intervals demand.
 //!
-//! A box goes to the first layer where that stays true: after every layer that has an earlier box which overlaps it,
-//! unless cutting the earlier boxes out of it takes few pieces.
+//! Boxes that are a point in some dimensions and everything in the others go to layers of their own kind, which come
+//! first: the kernel hashes them. Any other box goes to the first layer where the promise stays true: after every layer
+//! that has an earlier box which overlaps it, unless cutting the earlier boxes out of it takes few pieces.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::entries::{Entry, Span, covers};
+use super::entries::{Entry, Span};
 
 /// Boxes none of which overlap.
 #[derive(Debug, Default)]
@@ -19,17 +21,84 @@ pub(super) struct Layer {
 
 /// Pieces that one box may be cut into before it goes to a layer of its own.
 const PIECES: usize = 24;
-/// Layers are looked up one by one.
+/// Layers that are not hashed are looked up one by one.
 const LAYERS: usize = 16;
 
-/// Spreads boxes over layers; the rules in the way, where that would take too many.
-pub(super) fn layers(entries: Vec<Entry>) -> Result<Vec<Layer>, Vec<u32>> {
+/// A kind of exact boxes is looked up by itself from so many on.
+const HASHED: usize = 16;
+
+/// Spreads boxes over layers, those that are hashed and up to `most` others; the rules in the way, where that would take
+/// too many. `highest` is the highest number of each dimension.
+pub(super) fn layers(entries: Vec<Entry>, highest: &[u128], most: usize) -> Result<Vec<Layer>, Vec<u32>> {
     let dimension = widest_spread(&entries);
-    let mut layers: Vec<Layer> = Vec::new();
-    for entry in entries {
-        place(&mut layers, entry, dimension)?;
+    let (mut layers, others) = hashed(entries, highest, dimension);
+    let mut pieces = 0;
+    let mut cut: Vec<Layer> = Vec::new();
+    for entry in others {
+        let rule = entry.rule;
+        pieces += place(&mut cut, entry, dimension)?;
+        if pieces > most {
+            return Err(largest(&cut, rule));
+        }
     }
+    layers.extend(cut);
     Ok(layers)
+}
+
+/// Which dimensions of a box are points; `None` where one is neither a point nor everything, or none is a point.
+fn points(spans: &[Span], highest: &[u128]) -> Option<Vec<bool>> {
+    let points: Vec<bool> = spans.iter().map(|(low, high)| low == high).collect();
+    let whole = |(at, span): (usize, &Span)| points[at] || *span == (0, highest[at]);
+    (spans.iter().enumerate().all(whole) && points.contains(&true)).then_some(points)
+}
+
+/// Layers of boxes that are hashed, and the other boxes in their order. A box that a later layer would have to judge first
+/// is among the others.
+fn hashed(entries: Vec<Entry>, highest: &[u128], dimension: usize) -> (Vec<Layer>, Vec<Entry>) {
+    let kinds: Vec<Option<Vec<bool>>> = entries.iter().map(|entry| points(&entry.spans, highest)).collect();
+    let mut counts: BTreeMap<&Vec<bool>, usize> = BTreeMap::new();
+    kinds.iter().flatten().for_each(|kind| *counts.entry(kind).or_default() += 1);
+    let all = entries.len();
+    let chosen: Vec<Vec<bool>> = counts
+        .into_iter()
+        .filter(|&(_, count)| count >= HASHED || count == all)
+        .map(|(kind, _)| kind.clone())
+        .collect();
+    let mut layers: Vec<Layer> = chosen.iter().map(|_| Layer::new(dimension)).collect();
+    // What comes after the layers of the hashed boxes, as far as it comes before the box at hand.
+    let mut others = Layer::new(dimension);
+    for (entry, kind) in entries.into_iter().zip(kinds) {
+        let at = kind.and_then(|kind| chosen.iter().position(|known| *known == kind));
+        let Some(at) = at else {
+            others.push(entry);
+            continue;
+        };
+        let hidden = |layer: &Layer| {
+            let found = layer.overlapping(&entry.spans);
+            found.iter().any(|&earlier| layer.entries[earlier].hides(&entry))
+        };
+        if layers.iter().chain([&others]).any(hidden) {
+            continue;
+        }
+        // In its own layer lies at most the same box, of a rule that ends earlier.
+        let later = layers[at..].iter().chain([&others]);
+        let judged_first = later.into_iter().any(|layer| !layer.overlapping(&entry.spans).is_empty());
+        if judged_first { others.push(entry) } else { layers[at].push(entry) }
+    }
+    layers.retain(|layer| !layer.entries.is_empty());
+    (layers, others.entries)
+}
+
+/// The rules with the most pieces, after the one that was too much.
+fn largest(layers: &[Layer], last: u32) -> Vec<u32> {
+    let mut pieces: BTreeMap<u32, usize> = BTreeMap::new();
+    for entry in layers.iter().flat_map(|layer| &layer.entries) {
+        *pieces.entry(entry.rule).or_default() += 1;
+    }
+    let mut rules: Vec<(usize, u32)> = pieces.into_iter().map(|(rule, pieces)| (pieces, rule)).collect();
+    rules.sort_unstable_by_key(|&(pieces, rule)| (std::cmp::Reverse(pieces), rule));
+    let others = rules.into_iter().map(|(_, rule)| rule).filter(|&rule| rule != last);
+    std::iter::once(last).chain(others).collect()
 }
 
 /// The dimension in which most boxes begin in different places: that is where to look for those that overlap.
@@ -37,48 +106,47 @@ fn widest_spread(entries: &[Entry]) -> usize {
     let dimensions = entries.first().map_or(0, |entry| entry.spans.len());
     let places = |dimension: usize| {
         let starts = entries.iter().map(|entry| entry.spans[dimension].0);
-        starts.collect::<std::collections::HashSet<_>>().len()
+        starts.collect::<HashSet<_>>().len()
     };
     (0..dimensions).max_by_key(|&dimension| places(dimension)).unwrap_or(0)
 }
 
-fn place(layers: &mut Vec<Layer>, entry: Entry, dimension: usize) -> Result<(), Vec<u32>> {
-    // The last layer with an earlier box in the way: no layer before it will do.
+/// Puts a box into the first layer that it may go to. Returns the number of pieces that it became.
+fn place(layers: &mut Vec<Layer>, entry: Entry, dimension: usize) -> Result<usize, Vec<u32>> {
     let overlapping: Vec<Vec<usize>> = layers.iter().map(|layer| layer.overlapping(&entry.spans)).collect();
     let hidden = layers
         .iter()
         .zip(&overlapping)
-        .any(|(layer, found)| found.iter().any(|&at| covers(&layer.entries[at].spans, &entry.spans)));
+        .any(|(layer, found)| found.iter().any(|&at| layer.entries[at].hides(&entry)));
     if hidden {
-        return Ok(());
+        return Ok(0);
     }
-    let last = overlapping.iter().rposition(|found| !found.is_empty());
-    let Some(last) = last else {
+    // The last layer with an earlier box in the way: no layer before it will do.
+    let Some(last) = overlapping.iter().rposition(|found| !found.is_empty()) else {
         if layers.is_empty() {
             layers.push(Layer::new(dimension));
         }
         layers[0].push(entry);
-        return Ok(());
+        return Ok(1);
     };
-    let holes: Vec<&[Span]> =
-        overlapping[last].iter().map(|&at| layers[last].entries[at].spans.as_slice()).collect();
-    if let Some(pieces) = cut(&entry.spans, &holes) {
+    let in_the_way = overlapping[last].iter().map(|&at| &layers[last].entries[at]);
+    let lasting = in_the_way.clone().all(|earlier| earlier.end >= entry.end);
+    let holes: Vec<&[Span]> = in_the_way.map(|earlier| earlier.spans.as_slice()).collect();
+    if let Some(pieces) = lasting.then(|| cut(&entry.spans, &holes)).flatten() {
+        let count = pieces.len();
         for spans in pieces {
-            layers[last].push(Entry { spans, rule: entry.rule });
+            layers[last].push(Entry { spans, ..entry });
         }
-        return Ok(());
+        return Ok(count);
     }
     if last + 1 == layers.len() {
         if layers.len() == LAYERS {
-            let mut rules: Vec<u32> = layers[last].entries.iter().map(|entry| entry.rule).collect();
-            rules.insert(0, entry.rule);
-            rules.dedup();
-            return Err(rules);
+            return Err(largest(layers, entry.rule));
         }
         layers.push(Layer::new(dimension));
     }
     layers[last + 1].push(entry);
-    Ok(())
+    Ok(1)
 }
 
 /// What is left of a box without the holes, in boxes that do not overlap; `None` where that takes too many.
@@ -194,19 +262,30 @@ fn shifted(number: u128, scale: u32) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::nft::lower::entries::{End, NEVER};
 
-    /// The rule of the first box that holds a point.
-    fn first(entries: &[Entry], point: &[u128]) -> Option<u32> {
-        let holds = |spans: &[Span]| spans.iter().zip(point).all(|(span, at)| (span.0..=span.1).contains(at));
-        entries.iter().find(|entry| holds(&entry.spans)).map(|entry| entry.rule)
+    const HIGHEST: [u128; 4] = [7; 4];
+
+    /// The rule of the first box that holds a point and has not ended at a time.
+    fn first(entries: &[Entry], point: &[u128], time: End) -> Option<u32> {
+        let holds = |entry: &Entry| {
+            let mut spans = entry.spans.iter().zip(point);
+            entry.end > time && spans.all(|(span, at)| (span.0..=span.1).contains(at))
+        };
+        entries.iter().find(|entry| holds(entry)).map(|entry| entry.rule)
     }
 
     fn random_box(chance: &mut fastrand::Rng, dimensions: usize, rule: u32) -> Entry {
         let span = |chance: &mut fastrand::Rng| {
-            let (a, b) = (chance.u8(0..8), chance.u8(0..8));
+            let (a, b) = match chance.u8(0..4) {
+                0 => (0, 7),
+                1 => (chance.u8(0..8), chance.u8(0..8)),
+                _ => [chance.u8(0..8); 2].into(),
+            };
             (u128::from(a.min(b)), u128::from(a.max(b)))
         };
-        Entry { spans: (0..dimensions).map(|_| span(chance)).collect(), rule }
+        let end = if chance.u8(0..3) == 0 { chance.u64(0..4) } else { NEVER };
+        Entry { spans: (0..dimensions).map(|_| span(chance)).collect(), rule, end }
     }
 
     #[test]
@@ -214,12 +293,14 @@ mod tests {
         for seed in 0..300 {
             let mut chance = fastrand::Rng::with_seed(seed);
             let boxes: Vec<Entry> =
-                (0..chance.u32(1..12)).map(|rule| random_box(&mut chance, 3, rule)).collect();
-            let layers = layers(boxes.clone()).expect("few boxes need few layers");
+                (0..chance.u32(1..40)).map(|rule| random_box(&mut chance, 3, rule)).collect();
+            let layers = layers(boxes.clone(), &HIGHEST[..3], 1 << 16).expect("few boxes need few layers");
             for number in 0..512u128 {
                 let point = [number & 7, number >> 3 & 7, number >> 6];
-                let hit = layers.iter().find_map(|layer| first(&layer.entries, &point));
-                assert_eq!(hit, first(&boxes, &point), "seed {seed}, point {point:?}");
+                for time in 0..4 {
+                    let hit = layers.iter().find_map(|layer| first(&layer.entries, &point, time));
+                    assert_eq!(hit, first(&boxes, &point, time), "seed {seed}, point {point:?} at {time}");
+                }
             }
         }
     }
@@ -229,7 +310,7 @@ mod tests {
         for seed in 0..300 {
             let mut chance = fastrand::Rng::with_seed(seed);
             let boxes: Vec<Entry> = (0..20).map(|rule| random_box(&mut chance, 4, rule)).collect();
-            for layer in layers(boxes).expect("few boxes need few layers") {
+            for layer in layers(boxes, &HIGHEST, 1 << 16).expect("few boxes need few layers") {
                 for (at, one) in layer.entries.iter().enumerate() {
                     let others = &layer.entries[at + 1..];
                     assert!(others.iter().all(|other| !overlap(&one.spans, &other.spans)), "seed {seed}");
@@ -239,11 +320,12 @@ mod tests {
     }
 
     #[test]
-    fn exact_boxes_stay_in_one_layer() {
+    fn exact_boxes_have_a_layer_of_their_own() {
         let boxes: Vec<Entry> =
-            (0..1000).map(|n| Entry { spans: vec![(n, n), (7, 7)], rule: n as u32 }).collect();
-        let layers = layers(boxes).expect("they do not overlap");
-        assert_eq!(layers.len(), 1);
+            (0..1000).map(|n| Entry { spans: vec![(n, n), (7, 7)], rule: n as u32, end: NEVER }).collect();
+        let boxes = [boxes, vec![Entry { spans: vec![(0, 9999), (0, 9)], rule: 1000, end: NEVER }]].concat();
+        let layers = layers(boxes, &[9999, 9], 1 << 16).expect("one overlaps them");
+        assert_eq!(layers.len(), 2);
         assert_eq!(layers[0].entries.len(), 1000);
     }
 }

@@ -7,14 +7,17 @@ use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
 use super::entries::{Dimension, Entry, Kind, entries};
-use super::layers::layers;
+use super::layers::{Layer, layers};
 use super::shape::Place;
 use super::{ipv4, ipv6};
 use crate::backend::nft::ir::{Element, Field, Part, Raw, Rule, Statement};
-use crate::ruleset::Family;
+use crate::ruleset::{Action, AddressSet, Family};
 
 /// Elements that the maps of a table may have.
-pub(super) const MAX_ELEMENTS: usize = 1 << 19;
+pub(super) const MAX_ELEMENTS: usize = 1 << 18;
+
+/// Boxes that the maps of one kind of packets may have: the kernel's sets of intervals grow by copying.
+const MAX_INTERVALS: usize = 1 << 16;
 
 /// Whether a rule of the zone tells new connections apart.
 pub(super) fn asks_for_state(build: &Build<'_>, zone: usize) -> bool {
@@ -32,16 +35,39 @@ pub(super) fn chain(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind
     })
 }
 
+/// Whether the rules of a zone, where they name sources (destinations) of a family, name only addresses that are not
+/// martian there.
+pub(super) fn only_right(build: &Build<'_>, zone: usize, family: Family) -> [bool; 2] {
+    let rules = || build.zones[zone].rules.iter().map(|&rule| &build.ruleset.rules[rule as usize]);
+    let right = |set: &AddressSet, first_odd: u32| match family {
+        Family::V4 => set.v4().iter().all(|&(low, high)| {
+            low >= 1 << 24 && high < first_odd << 24 && (high < 127 << 24 || low >= 128 << 24)
+        }),
+        // Those that are martian begin with a byte of zeros; multicast is right as a destination.
+        Family::V6 => {
+            let last = if first_odd == 224 { 0xff << 120 } else { u128::MAX };
+            set.v6().iter().all(|&(low, high)| low >= 1 << 120 && (high < last || first_odd == 240))
+        }
+    };
+    [rules().all(|rule| right(&rule.from, 224)), rules().all(|rule| right(&rule.to, 240))]
+}
+
 /// A rule a layer.
-fn maps(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind) -> Vec<Rule> {
-    let left = MAX_ELEMENTS.saturating_sub(build.elements);
-    let found = entries(build.ruleset, &build.zones[zone].rules, (place.family, kind), left);
-    let spread = found.and_then(layers);
-    match spread {
+pub(super) fn maps(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind) -> Vec<Rule> {
+    let name = format!("{}.{}.{}", build.zones[zone].rules_number, kind.name(), place.name());
+    if let Some(known) = build.known_maps.get(&name) {
+        return known.clone();
+    }
+    let rules = new_maps(build, zone, place, kind);
+    build.known_maps.insert(name, rules.clone());
+    rules
+}
+
+fn new_maps(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind) -> Vec<Rule> {
+    match spread(build, zone, place, kind) {
         Ok(layers) => layers
             .into_iter()
             .enumerate()
-            .filter(|(_, layer)| !layer.entries.is_empty())
             .map(|(at, layer)| map(build, zone, (place, kind), at, &layer.entries))
             .collect(),
         Err(rules) => {
@@ -49,6 +75,21 @@ fn maps(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind) -> Vec<Rul
             Vec::new()
         }
     }
+}
+
+/// The boxes of the rules in layers. What denies comes first: so it does not cut what allows.
+fn spread(build: &Build<'_>, zone: usize, place: Place, kind: Kind) -> Result<Vec<Layer>, Vec<u32>> {
+    let left = MAX_ELEMENTS.saturating_sub(build.elements);
+    let found = entries(build.ruleset, &build.zones[zone].rules, (place.family, kind), left)?;
+    let address = if place.family == Family::V4 { u32::MAX.into() } else { u128::MAX };
+    let dimensions = kind.dimensions().iter().map(|dimension| dimension.highest());
+    let highest: Vec<u128> = [address, address].into_iter().chain(dimensions).collect();
+    let denies = |entry: &Entry| build.ruleset.rules[entry.rule as usize].action == Action::Deny;
+    let (deny, allow): (Vec<Entry>, Vec<Entry>) = found.into_iter().partition(denies);
+    let most = left.min(MAX_INTERVALS);
+    let mut spread = layers(deny, &highest, most)?;
+    spread.extend(layers(allow, &highest, most)?);
+    Ok(spread)
 }
 
 /// The lookup of one layer.
@@ -79,7 +120,7 @@ fn map(
         .iter()
         .map(|entry| Element {
             key: used.iter().map(|&column| entry.spans[column]).collect(),
-            verdict: Some(build.credit(entry.rule, place.shape)),
+            verdict: Some(build.credit_in_time(entry.rule, place.shape)),
         })
         .collect();
     let key = used.iter().map(|&column| columns[column].part.clone()).collect();

@@ -3,8 +3,8 @@
 use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
-use super::ether;
 use super::shape::Shape;
+use super::{ether, fast};
 use crate::backend::nft::ir::{Element, Field, Header, Part, Raw, Rule, Statement, Verdict};
 
 /// EtherTypes of tags.
@@ -46,7 +46,9 @@ pub(super) fn entry(build: &mut Build<'_>) -> Vec<Rule> {
     let of = |tpid: u16, chain: &str| {
         Rule::new(vec![Statement::equal(outer_type(), &tpid.to_be_bytes()), Statement::goto(chain)])
     };
-    let mut rules = vec![of(0x8100, &tagged), of(0x88a8, &tagged), of(OUTER_9100, &pair)];
+    // The most frequent first.
+    let mut rules = fast::rules(build, Shape::Untagged);
+    rules.extend([of(0x8100, &tagged), of(0x88a8, &tagged), of(OUTER_9100, &pair)]);
     rules.push(martian(build, Shape::Untagged));
     rules.push(untagged(build, Shape::Untagged));
     rules
@@ -71,7 +73,8 @@ fn untagged(build: &mut Build<'_>, shape: Shape) -> Rule {
 /// Frames whose outer tag was taken off.
 fn tagged(build: &mut Build<'_>) -> Vec<Rule> {
     let shape = Shape::Tagged;
-    let mut rules = vec![martian(build, shape)];
+    let mut rules = fast::rules(build, shape);
+    rules.push(martian(build, shape));
     let reserved = vec![Statement::equal(stripped_vid(), &RESERVED)];
     rules.push(build.fails(DropReason::Malformed, shape, reserved));
     let pair = build.chain("pair", pair);
