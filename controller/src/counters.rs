@@ -26,7 +26,7 @@ pub use accounting::{
 pub use event::{Event, EventTotals, HEADER_BYTES, MAJOR_NON_CONFORMITY};
 pub use loss::{Cause, Loss, Lost, TOLERATED};
 pub use places::{account_series, bind};
-pub use render::{grouped, human, human_rules};
+pub use render::{grouped, human, human_accounting, human_rules};
 pub use report::{InterfaceCounters, ReasonCount, RuleCount, Total, report};
 
 /// What happened to the frames that a slot counts.

@@ -21,11 +21,11 @@ pub mod state;
 
 pub mod backend;
 pub mod doctor;
+pub mod events;
 pub mod lifelines;
 pub mod plan;
 pub mod reconcile;
 pub mod status;
-pub mod telemetry;
 
 pub mod capture;
 pub mod explain;

@@ -15,9 +15,9 @@ use crate::backend::xdp::events::totals;
 use crate::capture::EventWriter;
 use crate::counters::{Event, EventTotals};
 use crate::describe::describe;
-use crate::telemetry::filter::{Filter, Prefix};
-use crate::telemetry::journal::{Journal, SOCKET};
-use crate::telemetry::{Place, Stream};
+use crate::events::filter::{Filter, Prefix};
+use crate::events::journal::{Journal, SOCKET};
+use crate::events::{Place, Stream};
 
 /// Show frames that are dropped, and those that a rule with `log: true` matches, as they come
 ///

@@ -2,7 +2,7 @@
 //!
 //! Promises: an event that is handed out lay whole in the ring; the program makes events only while somebody reads, and
 //! takes a reader for gone that has not read for [`LEASE`]. Of the readers of one ring only one may be at work: who reads
-//! takes a lock first (`crate::telemetry`). Refuses to guess: a slot that belongs to no series tells nothing.
+//! takes a lock first (`crate::events`). Refuses to guess: a slot that belongs to no series tells nothing.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -60,7 +60,7 @@ impl Ring {
     /// Takes what lies in the ring; where nothing does, waits for it as long as `patience`. To be called again within
     /// [`LEASE`].
     pub fn read(&mut self, patience: Duration) -> Result<Vec<Event>, BackendError> {
-        self.listen(LEASE)?;
+        self.listen()?;
         let mut events = self.drain()?;
         if events.is_empty() {
             let mut ring = [PollFd::new(&self.ring, PollFlags::IN)];
@@ -74,10 +74,12 @@ impl Ring {
         Ok(events)
     }
 
-    /// Tells the program that somebody reads, for so long.
-    fn listen(&self, lease: Duration) -> Result<(), BackendError> {
-        let until = times::monotonic().saturating_add(lease.as_nanos() as u64);
-        let until = if lease.is_zero() { 0 } else { until };
+    /// Tells the program that somebody reads, or is about to, for a [`LEASE`] from now on.
+    pub fn listen(&self) -> Result<(), BackendError> {
+        self.listen_until(times::monotonic().saturating_add(LEASE.as_nanos() as u64))
+    }
+
+    fn listen_until(&self, until: u64) -> Result<(), BackendError> {
         sys::map_update(self.reader.as_fd(), 0, &until.to_ne_bytes())
             .map_err(|error| failed("listen to", error))
     }
@@ -102,7 +104,7 @@ impl Ring {
 impl Drop for Ring {
     fn drop(&mut self) {
         // Where it fails the lease ends by itself.
-        let _ = self.listen(Duration::ZERO);
+        let _ = self.listen_until(0);
     }
 }
 

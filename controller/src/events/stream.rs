@@ -63,6 +63,14 @@ impl Stream {
         self.source.is_some()
     }
 
+    /// Tells the program that its reader is still there, though it does not read for a while.
+    pub fn listen(&self) -> Result<(), StreamError> {
+        match &self.source {
+            Some(Source::Ring(owner)) => Ok(owner.ring.listen()?),
+            _ => Ok(()),
+        }
+    }
+
     /// The next events; none where none came within `patience`, or within half a second. To be called again at once: while
     /// it is not, nobody reads.
     pub fn next(&mut self, patience: Duration) -> Result<Vec<Event>, StreamError> {
