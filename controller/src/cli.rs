@@ -13,12 +13,14 @@ mod counters;
 mod cuts;
 mod detach;
 mod doctor;
+mod events;
 mod explain;
 #[cfg(test)]
 mod harness;
 mod history;
 mod host;
 mod keeper;
+mod listening;
 mod man;
 mod plan;
 mod policy_file;
@@ -122,6 +124,7 @@ The usual way:
   perimeter counters                     what has it passed and dropped?
   perimeter top                          and what is it passing and dropping now?
   perimeter serve                        tell Prometheus, and a browser on this machine
+  perimeter events                       which frames are dropped, as it happens?
   perimeter detach                       stop enforcing
   perimeter doctor                       can this machine enforce, and what is in the way?
   perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
@@ -173,6 +176,7 @@ pub enum Command {
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
     Top(top::TopArgs),
+    Events(events::EventsArgs),
     Detach(detach::DetachArgs),
     Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
@@ -202,6 +206,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
         Command::Top(args) => top::run(&args, global, env),
+        Command::Events(args) => events::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),

@@ -12,7 +12,7 @@ mod trends;
 
 pub use exposition::{CONTENT_TYPE, exposition};
 pub use series::rules::end_of;
-pub use snapshot::{InterfaceFacts, RuleFacts, Snapshot, Tables};
+pub use snapshot::{InterfaceFacts, Readings, RuleFacts, Snapshot};
 pub use trends::{Subject, Trend, Trends, View, verdict_name};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use perimeter::backend::xdp::clock::epoch;
-use perimeter::backend::xdp::maps::Counters;
+use perimeter::backend::xdp::maps::SharedMaps;
 use perimeter::backend::xdp::program::{Enforcement, Program};
 use perimeter::backend::xdp::sys::{self, XdpPath};
 use perimeter::compile::compile;
@@ -49,7 +49,7 @@ fn rules_end_between_two_frames_and_the_next_ones_decide() {
         return;
     }
     let end = programs_now() + Duration::from_millis(1_500);
-    let counters = Counters::create(64).unwrap();
+    let counters = SharedMaps::create(64).unwrap();
     let mut image = compile(&ruleset(end), 0).unwrap();
     image.bind_slots(&[BAD, WEB, VISITORS]);
     let reason_slots = std::array::from_fn(|reason| reason as u32);
