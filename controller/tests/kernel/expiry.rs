@@ -50,7 +50,7 @@ fn rules_end_between_two_frames_and_the_next_ones_decide() {
     }
     let end = programs_now() + Duration::from_millis(1_500);
     let counters = SharedMaps::create(64).unwrap();
-    let mut image = compile(&ruleset(end), 0).unwrap();
+    let mut image = compile(&edge::uncounted(ruleset(end)), 0).unwrap();
     image.bind_slots(&[BAD, WEB, VISITORS]);
     let reason_slots = std::array::from_fn(|reason| reason as u32);
     let enforcement = Enforcement { generation: 1, policy: [1; 32], enforce: true, reason_slots };
