@@ -38,7 +38,7 @@ fn main() -> Result<()> {
             let name = format!("{seed:?} {rules}").to_lowercase();
             programs.push((name, both(ruleset(seed, rules))?));
         }
-        let other = |index: usize, timed: usize| index != timed && index % 2 == 0;
+        let other = |index: usize, timed: usize| index != timed && index.is_multiple_of(2);
         programs.push((format!("{seed:?} other expire").to_lowercase(), both(expiring(seed, other))?));
         programs.push((format!("{seed:?} all expire").to_lowercase(), both(expiring(seed, |_, _| true))?));
     }

@@ -232,7 +232,7 @@ pub(super) fn names(ruleset: &Ruleset) -> Vec<String> {
     ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect()
 }
 
-fn applied(record: Record) -> Applied {
+pub(super) fn applied(record: Record) -> Applied {
     Applied { at: record.occasion.at, by: record.occasion.author.by, policy_file: record.policy_file }
 }
 

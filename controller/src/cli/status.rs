@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::host::Host;
+use super::reader::names;
 use super::{Env, Exit, Global};
+use crate::agent::presence::{self, AgentStatus};
 use crate::backend::Backend;
 use crate::backend::loss::loss;
 use crate::backend::xdp::events::totals;
@@ -32,12 +34,15 @@ struct Watched {
     loss: Vec<Loss>,
 }
 
+/// The answer as JSON.
 #[derive(Serialize)]
-struct Full<'a> {
+struct Told<'a> {
     #[serde(flatten)]
     status: &'a Status,
     #[serde(flatten)]
     watched: &'a Watched,
+    /// The agent of this network namespace, where one runs.
+    agent: Option<AgentStatus>,
 }
 
 impl Watched {
@@ -72,24 +77,22 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
     let host = Host::open(global)?;
     let journal = host.state.journal()?;
     let expected = expected(&journal, host.namespace);
-    let mut names: Vec<String> = Vec::new();
-    for enforced in expected.settled.iter().chain(&expected.begun) {
-        names.extend(
-            enforced.interfaces.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>(),
-        );
-    }
+    let names = names(&expected);
     let mut observed = host.observe(&names)?;
     let known = host.known(&observed, env.now)?;
     host.inspect(&mut observed, &known)?;
     let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
         .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);
     let watched = Watched::of(&names, totals(&global.bpffs, host.namespace)?);
+    let agent = presence::find(&global.state_dir, host.namespace);
     if args.json {
-        serde_json::to_writer_pretty(&mut *env.out, &Full { status: &status, watched: &watched })?;
+        let told = Told { status: &status, watched: &watched, agent };
+        serde_json::to_writer_pretty(&mut *env.out, &told)?;
         writeln!(env.out)?;
     } else {
         human(&status, env.out)?;
         watched.lines().into_iter().try_for_each(|line| writeln!(env.out, "{line}"))?;
+        agent.iter().try_for_each(|agent| writeln!(env.out, "{agent}"))?;
     }
     Ok(if status.in_sync { Exit::Done } else { Exit::Negative })
 }

@@ -88,6 +88,13 @@ impl Counters {
         Counters::open(pins)?.ok_or_else(|| layout(&path))
     }
 
+    /// Memory of all slots in bytes, on every CPU that this machine can have.
+    pub(super) fn bytes() -> Result<u64, BackendError> {
+        let cpus = aya::util::nr_cpus()
+            .map_err(|(what, error)| BackendError::failed(format!("count the CPUs ({what})"), error))?;
+        Ok(u64::from(COUNTER_SLOTS) * (cpus * size_of::<Counter>()) as u64)
+    }
+
     /// The slot of every series so far.
     pub(super) fn slots(&self) -> &Slots {
         &self.slots

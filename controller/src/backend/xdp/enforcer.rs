@@ -67,6 +67,11 @@ impl Xdp {
         namespace::require_lasting(self.pins.root())
     }
 
+    /// Memory of the counters in bytes; 0 where there are none.
+    pub fn counter_bytes(&self) -> Result<u64, BackendError> {
+        if self.pins.counters().exists() { Counters::bytes() } else { Ok(0) }
+    }
+
     fn counters(&mut self) -> Result<&mut Counters, BackendError> {
         match &mut self.counters {
             Some(counters) => Ok(counters),
