@@ -122,9 +122,9 @@ The usual way:
   perimeter rollback                     undo it
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
+  perimeter events                       which frames are dropped, as it happens?
   perimeter top                          and what is it passing and dropping now?
   perimeter serve                        tell Prometheus, and a browser on this machine
-  perimeter events                       which frames are dropped, as it happens?
   perimeter detach                       stop enforcing
   perimeter doctor                       can this machine enforce, and what is in the way?
   perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
@@ -175,8 +175,8 @@ pub enum Command {
     Show(show::ShowArgs),
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
-    Top(top::TopArgs),
     Events(events::EventsArgs),
+    Top(top::TopArgs),
     Detach(detach::DetachArgs),
     Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
@@ -205,8 +205,8 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Keeper(args) => keeper::run(&args, global, env),
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
-        Command::Top(args) => top::run(&args, global, env),
         Command::Events(args) => events::run(&args, global, env),
+        Command::Top(args) => top::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),

@@ -183,6 +183,11 @@ impl Rule {
     pub fn end(&self) -> Option<jiff::Timestamp> {
         self.about.expires.as_deref().map(expiry::end)
     }
+
+    /// Whether it matches as long as another rule does.
+    pub fn outlasts(&self, other: &Rule) -> bool {
+        self.end().is_none_or(|end| other.end().is_some_and(|other| other <= end))
+    }
 }
 
 /// Keys in [`Rule::ethertypes`] for frames that have a length where others have an EtherType.

@@ -67,7 +67,7 @@ fn switches(host: &Host, env: &Env<'_>) -> anyhow::Result<Switches> {
     let known = host.known(&observed, env.now)?;
     let mut switches = Switches::new();
     for record in observed.iter().flat_map(Observed::records) {
-        let ruleset = known.get(&record.policy).map(|known| &known.ruleset);
+        let ruleset = known.get(&record.policy).map(|known| &known.stored);
         let interfaces = ruleset.iter().flat_map(|ruleset| &ruleset.interfaces);
         for one in interfaces.filter(|one| one.name == record.interface) {
             switches.insert(one.name.clone(), one.accounting);

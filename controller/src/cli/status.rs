@@ -34,8 +34,9 @@ struct Watched {
     loss: Vec<Loss>,
 }
 
+/// The answer as JSON.
 #[derive(Serialize)]
-struct Full<'a> {
+struct Told<'a> {
     #[serde(flatten)]
     status: &'a Status,
     #[serde(flatten)]
@@ -76,15 +77,17 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
     let host = Host::open(global)?;
     let journal = host.state.journal()?;
     let expected = expected(&journal, host.namespace);
-    let mut observed = host.observe(&names(&expected))?;
+    let names = names(&expected);
+    let mut observed = host.observe(&names)?;
     let known = host.known(&observed, env.now)?;
     host.inspect(&mut observed, &known)?;
     let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
         .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);
-    let watched = Watched::of(&names(&expected), totals(&global.bpffs, host.namespace)?);
+    let watched = Watched::of(&names, totals(&global.bpffs, host.namespace)?);
     let agent = presence::find(&global.state_dir, host.namespace);
     if args.json {
-        serde_json::to_writer_pretty(&mut *env.out, &Full { status: &status, watched: &watched, agent })?;
+        let told = Told { status: &status, watched: &watched, agent };
+        serde_json::to_writer_pretty(&mut *env.out, &told)?;
         writeln!(env.out)?;
     } else {
         human(&status, env.out)?;
