@@ -10,7 +10,7 @@ use std::path::Path;
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
 use jiff::Timestamp;
-use perimeter_classifier::abi::{COUNTER_SLOTS, Mark};
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, Mark};
 use perimeter_classifier::verdict::DropReason;
 
 use super::maps::{Shared, SharedMaps};

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::ask;
 use super::clock;
 use super::counters::{self, Counters};
+use super::maps::Shared;
 use super::namespace;
 use super::observe;
 use super::pins::{Object, Pins};
@@ -69,7 +70,7 @@ impl Xdp {
 
     /// Memory of the counters in bytes; 0 where there are none.
     pub fn counter_bytes(&self) -> Result<u64, BackendError> {
-        if self.pins.counters().exists() { Counters::bytes() } else { Ok(0) }
+        if self.pins.shared(Shared::Counters).exists() { Counters::bytes() } else { Ok(0) }
     }
 
     fn counters(&mut self) -> Result<&mut Counters, BackendError> {
