@@ -3,18 +3,20 @@
 //! One allowed 64-byte TCP frame with a VLAN tag, warm, through `BPF_PROG_TEST_RUN`; the processor time of this thread
 //! over many repeats (on an idle machine that is the wall time; the kernel's own figure is cut to whole nanoseconds).
 //! Beside each shape two more: every second rule but the one that decides expires some day, and that one does as well.
-//! Programs take turns, so that what else happens on the machine meets all of them; the medians are printed.
+//! Programs take turns, so that what else happens on the machine meets all of them; the medians are printed. Each rule set
+//! is loaded twice: with the basic counters alone, and with all accounting.
 //!
 //! `cargo bench -p perimeter-bench --bench kernel [-- REPEATS]`; needs root.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::Result;
-use perimeter::backend::xdp::maps::Counters;
+use perimeter::backend::xdp::maps::SharedMaps;
 use perimeter::backend::xdp::program::{Enforcement, Program};
 use perimeter::backend::xdp::sys;
 use perimeter::compile::compile;
-use perimeter::ruleset::Ruleset;
+use perimeter::counters::{Counted, Slots, account_series, allocate, bind, series};
+use perimeter::ruleset::{Accounting, Ruleset};
 use perimeter_bench::{frame, median, processor_time, ruleset, shapes::Seed, verdict_program};
 use perimeter_classifier::abi::COUNTER_SLOTS;
 
@@ -34,28 +36,40 @@ fn main() -> Result<()> {
     for seed in [Seed::Acl, Seed::Firewall, Seed::Ipc] {
         for rules in [10, 100, 1_000, 10_000] {
             let name = format!("{seed:?} {rules}").to_lowercase();
-            programs.push((name, load(&ruleset(seed, rules))?));
+            programs.push((name, both(ruleset(seed, rules))?));
         }
         let other = |index: usize, timed: usize| index != timed && index.is_multiple_of(2);
-        programs.push((format!("{seed:?} other expire").to_lowercase(), load(&expiring(seed, other))?));
-        programs.push((format!("{seed:?} all expire").to_lowercase(), load(&expiring(seed, |_, _| true))?));
+        programs.push((format!("{seed:?} other expire").to_lowercase(), both(expiring(seed, other))?));
+        programs.push((format!("{seed:?} all expire").to_lowercase(), both(expiring(seed, |_, _| true))?));
     }
-    let mut figures = vec![Vec::new(); programs.len() + 1];
+    let mut floors = Vec::new();
+    let mut figures = vec![[Vec::new(), Vec::new()]; programs.len()];
     for _ in 0..ROUNDS {
-        figures[0].push(time(floor.as_fd(), repeats / ROUNDS)?);
-        for ((_, program), figures) in programs.iter().zip(&mut figures[1..]) {
-            figures.push(time(program.as_fd(), repeats / ROUNDS)?);
+        floors.push(time(floor.as_fd(), repeats / ROUNDS)?);
+        for ((_, pair), figures) in programs.iter().zip(&mut figures) {
+            for (program, figures) in pair.iter().zip(figures) {
+                figures.push(time(program.as_fd(), repeats / ROUNDS)?);
+            }
         }
     }
-    let medians: Vec<f64> = figures.into_iter().map(median).collect();
-    println!("{:<20} {:>7} {:>12} {:>12}", "rules", "ns", "over floor", "to 10 rules");
-    println!("{:<20} {:>7.1}", "(empty XDP_DROP)", medians[0]);
+    let floor = median(floors);
+    let medians: Vec<[f64; 2]> = figures.into_iter().map(|pair| pair.map(median)).collect();
+    println!(
+        "{:<20} {:>7} {:>12} {:>12} {:>15} {:>9}",
+        "rules", "ns", "over floor", "to 10 rules", "all accounting", "to basic"
+    );
+    println!("{:<20} {floor:>7.1}", "(empty XDP_DROP)");
     for (index, (name, _)) in programs.iter().enumerate() {
-        let (own, ten) = (medians[index + 1], medians[index / EACH * EACH + 1]);
-        println!("{name:<20} {own:>7.1} {:>12.1} {:>12.2}", own - medians[0], own / ten);
+        let ([basic, all], [ten, _]) = (medians[index], medians[index / EACH * EACH]);
+        let (over, growth, cost) = (basic - floor, basic / ten, all / basic);
+        println!("{name:<20} {basic:>7.1} {over:>12.1} {growth:>12.2} {all:>15.1} {cost:>9.2}");
     }
     Ok(())
 }
+
+const NONE: Accounting =
+    Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
+const ALL: Accounting = Accounting { vlan: true, size: true, fragments: true, pmtu: true, last_hit: true };
 
 /// A thousand rules, of which those that `which` names, given the one that decides, end some day each.
 fn expiring(seed: Seed, which: fn(usize, usize) -> bool) -> Ruleset {
@@ -66,20 +80,26 @@ fn expiring(seed: Seed, which: fn(usize, usize) -> bool) -> Ruleset {
     ruleset
 }
 
+/// The program with the basic counters alone, and with all accounting.
+fn both(mut ruleset: Ruleset) -> Result<[Program; 2]> {
+    let mut with = |accounting| {
+        ruleset.interfaces[0].accounting = accounting;
+        load(&ruleset)
+    };
+    Ok([with(NONE)?, with(ALL)?])
+}
+
 fn load(ruleset: &Ruleset) -> Result<Program> {
     let rules = ruleset.rules.len();
     let mut image = compile(ruleset, 0)?;
-    let slots: Vec<u32> = (100..).take(rules).collect();
-    image.bind_slots(&slots);
-    let enforcement = Enforcement {
-        generation: 1,
-        policy: [0; 32],
-        enforce: true,
-        reason_slots: std::array::from_fn(|reason| reason as u32),
-    };
+    let slots = allocate(&Slots::new(), &[series(ruleset, 0), account_series(ruleset, 0)].concat())?;
+    let binding = bind(&slots, ruleset, 0, Counted::All);
+    image.bind(&binding);
+    let enforcement =
+        Enforcement { generation: 1, policy: [0; 32], enforce: true, reason_slots: binding.reasons };
     let credited = Program::private(&image)?.test_run(&frame())?.rule();
     anyhow::ensure!(credited == Some(rules as u32 / 2), "{rules} rules: rule {credited:?} is credited");
-    Ok(Program::load(&image, enforcement, &Counters::create(COUNTER_SLOTS)?)?)
+    Ok(Program::load(&image, enforcement, &SharedMaps::create(COUNTER_SLOTS)?)?)
 }
 
 /// Nanoseconds a run.

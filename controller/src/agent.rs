@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::telemetry::Snapshot;
 
 pub use access::{Access, Files, access};
-pub use page::PageData;
+pub use page::{PageData, Past};
 pub use server::{Bound, Server, bind, start};
 pub use watch::{Notice, Notices, lines, notices};
 

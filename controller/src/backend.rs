@@ -8,6 +8,7 @@ mod device;
 mod ethtool;
 pub mod facts;
 pub mod guards;
+pub mod loss;
 pub mod memory;
 pub mod nft;
 mod observed;

@@ -12,12 +12,14 @@
 //! block. So records and blocks are cut by `PcapParser::next_raw_packet` and `RawBlock::from_slice`, which read nothing
 //! but lengths, and the few fixed fields of a block are read here.
 
+mod events;
 mod pcap;
 mod pcapng;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub use events::EventWriter;
 use std::io::{self, Read};
 use std::ops::Range;
 

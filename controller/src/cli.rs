@@ -13,12 +13,14 @@ mod counters;
 mod cuts;
 mod detach;
 mod doctor;
+mod events;
 mod explain;
 #[cfg(test)]
 mod harness;
 mod history;
 mod host;
 mod keeper;
+mod listening;
 mod man;
 mod plan;
 mod policy_file;
@@ -121,6 +123,7 @@ The usual way:
   perimeter rollback                     undo it
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
+  perimeter events                       which frames are dropped, as it happens?
   perimeter top                          and what is it passing and dropping now?
   perimeter serve                        tell Prometheus, and a browser on this machine
   perimeter detach                       stop enforcing
@@ -173,6 +176,7 @@ pub enum Command {
     Show(show::ShowArgs),
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
+    Events(events::EventsArgs),
     Top(top::TopArgs),
     Detach(detach::DetachArgs),
     Doctor(doctor::DoctorArgs),
@@ -202,6 +206,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Keeper(args) => keeper::run(&args, global, env),
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
+        Command::Events(args) => events::run(&args, global, env),
         Command::Top(args) => top::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Doctor(args) => doctor::run(&args, global, env),

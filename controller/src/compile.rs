@@ -9,6 +9,7 @@
 //! Addresses, services and VLANs become equivalence classes here, so that the kernel only reads arrays. See
 //! `compile/bands.rs` for how products of classes are kept small, and `perimeter_classifier::tables` for how they are read.
 
+mod accounts;
 mod bands;
 mod classes;
 mod contexts;
@@ -26,7 +27,7 @@ mod trie;
 mod words;
 mod zones;
 
-use perimeter_classifier::abi::{SETTINGS, setting};
+use perimeter_classifier::abi::{LABEL_BIT, SETTINGS, setting};
 use thiserror::Error;
 
 use crate::ruleset::{AddressSet, Fragments, Interface, IpOptions, Oversize, Rule, Ruleset};
@@ -59,6 +60,9 @@ const GOOD_WORDS: usize = 1 << 25;
 /// Most steps (changes of a pair of classes, or of a context) of one scheme: a few seconds. What needs more would not fit
 /// a cache either.
 const MAX_STEPS: usize = 1 << 25;
+
+/// A word of the zone tables has so much room for the number of a zone.
+const MOST_ZONES: usize = (1 << LABEL_BIT) - 1;
 
 /// A policy too large to be enforced at line rate.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -117,13 +121,17 @@ fn compile_by(
 
     let mut words = Words::new(budget.words);
     let mut settings = settings_of_interface(settings_of, ruleset);
-    let mut zones = Zones::new(ruleset, settings_of, rules().map(|(_, rule)| rule));
+    let mut zones = Zones::new(ruleset, interface, rules().map(|(_, rule)| rule));
+    if zones.count() >= MOST_ZONES {
+        return Err(over(by_size(rules())));
+    }
     zones.place(&mut words, &mut settings);
     let mut services = Services::new(rules().map(|(_, rule)| rule));
     services.place(&mut words, &mut settings).map_err(|many| over(by_ports(rules(), many.protocol)))?;
     let mut courses = Courses::new(ruleset, interface);
     ethers::place(rules(), (&mut zones, &mut courses), &mut words, &mut settings);
     settings[setting::RULE_SLOTS] = words.put(&vec![0; ruleset.rules.len()]);
+    accounts::place(settings_of, zones.labels(), &mut words, &mut settings);
     let (ip_rules, conditions) = groups::ip_rules(rules(), &mut services, &mut zones);
 
     let base = Base {
@@ -226,6 +234,7 @@ fn settings_of_interface(interface: &Interface, ruleset: &Ruleset) -> [u32; SETT
     settings[setting::IP_OPTIONS_PASS] = u32::from(interface.ip_options == IpOptions::Pass);
     let denies = ruleset.rules.iter().filter(|rule| rule.action == crate::ruleset::Action::Deny);
     settings[setting::DENY_RULES] = denies.count() as u32;
+    settings[setting::LOGS] = u32::from(ruleset.rules.iter().any(|rule| rule.log));
     settings
 }
 

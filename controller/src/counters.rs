@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use perimeter_classifier::abi::COUNTER_SLOTS;
 use perimeter_classifier::verdict::DropReason;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ruleset::{Action, Family, Ruleset};
 
@@ -25,12 +25,12 @@ pub use accounting::{
 };
 pub use event::{Event, EventTotals, HEADER_BYTES, MAJOR_NON_CONFORMITY};
 pub use loss::{Cause, Loss, Lost, TOLERATED};
-pub use places::account_series;
-pub use render::{grouped, human, human_rules};
+pub use places::{account_series, bind};
+pub use render::{grouped, human, human_accounting, human_rules};
 pub use report::{InterfaceCounters, ReasonCount, RuleCount, Total, report};
 
 /// What happened to the frames that a slot counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Pass,
@@ -88,15 +88,6 @@ pub enum Counted {
 /// Which slot counts which series.
 pub type Slots = BTreeMap<Series, u32>;
 
-/// The slots that one interface of a ruleset counts in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding {
-    /// By rule index; 0 for a rule that is not on this interface.
-    pub rules: Vec<u32>,
-    /// By discriminant of the reason.
-    pub reasons: [u32; DropReason::ALL.len()],
-}
-
 /// There is no room for the series of a policy.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the {COUNTER_SLOTS} counter slots are used up: {wanted} more are needed{}", remedy(.unused))]
@@ -108,7 +99,7 @@ pub struct Full {
 
 fn remedy(unused: &[String]) -> String {
     match unused {
-        [] => "; use fewer rules or interfaces".to_owned(),
+        [] => "; use fewer rules or interfaces, or `accounting: none` where many VLANs are listed".to_owned(),
         ids => format!(
             "; no enforced policy uses {}{}, whose counts end with `perimeter detach`",
             ids[..ids.len().min(5)].join(", "),
@@ -151,26 +142,6 @@ fn unused(taken: &Slots, wanted: &[Series]) -> Vec<String> {
             _ => None,
         });
     ids.collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// The slots of one interface, in the order in which the program looks them up. Every series must have its slot.
-pub fn bind(slots: &Slots, ruleset: &Ruleset, index: usize, counted: Counted) -> Binding {
-    let interface = &ruleset.interfaces[index];
-    let dropped = Outcome::dropped(interface.enforce);
-    let slot = |outcome, subject| {
-        let passed_on = counted == Counted::Kept && outcome != Outcome::Drop;
-        let slot = slots.get(&Series { interface: interface.name.clone(), outcome, subject });
-        slot.map_or(0, |slot| if passed_on { PASSED_ON } else { *slot })
-    };
-    let rules = ruleset.rules.iter().map(|rule| {
-        let outcome = if rule.action == Action::Allow { Outcome::Pass } else { dropped };
-        slot(outcome, Subject::Rule(rule.action, rule.id.clone()))
-    });
-    let mut reasons = [0; DropReason::ALL.len()];
-    for reason in DropReason::ALL {
-        reasons[reason as usize] = slot(dropped, Subject::Reason(reason));
-    }
-    Binding { rules: rules.collect(), reasons }
 }
 
 /// What one series has counted, summed over the CPUs.

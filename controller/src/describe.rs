@@ -34,6 +34,37 @@ pub fn describe(frame: &[u8]) -> String {
     line + separator + &payload(ethertype, rest)
 }
 
+/// The addresses of an IP packet or of an ARP message, whatever tags it has; `None` for any other frame.
+pub fn addresses(frame: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    let mut rest = frame.get(MACS..)?;
+    while let [0x81, 0, _, _, after @ ..] | [0x88, 0xa8, _, _, after @ ..] | [0x91, 0, _, _, after @ ..] =
+        rest
+    {
+        rest = after;
+    }
+    let (kind, bytes) = rest.split_first_chunk()?;
+    match u16::from_be_bytes(*kind) {
+        0x0806 => {
+            let fixed = bytes.first_chunk::<28>()?;
+            let address = |at: usize| Ipv4Addr::new(fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]);
+            Some((address(14).into(), address(24).into()))
+        }
+        kind @ (0x0800 | 0x86dd) => ip_addresses(&LaxSlicedPacket::from_ether_type(EtherType(kind), bytes)),
+        _ => None,
+    }
+}
+
+fn ip_addresses(packet: &LaxSlicedPacket<'_>) -> Option<(IpAddr, IpAddr)> {
+    match packet.net.as_ref()? {
+        LaxNetSlice::Ipv4(v4) => {
+            Some((v4.header().source_addr().into(), v4.header().destination_addr().into()))
+        }
+        LaxNetSlice::Ipv6(v6) => {
+            Some((v6.header().source_addr().into(), v6.header().destination_addr().into()))
+        }
+    }
+}
+
 fn tag_name(tpid: u16) -> &'static str {
     match tpid {
         0x8100 => "802.1Q",
@@ -77,14 +108,8 @@ fn arp(bytes: &[u8]) -> String {
 
 fn ip(ethertype: u16, bytes: &[u8]) -> String {
     let packet = LaxSlicedPacket::from_ether_type(EtherType(ethertype), bytes);
-    let (from, to): (IpAddr, IpAddr) = match &packet.net {
-        Some(LaxNetSlice::Ipv4(v4)) => {
-            (v4.header().source_addr().into(), v4.header().destination_addr().into())
-        }
-        Some(LaxNetSlice::Ipv6(v6)) => {
-            (v6.header().source_addr().into(), v6.header().destination_addr().into())
-        }
-        None => return format!("{} that cannot be read", if ethertype == 0x0800 { "IPv4" } else { "IPv6" }),
+    let Some((from, to)) = ip_addresses(&packet) else {
+        return format!("{} that cannot be read", if ethertype == 0x0800 { "IPv4" } else { "IPv6" });
     };
     let payload = packet.ip_payload();
     let protocol = payload.map_or(IpNumber(59), |payload| payload.ip_number);

@@ -21,6 +21,7 @@ pub mod state;
 
 pub mod backend;
 pub mod doctor;
+pub mod events;
 pub mod lifelines;
 pub mod plan;
 pub mod reconcile;

@@ -1,8 +1,10 @@
 //! Small rulesets for the unit tests.
 
 use perimeter_classifier::abi::ABI_VERSION;
+use perimeter_classifier::verdict::DropReason;
 
 use crate::backend::{Device, Enforcement, Engine, InForce, Observed};
+use crate::counters::{Event, Outcome};
 use crate::digest::Digest;
 use crate::ruleset::{
     Accounting, Action, AddressSet, Fragments, Interface, IpOptions, Mode, Oversize, Rule, Ruleset,
@@ -70,5 +72,24 @@ pub(crate) fn record(interface: &str, policy: Digest, generation: u64) -> InForc
         abi: ABI_VERSION,
         program_id: 1,
         table_bytes: 2048,
+    }
+}
+
+/// A UDP packet from 192.0.2.1 to 203.0.113.10 that no rule allowed on VLAN `mgmt`, 10.
+pub(crate) fn event() -> Event {
+    let mut header = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0, 10, 8, 0];
+    header.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 203, 0, 113, 10]);
+    header.extend([0x9c, 0x40, 0, 53, 0, 8, 0, 0]);
+    Event {
+        time: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
+        interface: "wan0".into(),
+        verdict: Outcome::Drop,
+        reason: Some(DropReason::NoRule),
+        rule: None,
+        action: None,
+        tags: vec![10],
+        vlan: Some("mgmt".into()),
+        length: 64,
+        header,
     }
 }

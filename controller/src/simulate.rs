@@ -5,6 +5,7 @@
 
 use perimeter_classifier::classify::classify;
 use perimeter_classifier::frame::Slice;
+use perimeter_classifier::learned::Judged;
 use perimeter_classifier::verdict::Decision;
 
 use crate::compile::{OverBudget, compile};
@@ -30,11 +31,16 @@ impl Model {
     pub fn judge(&self, frame: &[u8]) -> Decision {
         judge(&self.image, frame)
     }
+
+    /// The decision on a frame, and what accounting would count of it.
+    pub fn look(&self, frame: &[u8]) -> Judged {
+        classify(&Slice(frame), &self.image)
+    }
 }
 
 /// The decision of compiled tables on a frame, given from its destination MAC on.
 pub fn judge(image: &Image, frame: &[u8]) -> Decision {
-    classify(&Slice(frame), image)
+    classify(&Slice(frame), image).decision
 }
 
 impl From<Image> for Model {

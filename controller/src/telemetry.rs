@@ -11,7 +11,7 @@ mod snapshot;
 mod trends;
 
 pub use exposition::{CONTENT_TYPE, exposition};
-pub use snapshot::{InterfaceFacts, RuleFacts, Snapshot, Tables};
+pub use snapshot::{InterfaceFacts, Readings, RuleFacts, Snapshot};
 pub use trends::{Subject, Trend, Trends, View, verdict_name};
 
 #[cfg(test)]

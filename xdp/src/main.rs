@@ -1,12 +1,13 @@
 //! The XDP program: `perimeter_classifier` judges; this crate lends it eyes (`frame`), a memory (`tables`), a pen
-//! (`stats`) and a watch (`clock`).
+//! (`stats`), a voice (`events`) and a watch (`clock`).
 //!
-//! Promises: one verdict and one counter update a frame; bytes that do not lie in the first buffer are read through the
+//! Promises: one verdict a frame, counted once; bytes that do not lie in the first buffer are read through the
 //! kernel's own bounded copy, never guessed; in shadow mode every frame passes. Needs Linux 5.18 (`xdp.frags`).
 #![no_std]
 #![no_main]
 
 mod clock;
+mod events;
 mod frame;
 mod stats;
 mod tables;
@@ -14,9 +15,10 @@ mod tables;
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use perimeter_classifier::abi;
+use perimeter_classifier::abi::{self, EventKind};
 use perimeter_classifier::classify::{at_a_glance, walk};
 use perimeter_classifier::frame::Frame;
+use perimeter_classifier::learned::Judged;
 use perimeter_classifier::verdict::Decision;
 
 use crate::frame::{Linear, Scattered};
@@ -29,42 +31,54 @@ fn perimeter(ctx: XdpContext) -> u32 {
     clock::keep(&Generation);
     let frame = Linear::new(ctx.ctx);
     match at_a_glance(&frame, &Generation) {
-        Some(decision) => act(decision, frame.len()),
+        Some(judged) => act(ctx.ctx, judged, frame.len()),
         None => judge(ctx.ctx),
     }
 }
 
-/// Judges any frame. In a function of its own, so that the plain frame has the registers and the stack for itself.
+/// Judges any frame. In a function of its own, so that the plain frame has the registers and the stack for itself; and so
+/// have those below, whose stacks would not fit on top of each other.
 #[inline(never)]
 fn judge(ctx: *mut xdp_md) -> u32 {
-    let frame = Linear::new(ctx);
-    if !frame.is_whole() {
-        return judge_scattered(ctx);
-    }
-    act(walk(&frame, &Generation), frame.len())
+    if Linear::new(ctx).is_whole() { judge_whole(ctx) } else { judge_scattered(ctx) }
 }
 
-/// The rare case, apart for the same reason.
+#[inline(never)]
+fn judge_whole(ctx: *mut xdp_md) -> u32 {
+    let frame = Linear::new(ctx);
+    act(ctx, walk(&frame, &Generation), frame.len())
+}
+
+/// The rare case.
 #[inline(never)]
 fn judge_scattered(ctx: *mut xdp_md) -> u32 {
     match Scattered::new(ctx) {
-        Some(frame) => act(walk(&frame, &Generation), frame.len()),
+        Some(frame) => act(ctx, walk(&frame, &Generation), frame.len()),
         None => xdp_action::XDP_ABORTED,
     }
 }
 
-/// Counts one frame of `len` bytes; the return value is an XDP action, or the decision where one was asked for.
+/// Counts one frame of `len` bytes, and tells of it where there is something to tell; the return value is an XDP action,
+/// or the decision where one was asked for.
 #[inline(always)]
-fn act(decision: Decision, len: u32) -> u32 {
+fn act(ctx: *mut xdp_md, judged: Judged, len: u32) -> u32 {
     let generation = Generation;
     if generation.reports() {
-        return abi::encode(decision);
+        return abi::encode(judged.decision);
     }
-    stats::count(&generation, decision, len);
-    match decision {
-        Decision::Pass(_) => xdp_action::XDP_PASS,
-        Decision::Denied(_) | Decision::Drop(_) if generation.enforces() => xdp_action::XDP_DROP,
-        Decision::Denied(_) | Decision::Drop(_) => xdp_action::XDP_PASS,
+    let counted = stats::count(&generation, judged, len);
+    match judged.decision {
+        Decision::Pass(_) => {
+            if counted.logged {
+                events::tell(ctx, EventKind::Log as u32, counted.slot, counted.vlan);
+            }
+            xdp_action::XDP_PASS
+        }
+        Decision::Denied(_) | Decision::Drop(_) => {
+            let kind = if counted.logged { EventKind::Log } else { EventKind::Drop };
+            events::tell(ctx, kind as u32, counted.slot, counted.vlan);
+            if generation.enforces() { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
+        }
     }
 }
 

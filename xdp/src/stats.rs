@@ -1,29 +1,124 @@
 //! The one place where a frame is counted.
 //!
-//! Promises: one update of one per-CPU slot a frame, without atomics: nothing else runs on this CPU meanwhile.
+//! Promises: one update of the slot of its rule or reason a frame, and one for each series of accounting that the policy
+//! has, on this CPU's own copy, without atomics: nothing else runs on this CPU meanwhile. What is not counted costs
+//! nothing: its setting is a constant.
 
+use core::cell::UnsafeCell;
+
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
-use perimeter_classifier::tables::rule_slot;
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, Mark, setting};
+use perimeter_classifier::learned::{Judged, Learned};
+use perimeter_classifier::tables::{Tables, rule_slot, size_slot, vlan_slots};
 use perimeter_classifier::verdict::Decision;
 
-use crate::tables::Generation;
+use crate::tables::{Generation, Given};
 
 /// Shared by every interface and generation: the controller gives the pinned map.
 #[map]
 static COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
 
-/// Counts a frame of `len` bytes under its rule, or under its drop reason where no rule decided.
+/// When the rule of each slot matched last. The controller puts the pinned map in the place of this section.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.marks")]
+static MARKS: Given<[Mark; MARK_COUNT]> = Given(UnsafeCell::new([Mark { tick: 0, time: 0 }; MARK_COUNT]));
+const MARK_COUNT: usize = COUNTER_SLOTS as usize;
+
+/// Where a frame was counted, for those who are told of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted {
+    /// Of its rule or reason.
+    pub(crate) slot: u32,
+    /// Of its VLAN; 0: none.
+    pub(crate) vlan: u32,
+    /// A rule with `log: true` matched.
+    pub(crate) logged: bool,
+}
+
+/// Counts a frame of `len` bytes under its rule, or under its drop reason where no rule decided, and in what accounting
+/// there is.
 #[inline(always)]
-pub(crate) fn count(generation: &Generation, decision: Decision, len: u32) {
-    let slot = match decision {
-        Decision::Pass(rule) | Decision::Denied(rule) => rule_slot(generation, rule),
-        Decision::Drop(reason) => generation.reason_slot(reason as u32),
+pub(crate) fn count(generation: &Generation, judged: Judged, len: u32) -> Counted {
+    let (slot, logged) = match judged.decision {
+        Decision::Pass(rule) | Decision::Denied(rule) => {
+            let (slot, logged) = rule_slot(generation, rule);
+            hit(generation, slot);
+            (slot, logged)
+        }
+        Decision::Drop(reason) => (generation.reason_slot(reason as u32), false),
     };
+    add(slot, len);
+    let vlan = vlan(generation, judged, len);
+    if let Some(slot) = size_slot(generation, len) {
+        add(slot, len);
+    }
+    rare(generation, judged.learned, len);
+    Counted { slot, vlan, logged }
+}
+
+/// One frame more of `len` bytes.
+#[inline(always)]
+fn add(slot: u32, len: u32) {
     let Some(counter) = COUNTERS.get_ptr_mut(slot) else { return };
     // SAFETY: the pointer is to this CPU's copy of a slot, and this program is not interrupted by itself.
     let counter = unsafe { &mut *counter };
     counter.packets += 1;
     counter.bytes += u64::from(len);
+}
+
+/// Notes that the rule of a slot has matched now. The cell is shared by all CPUs, so that it is written only when the
+/// clock has ticked; jiffies are a load, where any clock is a call.
+#[inline(always)]
+fn hit(generation: &Generation, slot: u32) {
+    if generation.setting(setting::LAST_HIT) == 0 {
+        return;
+    }
+    // SAFETY: the index is inside the map. Several CPUs may write one after the other, each a time within the last tick;
+    // 64 bits are written whole.
+    unsafe {
+        let mark = MARKS.0.get().cast::<Mark>().add((slot & (COUNTER_SLOTS - 1)) as usize);
+        let now = bpf_jiffies64();
+        if (&raw const (*mark).tick).read_volatile() != now {
+            (&raw mut (*mark).tick).write_volatile(now);
+            (&raw mut (*mark).time).write_volatile(bpf_ktime_get_coarse_ns());
+        }
+    }
+}
+
+/// Counts the frame on its VLAN; the slot.
+#[inline(always)]
+fn vlan(generation: &Generation, judged: Judged, len: u32) -> u32 {
+    let Some(slots) = vlan_slots(generation, judged.learned.label) else { return 0 };
+    let slot = match judged.decision {
+        Decision::Pass(_) => generation.word(slots),
+        Decision::Denied(_) | Decision::Drop(_) => generation.word(slots + 1),
+    };
+    add(slot, len);
+    if judged.learned.oversize != 0 {
+        add(generation.word(slots + 2), len);
+    }
+    slot
+}
+
+/// Counts fragments and messages about the MTU of a path.
+#[inline(always)]
+fn rare(generation: &Generation, learned: Learned, len: u32) {
+    let fragments = generation.setting(setting::FRAGMENT_SLOTS);
+    if fragments != 0 && learned.fragment != 0 {
+        add(generation.word(fragments + learned.fragment - 1), len);
+    }
+    let messages = generation.setting(setting::PMTU_SLOTS);
+    if messages == 0 || learned.pmtu == 0 {
+        return;
+    }
+    let Some(counter) = COUNTERS.get_ptr_mut(generation.word(messages + learned.pmtu - 1)) else { return };
+    // SAFETY: as in `add`.
+    let counter = unsafe { &mut *counter };
+    counter.packets += 1;
+    let announced = u64::from(learned.announced);
+    if announced != 0 && (counter.bytes == 0 || announced < counter.bytes) {
+        counter.bytes = announced;
+    }
 }

@@ -38,9 +38,9 @@ static TABLES: Given<[u32; MOST_WORDS]> = Given(UnsafeCell::new([0; MOST_WORDS])
 /// What the controller gives: the cell keeps the compiler from taking it for the zeros in this file. Not read as
 /// volatile, which would keep apart reads that can be one, and reads that nobody needs.
 #[repr(transparent)]
-struct Given<T>(UnsafeCell<T>);
+pub(crate) struct Given<T>(pub(crate) UnsafeCell<T>);
 
-// SAFETY: the program only reads it, and the map is frozen while it does.
+// SAFETY: what is only read is frozen; what is written (`stats`) says at each write why several CPUs may.
 unsafe impl<T> Sync for Given<T> {}
 
 /// The generation that this program was loaded for.

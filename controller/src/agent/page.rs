@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 
+use crate::counters::Event as FrameEvent;
+use crate::describe::describe;
 use crate::digest::Digest;
 use crate::state::Event;
 use crate::status::{InterfaceStatus, TrialStatus};
@@ -32,6 +34,29 @@ pub struct PageData<'a> {
     rules: Vec<Rule<'a>>,
     /// The newest first.
     history: Vec<&'a Event>,
+    /// Single frames, the newest first.
+    events: Vec<Frame<'a>>,
+}
+
+/// What is known beside a snapshot.
+#[derive(Clone, Copy)]
+pub struct Past<'a> {
+    pub trends: &'a Trends,
+    /// The time between two points of a trend.
+    pub step: std::time::Duration,
+    /// The oldest first.
+    pub journal: &'a [Event],
+    /// The newest first.
+    pub events: &'a [FrameEvent],
+}
+
+/// A frame of which the kernel told.
+#[derive(Debug, Serialize)]
+struct Frame<'a> {
+    time: jiff::Timestamp,
+    interface: &'a str,
+    decision: String,
+    frame: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,13 +87,9 @@ struct Rule<'a> {
 }
 
 impl<'a> PageData<'a> {
-    /// What is shown of a snapshot, of how things went, and of what was done. `step` is the time between two points.
-    pub fn new(
-        snapshot: &'a Snapshot,
-        trends: &'a Trends,
-        journal: &'a [Event],
-        step: std::time::Duration,
-    ) -> PageData<'a> {
+    /// What is shown of a snapshot, and of how it came to that.
+    pub fn new(snapshot: &'a Snapshot, past: Past<'a>) -> PageData<'a> {
+        let Past { trends, step, journal, events } = past;
         let verdicts = |name: &str| {
             let own = trends.of(View::Verdicts).filter(|(subject, _)| subject.interface == name);
             own.map(row).collect()
@@ -93,8 +114,14 @@ impl<'a> PageData<'a> {
                 .map(|pair| rule(pair, &snapshot.rules))
                 .collect(),
             history: journal.iter().rev().take(SHOWN).collect(),
+            events: events.iter().take(SHOWN).map(frame).collect(),
         }
     }
+}
+
+fn frame(event: &FrameEvent) -> Frame<'_> {
+    let (decision, frame) = (event.decision(), describe(&event.header));
+    Frame { time: event.time, interface: &event.interface, decision, frame }
 }
 
 /// The fastest now first, of those alike the one that has counted most.
@@ -170,7 +197,8 @@ mod tests {
         then.at = first.at + jiff::SignedDuration::from_secs(2);
         trends.take(&first);
         trends.take(&then);
-        let page = PageData::new(&then, &trends, &[], Duration::from_secs(2));
+        let past = Past { trends: &trends, step: Duration::from_secs(2), journal: &[], events: &[] };
+        let page = PageData::new(&then, past);
         let json = serde_json::to_value(&page).unwrap();
         assert_eq!(
             (json["rules"].as_array().unwrap().len(), &json["rules"][0]["name"]),

@@ -1,4 +1,4 @@
-//! Offloads of a device, by the ethtool ioctl (SIOCETHTOOL, `linux/ethtool.h`).
+//! Offloads and statistics of a device, by the ethtool ioctl (SIOCETHTOOL, `linux/ethtool.h`).
 //!
 //! Promises: a feature is found by its name, never by a number that changes between kernels; what is reported is what is
 //! active, not what was asked for.
@@ -11,11 +11,13 @@ use rustix::net::{AddressFamily, SocketType, socket};
 
 const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GSTATS: u32 = 0x1d;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;
 const ETHTOOL_GFEATURES: u32 = 0x3a;
 const ETHTOOL_SFEATURES: u32 = 0x3b;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
-/// The set of strings that names the features.
+/// The sets of strings that name the statistics and the features.
+const ETH_SS_STATS: u32 = 1;
 const ETH_SS_FEATURES: u32 = 4;
 /// Bytes of one name.
 const ETH_GSTRING_LEN: usize = 32;
@@ -33,7 +35,7 @@ pub(super) struct State {
 /// Every feature that the kernel knows, on this device.
 pub(super) fn features(device: &str) -> io::Result<Vec<State>> {
     let socket = open()?;
-    let names = names(&socket, device)?;
+    let names = names(&socket, device, ETH_SS_FEATURES)?;
     let blocks = names.len().div_ceil(32);
     // cmd, size, then per 32 features: available, requested, active, never_changed.
     let mut words = vec![0u32; 2 + 4 * blocks];
@@ -48,7 +50,7 @@ pub(super) fn features(device: &str) -> io::Result<Vec<State>> {
 /// Asks for a feature to be on or off. The caller reads back what became of it.
 pub(super) fn switch(device: &str, feature: &str, on: bool) -> io::Result<()> {
     let socket = open()?;
-    let names = names(&socket, device)?;
+    let names = names(&socket, device, ETH_SS_FEATURES)?;
     let unknown =
         || io::Error::new(io::ErrorKind::NotFound, format!("the kernel knows no feature {feature}"));
     let index = names.iter().position(|name| name == feature).ok_or_else(unknown)?;
@@ -97,14 +99,36 @@ fn open() -> io::Result<OwnedFd> {
     Ok(socket(AddressFamily::INET, SocketType::DGRAM, None)?)
 }
 
-/// The names of the features, in the order of their bits.
-fn names(socket: &OwnedFd, device: &str) -> io::Result<Vec<String>> {
+/// What the driver counts, by its own names; empty where it counts nothing.
+pub(super) fn statistics(device: &str) -> io::Result<Vec<(String, u64)>> {
+    let socket = open()?;
+    let names = names(&socket, device, ETH_SS_STATS)?;
+    // cmd, count, then 64 bits each.
+    let mut words = vec![0u32; 2 + 2 * names.len()];
+    words[0] = ETHTOOL_GSTATS;
+    words[1] = names.len() as u32;
+    if !names.is_empty() {
+        call(&socket, device, &mut words)?;
+    }
+    let values = words[2..].chunks_exact(2).map(|pair| {
+        let [first, second] = [pair[0], pair[1]].map(u32::to_ne_bytes);
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&first);
+        bytes[4..].copy_from_slice(&second);
+        u64::from_ne_bytes(bytes)
+    });
+    Ok(names.into_iter().zip(values).collect())
+}
+
+/// The names of a set, in their order.
+fn names(socket: &OwnedFd, device: &str, set: u32) -> io::Result<Vec<String>> {
     // cmd, reserved, mask (64 bits), then the count.
-    let mut info = [ETHTOOL_GSSET_INFO, 0, 1 << ETH_SS_FEATURES, 0, 0];
+    let mut info = [ETHTOOL_GSSET_INFO, 0, 1 << set, 0, 0];
     call(socket, device, &mut info)?;
-    let count = info[4] as usize;
+    // The kernel leaves the bit of a set that the device does not have unset.
+    let count = if info[2] == 0 { 0 } else { info[4] as usize };
     let mut words = vec![0u32; 3 + count * ETH_GSTRING_LEN / 4];
-    words[..3].copy_from_slice(&[ETHTOOL_GSTRINGS, ETH_SS_FEATURES, count as u32]);
+    words[..3].copy_from_slice(&[ETHTOOL_GSTRINGS, set, count as u32]);
     call(socket, device, &mut words)?;
     let bytes: Vec<u8> = words[3..].iter().flat_map(|word| word.to_ne_bytes()).collect();
     Ok(bytes.chunks_exact(ETH_GSTRING_LEN).map(text).collect())

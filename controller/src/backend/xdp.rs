@@ -9,6 +9,7 @@ mod bytecode;
 pub mod clock;
 mod counters;
 mod enforcer;
+pub mod events;
 mod fold;
 pub mod info;
 mod instruction;
@@ -24,6 +25,7 @@ pub mod program;
 mod prune;
 mod refusal;
 pub mod sys;
+mod times;
 
 pub use enforcer::{Prepared, Xdp};
 pub use namespace::current as namespace;

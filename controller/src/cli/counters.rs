@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::host::Host;
 use super::{Env, Exit, Global};
-use crate::backend::Backend;
-use crate::counters::{InterfaceCounters, human, report};
+use crate::backend::{Backend, Observed};
+use crate::counters::{Accounting, InterfaceCounters, Switches, accounting, human, human_accounting, report};
 
 /// Show what each interface, drop reason and rule has counted
 ///
@@ -30,6 +30,7 @@ pub struct CountersArgs {
 #[derive(Serialize)]
 struct Counters {
     interfaces: Vec<InterfaceCounters>,
+    accounting: Vec<Accounting>,
 }
 
 #[derive(Serialize)]
@@ -41,19 +42,38 @@ struct Rule<'a> {
 
 /// Carries out the command.
 pub(super) fn run(args: &CountersArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    let interfaces = report(&Host::open(global)?.backend.counters()?);
+    let host = Host::open(global)?;
+    let counts = host.backend.counters()?;
+    let interfaces = report(&counts);
     if let Some(id) = &args.rule {
         return one_rule(&interfaces, id, args.json, env);
     }
+    let accounting = accounting(&counts, &switches(&host, env)?);
     if args.json {
-        serde_json::to_writer_pretty(&mut *env.out, &Counters { interfaces })?;
+        serde_json::to_writer_pretty(&mut *env.out, &Counters { interfaces, accounting })?;
         writeln!(env.out)?;
     } else if interfaces.is_empty() {
         writeln!(env.out, "No interface is enforced in this network namespace: nothing is counted.")?;
     } else {
         human(&interfaces, env.out)?;
+        human_accounting(&accounting, env.out)?;
     }
     Ok(Exit::Done)
+}
+
+/// What the policies in force switch on, where they are still known.
+fn switches(host: &Host, env: &Env<'_>) -> anyhow::Result<Switches> {
+    let observed = host.observe(&[])?;
+    let known = host.known(&observed, env.now)?;
+    let mut switches = Switches::new();
+    for record in observed.iter().flat_map(Observed::records) {
+        let ruleset = known.get(&record.policy).map(|known| &known.stored);
+        let interfaces = ruleset.iter().flat_map(|ruleset| &ruleset.interfaces);
+        for one in interfaces.filter(|one| one.name == record.interface) {
+            switches.insert(one.name.clone(), one.accounting);
+        }
+    }
+    Ok(switches)
 }
 
 fn one_rule(

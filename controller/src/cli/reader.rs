@@ -4,19 +4,23 @@
 //! back takes longer to find out: that is looked at by [`Reader::look`], and remembered by [`Reader::glance`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::Global;
 use super::host::{Host, applied};
+use crate::backend::loss::loss;
+use crate::backend::xdp::events::totals;
 use crate::backend::{Backend, Observed};
 use crate::digest::Digest;
 use crate::plan::Known;
 use crate::state::{Expected, expected, on_trial};
 use crate::status::status;
-use crate::telemetry::{Snapshot, Tables};
+use crate::telemetry::{Readings, Snapshot};
 
 /// The machine, and what is known of the policies in force.
 pub(super) struct Reader {
     pub(super) host: Host,
+    bpffs: PathBuf,
     /// Generations never change, so that a policy is read once a day: rules end at midnight.
     known: BTreeMap<Digest, Known>,
     /// The day of which `known` tells, in UTC.
@@ -27,8 +31,13 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(global: &Global) -> anyhow::Result<Reader> {
-        let (known, damage) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Reader { host: Host::open(global)?, known, day: jiff::civil::Date::MIN, damage })
+        Ok(Reader {
+            host: Host::open(global)?,
+            bpffs: global.bpffs.clone(),
+            known: BTreeMap::new(),
+            day: jiff::civil::Date::MIN,
+            damage: BTreeMap::new(),
+        })
     }
 
     /// Everything, tables included.
@@ -58,9 +67,15 @@ impl Reader {
         let counts = self.host.backend.counters()?;
         let status = status(&observed, &expected, &self.known, &[])
             .with_trial(on_trial(&journal, self.host.namespace).as_ref(), now);
-        let tables =
-            Tables { counters: counts.len() as u64, counter_bytes: self.host.backend.xdp.counter_bytes()? };
-        Ok(Snapshot::new(now, status, &expected, &self.known, &counts, tables))
+        let devices = observed.iter().map(|one| one.interface.as_str());
+        let readings = Readings {
+            counts,
+            counter_bytes: self.host.backend.xdp.counter_bytes()?,
+            // A device that cannot be asked is drift, and told as that.
+            losses: devices.filter_map(|name| loss(name).ok().flatten()).collect(),
+            events: totals(&self.bpffs, self.host.namespace)?,
+        };
+        Ok(Snapshot::new(now, status, &expected, &self.known, readings))
     }
 
     /// Reads the policies that are in force or should be, and lets go of those that no longer are.

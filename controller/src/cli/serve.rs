@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use jiff::Timestamp;
 
+use super::listening::Listening;
 use super::reader::Reader;
 use super::{Env, Exit, Global};
 use crate::agent::presence::{Note, Presence};
 use crate::agent::{
-    Answer, Files, Notices, PageData, Pulse, Question, access, bind, lines, notices, privileges, start,
+    Answer, Files, Notices, PageData, Past, Pulse, Question, access, bind, lines, notices, privileges, start,
 };
 use crate::telemetry::{Snapshot, Trends};
 
@@ -84,7 +85,8 @@ pub(super) fn run(args: &ServeArgs, global: &Global, env: &mut Env<'_>) -> anyho
     let server = start(bound, access, asking, pulse.clone())?;
     writeln!(env.out, "serving {url}")?;
     env.out.flush()?;
-    let mut seen = Watch { reader, said: Said::default(), trends: Trends::new(POINTS) };
+    let events = Listening::start(global, reader.host.namespace)?;
+    let mut seen = Watch { reader, said: Said::default(), trends: Trends::new(POINTS), events };
     watch(&mut seen, &questions, &pulse, env)?;
     server.join()?;
     writeln!(env.err, "stopped")?;
@@ -96,6 +98,7 @@ struct Watch {
     reader: Reader,
     said: Said,
     trends: Trends,
+    events: Listening,
 }
 
 /// Answers questions and looks by itself, until the server has ended.
@@ -113,14 +116,14 @@ fn watch(
             if let Ok(snapshot) = &looked {
                 watch.trends.take(snapshot);
             }
-            watch.said.hear(&looked, env)?;
+            watch.said.hear(&looked.and_then(|snapshot| watch.heard(snapshot)), env)?;
             pulse.beat();
             next = now + LOOK.max(now.elapsed() * REST);
         }
         match questions.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(question) => {
                 let answer = watch.answer(question, questions);
-                watch.said.hear(&answer, env)?;
+                watch.said.hear(&answer.and_then(|snapshot| watch.heard(snapshot)), env)?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -134,6 +137,11 @@ fn told(read: anyhow::Result<Snapshot>) -> Answer<Arc<Snapshot>> {
 }
 
 impl Watch {
+    /// A snapshot, unless events cannot be heard.
+    fn heard(&self, snapshot: Arc<Snapshot>) -> Answer<Arc<Snapshot>> {
+        self.events.trouble().map_or(Ok(snapshot), Err)
+    }
+
     /// One reading for everybody who waits.
     fn answer(&mut self, first: Question, others: &Receiver<Question>) -> Answer<Arc<Snapshot>> {
         let answer = told(self.reader.glance(Timestamp::now()));
@@ -154,7 +162,9 @@ impl Watch {
         let here = self.reader.host.namespace;
         let mut journal = self.reader.host.state.journal().map_err(|error| error.to_string())?;
         journal.retain(|event| event.occasion.namespace == here);
-        let page = PageData::new(snapshot, &self.trends, &journal, LOOK);
+        let events = self.events.latest();
+        let past = Past { trends: &self.trends, step: LOOK, journal: &journal, events: &events };
+        let page = PageData::new(snapshot, past);
         serde_json::to_string(&page).map_err(|error| error.to_string())
     }
 }

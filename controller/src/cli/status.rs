@@ -7,7 +7,9 @@ use super::reader::names;
 use super::{Env, Exit, Global};
 use crate::agent::presence::{self, AgentStatus};
 use crate::backend::Backend;
-use crate::counters::report;
+use crate::backend::loss::loss;
+use crate::backend::xdp::events::totals;
+use crate::counters::{EventTotals, Loss, grouped, report};
 use crate::state::{expected, on_trial};
 use crate::status::{Status, human, status};
 
@@ -25,13 +27,49 @@ pub struct StatusArgs {
     json: bool,
 }
 
+/// What was told of single frames, and what was lost around the program.
+#[derive(Serialize)]
+struct Watched {
+    events: EventTotals,
+    loss: Vec<Loss>,
+}
+
 /// The answer as JSON.
 #[derive(Serialize)]
 struct Told<'a> {
     #[serde(flatten)]
     status: &'a Status,
+    #[serde(flatten)]
+    watched: &'a Watched,
     /// The agent of this network namespace, where one runs.
     agent: Option<AgentStatus>,
+}
+
+impl Watched {
+    fn of(interfaces: &[String], events: EventTotals) -> Watched {
+        // A device that cannot be asked is told of above.
+        let loss = interfaces.iter().filter_map(|interface| loss(interface).ok().flatten());
+        Watched { events, loss: loss.collect() }
+    }
+
+    /// Nothing where nothing happened.
+    fn lines(&self) -> Vec<String> {
+        let one = |loss: &Loss| Some(format!("{}: {}", loss.interface, loss.words()?));
+        let mut lines: Vec<String> = self.loss.iter().filter_map(one).collect();
+        let EventTotals { emitted, suppressed, lost, .. } = self.events;
+        if emitted + suppressed + lost > 0 {
+            let [emitted, suppressed, lost] = [emitted, suppressed, lost].map(grouped);
+            lines.push(format!("events: {emitted} told, {suppressed} beyond the limit, {lost} lost"));
+        }
+        if self.events.is_major_non_conformity() {
+            lines.push(format!(
+                "! major non-conformity: {:.2} % of all events were lost, 0.1 % may be: their ring was full, because the reader \
+                 (`perimeter serve` or `perimeter events`) did not keep up",
+                100.0 * self.events.lost_ratio()
+            ));
+        }
+        lines
+    }
 }
 
 /// Carries out the command.
@@ -39,17 +77,21 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
     let host = Host::open(global)?;
     let journal = host.state.journal()?;
     let expected = expected(&journal, host.namespace);
-    let mut observed = host.observe(&names(&expected))?;
+    let names = names(&expected);
+    let mut observed = host.observe(&names)?;
     let known = host.known(&observed, env.now)?;
     host.inspect(&mut observed, &known)?;
     let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
         .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);
+    let watched = Watched::of(&names, totals(&global.bpffs, host.namespace)?);
     let agent = presence::find(&global.state_dir, host.namespace);
     if args.json {
-        serde_json::to_writer_pretty(&mut *env.out, &Told { status: &status, agent })?;
+        let told = Told { status: &status, watched: &watched, agent };
+        serde_json::to_writer_pretty(&mut *env.out, &told)?;
         writeln!(env.out)?;
     } else {
         human(&status, env.out)?;
+        watched.lines().into_iter().try_for_each(|line| writeln!(env.out, "{line}"))?;
         agent.iter().try_for_each(|agent| writeln!(env.out, "{agent}"))?;
     }
     Ok(if status.in_sync { Exit::Done } else { Exit::Negative })

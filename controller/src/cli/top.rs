@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event};
 
+use super::listening::Listening;
 use super::reader::Reader;
 use super::{Env, Exit, Global};
 use model::{Key, Model};
@@ -18,7 +19,8 @@ use model::{Key, Model};
 /// Watch the rates of interfaces, reasons, rules and VLANs
 ///
 /// Reads the kernel's counters again and again; nothing is changed and no packet is touched. Works in a terminal of 80
-/// columns and 24 lines, over SSH too.
+/// columns and 24 lines, over SSH too. At the bottom stand the latest frames of which the kernel told: a sample of those
+/// that were dropped, and of those that a rule with `log: true` matched.
 ///
 ///   1 2 3 4, Tab    verdicts, reasons, rules, VLANs
 ///   s               sort by rate, total or name
@@ -45,8 +47,9 @@ pub(super) fn run(args: &TopArgs, global: &Global, env: &mut Env<'_>) -> anyhow:
     let mut reader = Reader::open(global)?;
     let mut model = Model::new(env.colour_out);
     model.take(&reader.look(Timestamp::now())?);
+    let events = Listening::start(global, reader.host.namespace)?;
     let mut terminal = ratatui::try_init()?;
-    let result = watch(&mut terminal, &mut reader, &mut model, Duration::from_secs(args.every));
+    let result = watch(&mut terminal, &mut reader, &mut model, &events, Duration::from_secs(args.every));
     ratatui::try_restore()?;
     result.map(|()| Exit::Done)
 }
@@ -55,10 +58,12 @@ fn watch(
     terminal: &mut DefaultTerminal,
     reader: &mut Reader,
     model: &mut Model,
+    events: &Listening,
     every: Duration,
 ) -> anyhow::Result<()> {
     let mut next = Instant::now() + every;
     loop {
+        model.hear(&events.latest());
         terminal.draw(|frame| draw::draw(model, frame))?;
         if event::poll(next.saturating_duration_since(Instant::now()))? {
             match event::read()? {

@@ -1,11 +1,11 @@
 //! VLAN stacks to zones: stacks of one zone have the same MTU, the same sources and the same rules.
 
-use perimeter_classifier::abi::{SETTINGS, setting, zone};
+use perimeter_classifier::abi::{LABEL_BIT, SETTINGS, setting, zone};
 
 use super::partition::{Interner, Pieces, partition, rename};
 use super::sets::{EMPTY, SetId, Sets};
 use super::words::Words;
-use crate::ruleset::{AddressSet, Interface, Rule, Ruleset, VlanId, VlanRange};
+use crate::ruleset::{AddressSet, Interface, Rule, Ruleset, VlanId, VlanLabels, VlanRange};
 
 /// What distinguishes zones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,15 +31,13 @@ pub(super) struct Zones {
     everywhere: SetId,
     /// The distinct sets of sources.
     pub(super) sources: Vec<AddressSet>,
+    labels: VlanLabels,
 }
 
 impl Zones {
     /// The zones of `interface` under `rules`.
-    pub(super) fn new<'a>(
-        ruleset: &Ruleset,
-        interface: &Interface,
-        rules: impl Iterator<Item = &'a Rule>,
-    ) -> Self {
+    pub(super) fn new<'a>(ruleset: &Ruleset, index: usize, rules: impl Iterator<Item = &'a Rule>) -> Self {
+        let interface = &ruleset.interfaces[index];
         let mut lists = Interner::new();
         rules.filter_map(|rule| rule.vlans.clone()).for_each(|list| {
             lists.number(list);
@@ -73,7 +71,21 @@ impl Zones {
         let common = |sets: &mut Sets, all: SetId, zone: &Zone| sets.intersection(all, zone.lists);
         let first = zones.first().map_or(EMPTY, |zone| zone.lists);
         let everywhere = zones.iter().fold(first, |all, zone| common(&mut sets, all, zone));
-        Zones { zones, stacks, lists, sets, first_list, everywhere, sources: sources.into_values() }
+        Zones {
+            zones,
+            stacks,
+            lists,
+            sets,
+            first_list,
+            everywhere,
+            sources: sources.into_values(),
+            labels: VlanLabels::of(ruleset, index),
+        }
+    }
+
+    /// How many labels the VLANs are counted under.
+    pub(super) fn labels(&self) -> usize {
+        self.labels.names().len()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -102,7 +114,7 @@ impl Zones {
 
     /// Lays the zone tables out.
     pub(super) fn place(&self, words: &mut Words, settings: &mut [u32; SETTINGS]) {
-        settings[setting::ZONE_UNTAGGED] = self.stacks[0].1;
+        settings[setting::ZONE_UNTAGGED] = self.at(0);
         let line = |from: u128| -> Vec<u32> { (from..from + 4096).map(|number| self.at(number)).collect() };
         let singles = {
             let mut singles = line(0);
@@ -145,8 +157,12 @@ impl Zones {
         outers
     }
 
+    /// The word of a zone table: the zone, and the label of the stack; 0 where it is not allowed.
     fn at(&self, number: u128) -> u32 {
-        self.stacks[self.stacks.partition_point(|piece| piece.0 <= number) - 1].1
+        match self.stacks[self.stacks.partition_point(|piece| piece.0 <= number) - 1].1 {
+            0 => 0,
+            zone => zone | self.labels.number(stack(number)) << LABEL_BIT,
+        }
     }
 }
 
@@ -161,6 +177,15 @@ fn number(id: VlanId) -> u128 {
 
 fn stacked(outer: u16, inner: u16) -> u128 {
     4096 + u128::from(outer) * 4096 + u128::from(inner)
+}
+
+/// The reverse of [`number`].
+fn stack(number: u128) -> VlanId {
+    match (number / 4096, (number % 4096) as u16) {
+        (0, 0) => VlanId::Untagged,
+        (0, vid) => VlanId::Single(vid),
+        (outer, inner) => VlanId::Stacked { outer: (outer - 1) as u16, inner },
+    }
 }
 
 fn span(range: VlanRange) -> (u128, u128) {

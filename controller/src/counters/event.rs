@@ -5,19 +5,19 @@
 
 use jiff::Timestamp;
 use perimeter_classifier::verdict::DropReason;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::Outcome;
 use crate::ruleset::Action;
 
 /// A frame that was dropped, or that a rule with `log: true` matched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     pub time: Timestamp,
     pub interface: String,
     pub verdict: Outcome,
     /// `None` where the frame passed.
-    #[serde(serialize_with = "reason")]
+    #[serde(serialize_with = "reason", deserialize_with = "read_reason")]
     pub reason: Option<DropReason>,
     /// The rule that decided, if one did.
     pub rule: Option<String>,
@@ -29,8 +29,31 @@ pub struct Event {
     /// Bytes of the whole frame, from the destination MAC on.
     pub length: u32,
     /// The first bytes of the frame, at most [`HEADER_BYTES`].
-    #[serde(serialize_with = "hexadecimal")]
+    #[serde(serialize_with = "hexadecimal", deserialize_with = "read_hexadecimal")]
     pub header: Vec<u8>,
+}
+
+impl Event {
+    /// The tags in the words of the policy: `untagged`, `10`, `100/200`. A lone priority tag is untagged.
+    pub fn stack(&self) -> String {
+        match self.tags.as_slice() {
+            [] | [0] => "untagged".to_owned(),
+            tags => tags.iter().map(u16::to_string).collect::<Vec<_>>().join("/"),
+        }
+    }
+
+    /// The verdict and what decided, for people: `drop: no_rule`, `pass: rule web`.
+    pub fn decision(&self) -> String {
+        let verdict = match self.verdict {
+            Outcome::Pass => "pass",
+            Outcome::Drop => "drop",
+            Outcome::WouldDrop => "would drop",
+        };
+        let reason = self.reason.map(|reason| reason.name().to_owned());
+        let rule = self.rule.as_ref().map(|rule| format!("rule {rule}"));
+        let why: Vec<String> = reason.into_iter().chain(rule).collect();
+        format!("{verdict}: {}", why.join(", "))
+    }
 }
 
 /// Most bytes of a frame that an event carries: two tags, IPv6, some extension headers and TCP.
@@ -72,4 +95,37 @@ fn reason<S: Serializer>(reason: &Option<DropReason>, serializer: S) -> Result<S
 fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     serializer.serialize_str(&digits)
+}
+
+fn read_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DropReason>, D::Error> {
+    let Some(name) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let reason = DropReason::ALL.into_iter().find(|reason| reason.name() == name);
+    reason.map(Some).ok_or_else(|| D::Error::custom(format!("no drop reason is called {name}")))
+}
+
+fn read_hexadecimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let digits = String::deserialize(deserializer)?;
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+    bytes.ok_or_else(|| D::Error::custom("the bytes of a frame are no hexadecimal digits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::event;
+
+    #[test]
+    fn an_event_survives_json() {
+        let text = serde_json::to_string(&event()).unwrap();
+        assert!(text.contains(r#""reason":"no_rule""#) && text.contains(r#""header":"02"#), "{text}");
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event());
+    }
+
+    #[test]
+    fn beyond_a_thousandth_loss_is_a_major_non_conformity() {
+        let totals = |lost| EventTotals { emitted: 1000 - lost, lost, ..EventTotals::default() };
+        assert!(!totals(1).is_major_non_conformity() && totals(2).is_major_non_conformity());
+        assert_eq!(EventTotals::default().lost_ratio(), 0.0);
+    }
 }

@@ -74,6 +74,34 @@ impl Cause {
         }
     }
 
+    /// What it means and what to do about it, for people.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Cause::RingOverrun => {
+                "the NIC's ring was full: make it longer (`ethtool -G DEV rx N`) or spread its queues over more CPUs (`ethtool -L`)"
+            }
+            Cause::BufferShortage => {
+                "memory for frames ran out: raise vm.min_free_kbytes, or lengthen the ring"
+            }
+            Cause::ChecksumError => {
+                "frames came damaged: look at cable, transceiver and the port on the other side"
+            }
+            Cause::LengthError => {
+                "frames were longer than the device takes: the MTU differs along the VLAN; compare `ip link` on both sides, tags included"
+            }
+            Cause::DeviceError => "the driver dropped them for reasons of its own: see `ethtool -S DEV`",
+            Cause::XdpError => {
+                "the driver could not do what an XDP program decided: see `ethtool -S DEV` and the kernel's log"
+            }
+            Cause::Backlog => {
+                "a CPU's queue was full (this counts the whole machine): raise net.core.netdev_max_backlog, or spread the load"
+            }
+            Cause::AfterXdp => {
+                "the kernel dropped them after they had passed: no protocol or VLAN device takes them, or buffers were full"
+            }
+        }
+    }
+
     /// Whether the program never saw these frames.
     pub fn is_before_us(self) -> bool {
         !matches!(self, Cause::Backlog | Cause::AfterXdp)
@@ -91,6 +119,22 @@ impl Loss {
             side.fold(0u64, |sum, lost| sum.saturating_add(lost.packets))
         };
         (sum(true), sum(false))
+    }
+
+    /// One line: how much, and of the worst cause why and what to do; `None` where nothing was lost.
+    pub fn words(&self) -> Option<String> {
+        let worst = self.causes.iter().max_by_key(|lost| lost.packets).filter(|lost| lost.packets > 0)?;
+        let ((before, after), cause) = (self.sides(), worst.cause);
+        let causes = self.causes.iter().filter(|lost| lost.packets > 0);
+        let causes: Vec<String> =
+            causes.map(|lost| format!("{} {}", lost.cause.name(), super::grouped(lost.packets))).collect();
+        let share = format!("{:.2} %", 100.0 * self.ratio());
+        let sums = format!("lost before us {}, after us {}", super::grouped(before), super::grouped(after));
+        let finding = match self.ratio() > TOLERATED {
+            true => format!(": {}", cause.remedy()),
+            false => String::new(),
+        };
+        Some(format!("{sums} ({}; {share} of what arrived){finding}", causes.join(", ")))
     }
 
     /// The share of what arrived at the device that was lost, from 0 to 1.

@@ -1,10 +1,14 @@
-//! Which series the accounting of an interface counts.
+//! Which series the accounting of an interface counts, and in which slots a program counts what.
 //!
 //! Promises: what `accounting:` switches on has all its series from the start, each label with both outcomes; what it
 //! switches off has none.
 
-use super::{FragmentKind, Outcome, SIZE_BOUNDS, Series, Subject};
-use crate::ruleset::{Family, Ruleset, VlanLabels};
+use perimeter_classifier::abi::{RULE_LOGS, SIZE_SLOTS, VLAN_SLOTS};
+use perimeter_classifier::verdict::DropReason;
+
+use super::{Counted, FragmentKind, Outcome, PASSED_ON, SIZE_BOUNDS, Series, Slots, Subject};
+use crate::ruleset::{Action, Family, Interface, Ruleset, VlanLabels};
+use crate::tables::Binding;
 
 /// Every series that one interface of a ruleset counts beside [`super::series`].
 pub fn account_series(ruleset: &Ruleset, index: usize) -> Vec<Series> {
@@ -31,4 +35,77 @@ pub fn account_series(ruleset: &Ruleset, index: usize) -> Vec<Series> {
     }
     wanted.extend(rest.into_iter().map(|subject| one(Outcome::Pass, subject)));
     wanted
+}
+
+/// The slots of one interface, in the order in which the program looks them up. Every series must have its slot.
+pub fn bind(slots: &Slots, ruleset: &Ruleset, index: usize, counted: Counted) -> Binding {
+    let interface = &ruleset.interfaces[index];
+    let dropped = Outcome::dropped(interface.enforce);
+    let of = Lookup { slots, interface };
+    let kept = |outcome, subject| match of.slot(outcome, subject) {
+        0 => 0,
+        _ if counted == Counted::Kept && outcome != Outcome::Drop => PASSED_ON,
+        slot => slot,
+    };
+    let rules = ruleset.rules.iter().map(|rule| {
+        let outcome = if rule.action == Action::Allow { Outcome::Pass } else { dropped };
+        match kept(outcome, Subject::Rule(rule.action, rule.id.clone())) {
+            // An event tells its series by the slot, and this one has none.
+            slot @ (0 | PASSED_ON) => slot,
+            slot => slot | if rule.log { RULE_LOGS } else { 0 },
+        }
+    });
+    let passed = |subject| of.slot(Outcome::Pass, subject);
+    Binding {
+        rules: rules.collect(),
+        reasons: DropReason::ALL.map(|reason| kept(dropped, Subject::Reason(reason))),
+        vlans: if interface.accounting.vlan { of.vlans(ruleset, index, dropped) } else { Vec::new() },
+        sizes: (0..SIZE_SLOTS).map(|unit| passed(Subject::Size(bucket(unit)))).collect(),
+        fragments: FragmentKind::ALL.map(|kind| passed(Subject::Fragment(kind))).to_vec(),
+        pmtu: [Family::V4, Family::V6].map(|family| passed(Subject::Pmtu(family))).to_vec(),
+    }
+}
+
+/// The slots of one interface.
+struct Lookup<'a> {
+    slots: &'a Slots,
+    interface: &'a Interface,
+}
+
+impl Lookup<'_> {
+    /// 0 where the series has none.
+    fn slot(&self, outcome: Outcome, subject: Subject) -> u32 {
+        let series = Series { interface: self.interface.name.clone(), outcome, subject };
+        self.slots.get(&series).copied().unwrap_or(0)
+    }
+
+    fn vlans(&self, ruleset: &Ruleset, index: usize, dropped: Outcome) -> Vec<u32> {
+        let labels = VlanLabels::of(ruleset, index);
+        let one = |label: &String| -> [u32; VLAN_SLOTS as usize] {
+            [
+                self.slot(Outcome::Pass, Subject::Vlan(label.clone())),
+                self.slot(dropped, Subject::Vlan(label.clone())),
+                self.slot(Outcome::Pass, Subject::Oversize(label.clone())),
+                0,
+            ]
+        };
+        labels.names().iter().flat_map(one).collect()
+    }
+}
+
+/// The bucket of frames that are longer than `unit` times 64 bytes, by at most 64.
+fn bucket(unit: u32) -> u8 {
+    SIZE_BOUNDS.partition_point(|&bound| bound <= unit * 64) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bucket;
+
+    #[test]
+    fn a_bucket_ends_with_its_bound() {
+        let of = |length: u32| bucket((length - 1) / 64);
+        assert_eq!([of(1), of(64), of(65), of(1536), of(1537)], [0, 0, 1, 5, 6]);
+        assert_eq!([of(9216), of(9217), of(16_384), of(16_385)], [8, 9, 9, 10]);
+    }
 }

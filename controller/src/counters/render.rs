@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{InterfaceCounters, Outcome, Total};
-use crate::ruleset::Action;
+use super::{Accounting, InterfaceCounters, Outcome, SIZE_BOUNDS, Total};
+use crate::ruleset::{Action, Family};
 
 /// A number with a comma between thousands: 18,204,551.
 pub fn grouped(number: u64) -> String {
@@ -32,6 +32,40 @@ pub fn human_rules(interfaces: &[InterfaceCounters], out: &mut dyn Write) -> io:
         let mut rows = vec![row(&interface.interface, "packets", "bytes")];
         rows.extend(rules(interface));
         table(&rows, out)?;
+    }
+    Ok(())
+}
+
+/// What is counted beside the verdicts, of each interface: only what there was.
+pub fn human_accounting(interfaces: &[Accounting], out: &mut dyn Write) -> io::Result<()> {
+    for one in interfaces {
+        let mut rows = vec![row(&format!("{} by", one.interface), "packets", "bytes")];
+        for vlan in one.vlans.iter().flatten() {
+            let sums = [("passed", vlan.passed), ("dropped", vlan.dropped), ("would drop", vlan.would_drop)];
+            let sums = sums.into_iter().chain([("over the MTU", vlan.oversize)]);
+            let met = sums.filter(|(_, sum)| sum.packets > 0);
+            rows.extend(met.map(|(word, sum)| total(&format!("vlan {}, {word}", vlan.vlan), sum)));
+        }
+        for (kind, sum) in one.fragments.iter().flat_map(|kinds| kinds.kinds()) {
+            rows.extend((sum.packets > 0).then(|| total(&format!("fragments, {}", kind.name()), sum)));
+        }
+        let ends = SIZE_BOUNDS.map(|end| format!("up to {} bytes", grouped(end.into())));
+        let ends = ends.into_iter().chain(["longer".to_owned()]);
+        for (end, frames) in ends.zip(one.sizes.iter().flat_map(|sizes| &sizes.buckets)) {
+            rows.extend((*frames > 0).then(|| row(&format!("  {end}"), &grouped(*frames), "")));
+        }
+        for pmtu in one.pmtu.iter().flatten().filter(|pmtu| pmtu.packets > 0) {
+            let family = if pmtu.family == Family::V4 { "IPv4" } else { "IPv6" };
+            let least = pmtu.smallest.map_or(String::new(), |mtu| format!(", smallest MTU {mtu}"));
+            rows.push(row(&format!("  {family} packets too big{least}"), &grouped(pmtu.packets), ""));
+        }
+        if rows.len() > 1 {
+            writeln!(out)?;
+            table(&rows, out)?;
+        }
+        for (rule, last) in one.last_hits.iter().flatten() {
+            writeln!(out, "  {rule} matched last {}", last.strftime("%Y-%m-%d %H:%M:%S UTC"))?;
+        }
     }
     Ok(())
 }

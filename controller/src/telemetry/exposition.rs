@@ -6,7 +6,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{TEXT_FORMAT, TextEncoder};
 
 use super::family::Family;
-use super::series::{accounting, enforcement, rules, traffic};
+use super::series::{accounting, enforcement, loss, rules, traffic};
 use super::snapshot::Snapshot;
 
 /// What the text is, for the answer's header.
@@ -30,6 +30,7 @@ fn families(snapshot: &Snapshot) -> Vec<Family> {
     let mut families: Vec<Family> = traffic::families(snapshot).into();
     families.extend(rules::families(snapshot));
     families.extend(accounting::families(snapshot));
+    families.extend(loss::families(snapshot));
     families.extend(enforcement::families(snapshot));
     families
 }

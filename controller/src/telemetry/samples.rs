@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{RuleFacts, Snapshot, Tables};
+use super::{Readings, RuleFacts, Snapshot};
 use crate::backend::Enforcement;
-use crate::counters::{Count, Counts, Series, account_series, series};
+use crate::counters::{Cause, Count, Counts, EventTotals, Loss, Lost, Series, Total, account_series, series};
 use crate::digest::Digest;
 use crate::plan::{Applied, Known};
 use crate::ruleset::{About, Action, Ruleset};
@@ -43,7 +43,13 @@ pub(crate) fn taken(ruleset: &Ruleset, packets: impl Fn(&Series) -> u64) -> Snap
             (series, Count { packets, bytes: 100 * packets, ..Count::default() })
         })
         .collect();
-    let tables = Tables { counters: counts.len() as u64, counter_bytes: 2 << 20 };
+    let causes = Cause::ALL.map(|cause| Lost { cause, packets: 0, counters: Vec::new() }).to_vec();
+    let loss = |interface: &String| {
+        let (interface, causes) = (interface.clone(), causes.clone());
+        Loss { interface, received: Total::default(), causes }
+    };
+    let losses = names.iter().map(loss).collect();
+    let readings = Readings { counts, counter_bytes: 2 << 20, losses, events: EventTotals::default() };
     let status = status(&facts, &expected, &known, &[]);
-    Snapshot::new(at, status, &expected, &known, &counts, tables)
+    Snapshot::new(at, status, &expected, &known, readings)
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod accounting;
 pub(super) mod enforcement;
+pub(super) mod loss;
 pub(super) mod rules;
 pub(super) mod traffic;
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::backend::Engine;
-use crate::counters::{Accounting, Counts, InterfaceCounters, Switches, accounting, report};
+use crate::counters::{
+    Accounting, Counts, EventTotals, InterfaceCounters, Loss, Switches, accounting, report,
+};
 use crate::digest::Digest;
 use crate::plan::Known;
 use crate::ruleset::{About, Action, Ruleset, VlanLabels};
@@ -22,7 +24,23 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceFacts>,
     /// Every rule of the policies in force, once, in the order in which it is credited.
     pub rules: Vec<RuleFacts>,
-    pub tables: Tables,
+    /// How many counter slots are given away, and the memory of all of them in bytes, on every CPU.
+    pub counter_slots: u64,
+    pub counter_bytes: u64,
+    /// What was lost around the program, of the devices that can be asked.
+    pub losses: Vec<Loss>,
+    /// What became of the events.
+    pub events: EventTotals,
+}
+
+/// What was read beside the state.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    pub counts: Counts,
+    /// Memory of the counters in bytes.
+    pub counter_bytes: u64,
+    pub losses: Vec<Loss>,
+    pub events: EventTotals,
 }
 
 /// One interface that is enforced or should be: what the policy says of it, and what it has counted.
@@ -45,15 +63,6 @@ pub struct RuleFacts {
     pub about: About,
 }
 
-/// How full the maps in the kernel are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tables {
-    /// Counter slots that are given away.
-    pub counters: u64,
-    /// Memory of all counter slots in bytes, on every CPU.
-    pub counter_bytes: u64,
-}
-
 impl Snapshot {
     /// Puts together what was read. `known` holds the policies in force and expected whose text is kept.
     pub fn new(
@@ -61,9 +70,9 @@ impl Snapshot {
         status: Status,
         expected: &Expected,
         known: &BTreeMap<Digest, Known>,
-        counts: &Counts,
-        tables: Tables,
+        readings: Readings,
     ) -> Snapshot {
+        let Readings { counts, counter_bytes, losses, events } = readings;
         let policy = |one: &InterfaceStatus| {
             let wanted = expected.settled.as_ref().filter(|side| side.interfaces.contains(&one.interface));
             let known = known.get(&one.policy.or(wanted.map(|wanted| wanted.policy))?)?;
@@ -72,8 +81,8 @@ impl Snapshot {
         };
         let policies: Vec<Option<Policy<'_>>> = status.interfaces.iter().map(policy).collect();
         let switches: Switches = policies.iter().flatten().map(Policy::switches).collect();
-        let mut counted = report(counts);
-        let mut accounts = accounting(counts, &switches);
+        let mut counted = report(&counts);
+        let mut accounts = accounting(&counts, &switches);
         let facts = status.interfaces.iter().zip(&policies).map(|(one, policy)| {
             let counters = take(&mut counted, |other| other.interface == one.interface);
             let accounting = take(&mut accounts, |other| other.interface == one.interface);
@@ -86,7 +95,8 @@ impl Snapshot {
         });
         let interfaces: Vec<InterfaceFacts> = facts.collect();
         let rules = rules(policies.iter().flatten(), &interfaces);
-        Snapshot { at, status, interfaces, rules, tables }
+        let counter_slots = counts.len() as u64;
+        Snapshot { at, status, interfaces, rules, counter_slots, counter_bytes, losses, events }
     }
 
     /// The engines of an interface as one word: `native`, `generic`, `nft`, or those that judge together, `native+nft`.

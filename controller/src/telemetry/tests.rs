@@ -9,7 +9,7 @@ use crate::ruleset::{Accounting, Action};
 use crate::samples::{rule, ruleset};
 
 /// The series of the contract that a snapshot has: name, type, labels; of the histogram its count.
-const SERIES: [(&str, &str, &[&str]); 19] = [
+const SERIES: [(&str, &str, &[&str]); 23] = [
     ("perimeter_packets_total", "counter", &["interface", "reason", "verdict"]),
     ("perimeter_bytes_total", "counter", &["interface", "reason", "verdict"]),
     ("perimeter_rule_packets_total", "counter", &["action", "interface", "rule"]),
@@ -28,6 +28,10 @@ const SERIES: [(&str, &str, &[&str]); 19] = [
     ("perimeter_pmtu_messages_total", "counter", &["family", "interface"]),
     ("perimeter_pmtu_smallest_bytes", "gauge", &["family", "interface"]),
     ("perimeter_frame_size_bytes_count", "histogram", &["interface"]),
+    ("perimeter_interface_loss_total", "counter", &["cause", "interface"]),
+    ("perimeter_events_total", "counter", &[]),
+    ("perimeter_events_lost_total", "counter", &[]),
+    ("perimeter_events_suppressed_total", "counter", &[]),
     ("process_cpu_seconds_total", "counter", &[]),
 ];
 

@@ -50,6 +50,15 @@ pub(crate) fn full() -> Ruleset {
     Ruleset { interfaces: vec![interface], vlans: vec![named], rules: vec![deny, allow, arp] }
 }
 
+/// A ruleset of which only the basic counters are kept, for tests that look into single slots.
+pub(crate) fn uncounted(mut ruleset: Ruleset) -> Ruleset {
+    for interface in &mut ruleset.interfaces {
+        interface.accounting =
+            Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
+    }
+    ruleset
+}
+
 fn interface() -> Interface {
     let vlans = vec![entry(VlanRange::Untagged), entry(VlanRange::Single { low: 10, high: 20 })];
     Interface {

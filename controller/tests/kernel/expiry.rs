@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use perimeter::backend::xdp::clock::epoch;
-use perimeter::backend::xdp::maps::Counters;
+use perimeter::backend::xdp::maps::SharedMaps;
 use perimeter::backend::xdp::program::{Enforcement, Program};
 use perimeter::backend::xdp::sys::{self, XdpPath};
 use perimeter::compile::compile;
@@ -46,7 +46,7 @@ fn programs_now() -> jiff::Timestamp {
 /// The program on a wire, and its counters.
 struct Scene {
     end: jiff::Timestamp,
-    counters: Counters,
+    counters: SharedMaps,
     program: u32,
     wire: Wire,
     _link: OwnedFd,
@@ -57,8 +57,8 @@ struct Scene {
 impl Scene {
     fn new(lead: Duration) -> Self {
         let end = programs_now() + lead;
-        let counters = Counters::create(64).unwrap();
-        let mut image = compile(&ruleset(end), 0).unwrap();
+        let counters = SharedMaps::create(64).unwrap();
+        let mut image = compile(&edge::uncounted(ruleset(end)), 0).unwrap();
         image.bind_slots(&[BAD, WEB, VISITORS]);
         let reason_slots = std::array::from_fn(|reason| reason as u32);
         let enforcement = Enforcement { generation: 1, policy: [1; 32], enforce: true, reason_slots };

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use perimeter::backend::xdp::info::{self, read_info};
-use perimeter::backend::xdp::maps::{Counters, MOST_WORDS, MapError};
+use perimeter::backend::xdp::maps::{MOST_WORDS, MapError, Shared, SharedMaps};
 use perimeter::backend::xdp::program::{Enforcement, Program, TestRunError};
 use perimeter::backend::xdp::sys;
 use perimeter::compile::compile;
@@ -17,7 +17,7 @@ fn the_record_comes_back_from_the_kernel() {
     if !may_load() {
         return;
     }
-    let program = enforcing(true, &Counters::create(64).unwrap());
+    let program = enforcing(true, &SharedMaps::create(64).unwrap());
     let id = program.describe().unwrap().id;
     assert_eq!(read_info(id).unwrap().as_ref(), Some(program.info()));
     assert_eq!(program.info().generation, 7);
@@ -29,7 +29,7 @@ fn nobody_can_change_tables_or_record() {
     if !may_load() {
         return;
     }
-    let program = enforcing(true, &Counters::create(64).unwrap());
+    let program = enforcing(true, &SharedMaps::create(64).unwrap());
     let tables = sys::map_info(program.tables()).unwrap();
     let refused = sys::map_update(program.tables(), 0, &vec![0; tables.value_size as usize]);
     assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EPERM));
@@ -47,9 +47,10 @@ fn a_counters_map_of_another_size_is_refused() {
     if !may_load() {
         return;
     }
-    let small = Counters::create(15).unwrap().as_fd().try_clone_to_owned().unwrap();
-    let error = Counters::from_fd(small, 16).unwrap_err();
-    assert!(matches!(error, MapError::Counters { entries: 15, value_size: 16, wanted: 16 }), "{error}");
+    let small = SharedMaps::create(15).unwrap();
+    let maps = Shared::ALL.map(|shared| small.get(shared).try_clone_to_owned().unwrap());
+    let error = SharedMaps::from_fds(maps, 16).unwrap_err();
+    assert!(matches!(error, MapError::Layout { what: "counters", entries: 15, wanted: 16, .. }), "{error}");
 }
 
 #[test]
@@ -67,13 +68,13 @@ fn an_enforcing_program_gives_no_decisions() {
     if !may_load() {
         return;
     }
-    let program = enforcing(true, &Counters::create(64).unwrap());
+    let program = enforcing(true, &SharedMaps::create(64).unwrap());
     assert!(matches!(program.test_run(&frames::tcp4()), Err(TestRunError::NotPrivate)));
 }
 
 /// The rules of `edge::small`, counted in slot 32; drop reasons in the slots from 0 on.
-pub(crate) fn enforcing(enforce: bool, counters: &Counters) -> Program {
-    let mut image = compile(&edge::small(), 0).unwrap();
+pub(crate) fn enforcing(enforce: bool, counters: &SharedMaps) -> Program {
+    let mut image = compile(&edge::uncounted(edge::small()), 0).unwrap();
     image.bind_slots(&[32]);
     let reason_slots = std::array::from_fn(|reason| reason as u32);
     let enforcement = Enforcement { generation: 7, policy: [9; 32], enforce, reason_slots };

@@ -1,9 +1,7 @@
 //! Frames given to the loaded program: it decides as the model does, wherever the bytes lie, and counts whole frames.
 
-use std::os::fd::AsFd;
-
 use aya::maps::{MapData, PerCpuArray};
-use perimeter::backend::xdp::maps::Counters;
+use perimeter::backend::xdp::maps::{Shared, SharedMaps};
 use perimeter::backend::xdp::program::{LONGEST, Program, SHORTEST, TestRunError};
 use perimeter::compile::compile;
 use perimeter::ruleset::Ruleset;
@@ -93,7 +91,7 @@ fn one_count_a_frame_and_all_its_bytes() {
     if !may_load() {
         return;
     }
-    let counters = Counters::create(64).unwrap();
+    let counters = SharedMaps::create(64).unwrap();
     let program = enforcing(true, &counters);
     let mut stranger = tcp4();
     stranger[18 + 12] = 11;
@@ -111,15 +109,15 @@ fn shadow_mode_counts_and_passes() {
     if !may_load() {
         return;
     }
-    let counters = Counters::create(64).unwrap();
+    let counters = SharedMaps::create(64).unwrap();
     let program = enforcing(false, &counters);
     assert_eq!(program.time(&padded(tcp6(&[]), 100), 1).unwrap().0, XDP_PASS);
     assert_eq!(read(&counters, 0), (1, 100));
 }
 
 /// Packets and bytes of a slot, all CPUs together.
-pub(crate) fn read(counters: &Counters, slot: u32) -> (u64, u64) {
-    let fd = counters.as_fd().try_clone_to_owned().unwrap();
+pub(crate) fn read(counters: &SharedMaps, slot: u32) -> (u64, u64) {
+    let fd = counters.get(Shared::Counters).try_clone_to_owned().unwrap();
     let map =
         PerCpuArray::<_, [u64; 2]>::try_from(aya::maps::Map::PerCpuArray(MapData::from_fd(fd).unwrap()))
             .unwrap();

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use perimeter::backend::xdp::info::read_info;
-use perimeter::backend::xdp::maps::Counters;
+use perimeter::backend::xdp::maps::SharedMaps;
 use perimeter::backend::xdp::program::{Enforcement, Program};
 use perimeter::backend::xdp::sys::{self, XdpPath};
 use perimeter::compile::compile;
@@ -32,7 +32,7 @@ fn judges_what_arrives(path: XdpPath) {
     if !may_load() {
         return;
     }
-    let counters = Counters::create(64).unwrap();
+    let counters = SharedMaps::create(64).unwrap();
     let mut image = compile(&edge::full(), 0).unwrap();
     image.bind_slots(&SLOTS);
     let reason_slots = std::array::from_fn(|reason| reason as u32);
@@ -60,7 +60,7 @@ fn judges_what_arrives(path: XdpPath) {
 }
 
 /// A slot once it has `packets`, or what it has after two seconds.
-fn settled(counters: &Counters, slot: u32, packets: u64) -> (u64, u64) {
+fn settled(counters: &SharedMaps, slot: u32, packets: u64) -> (u64, u64) {
     let start = Instant::now();
     loop {
         let now = read(counters, slot);

@@ -54,6 +54,8 @@ fn the_page_shows_what_was_sent() {
         ">56<",
         "&lt;b&gt;netops&lt;/b&gt;",
         "in force 1",
+        ">drop: no_rule<",
+        "203.0.113.10:9999 udp",
         "<polyline",
     ] {
         assert!(page.contains(words), "{words} in {page}");
@@ -119,6 +121,9 @@ fn top_shows_what_is_sent_and_hears_its_keys() {
     world.send("wan0", &udp([192, 0, 2, 1], 8000), 321);
     world.settled("wan0", 321);
     let screen = Screen::new(&world);
+    screen.until(|shown| shown.contains("q leave"));
+    world.send("wan0", &udp([192, 0, 2, 1], 9999), 3);
+    screen.until(|shown| shown.contains("drop: no_rule  192.0.2.1:40000"));
     let shown = screen.until(|shown| shown.contains("q leave") && shown.contains("321"));
     assert!(shown.contains("wan0  enforcing") && shown.contains("lan0  shadow mode"), "{shown}");
     assert_eq!(shown.lines().count(), 24);

@@ -1,8 +1,10 @@
 //! Frames on the wire, through perimeter as a person runs it: in network namespaces, with veth pairs, as root.
 
+mod accounting;
 mod counting;
 mod crash;
 mod doctor;
+mod events;
 mod expiry;
 mod lifetime;
 mod looking;

@@ -160,6 +160,15 @@ fn what_the_agent_tells_is_what_was_sent() {
         all[&format!("perimeter_rule_packets_total{{interface=\"wan0\",rule=\"{id}\",action=\"{action}\"}}")]
     };
     assert_eq!((rule("web", "allow"), rule("bad", "deny")), (80.0, 40.0));
+    let sum = |begin: &str| -> f64 {
+        all.iter().filter(|(key, _)| key.starts_with(begin)).map(|(_, value)| value).sum()
+    };
+    assert_eq!(sum("perimeter_vlan_packets_total{interface=\"wan0\""), 200.0, "each frame is on one VLAN");
+    assert_eq!(sum("perimeter_frame_size_bytes_count{interface=\"wan0\""), 200.0, "each frame has one size");
+    assert_eq!(all["perimeter_vlan_packets_total{interface=\"wan0\",vlan=\"other\",verdict=\"drop\"}"], 20.0);
+    assert!(all["perimeter_rule_last_hit_timestamp_seconds{rule=\"web\"}"] > 1.7e9, "a moment ago");
+    assert!(all["perimeter_events_total"] > 0.0, "the agent hears of dropped frames");
+    assert_eq!(all["perimeter_interface_loss_total{interface=\"wan0\",cause=\"ring_overrun\"}"], 0.0);
     let shadow = "perimeter_packets_total{interface=\"lan0\",verdict=\"would_drop\",reason=\"no_rule\"}";
     assert_eq!(all[shadow], 7.0);
     assert_eq!(all["perimeter_enforced{interface=\"wan0\"}"], 1.0);
@@ -229,7 +238,8 @@ fn rights_are_given_up_and_status_tells() {
     let kept: Vec<&str> =
         told["capabilities"].as_array().unwrap().iter().filter_map(|one| one.as_str()).collect();
     assert_eq!(kept, ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_BPF"], "{told}");
-    assert_eq!((told["threads"].as_u64(), told["bare_threads"].as_u64()), (Some(2), Some(1)), "{told}");
+    // One asks the kernel, one hears its events, one reads requests.
+    assert_eq!((told["threads"].as_u64(), told["bare_threads"].as_u64()), (Some(3), Some(1)), "{told}");
     assert!(world.ok(&["status"]).contains("Agent at http://127.0.0.1:"), "people are told too");
     let second = perimeter(&world).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
     assert!(!second.status.success());

@@ -17,6 +17,15 @@ pub mod name {
     pub const TABLES: &str = "TABLES";
     /// Per-CPU array of [`super::Counter`], pinned, shared by every interface and generation.
     pub const COUNTERS: &str = "COUNTERS";
+    /// One element, a [`super::Mark`] for each counter slot. Pinned and shared, as are all below; the object names it by
+    /// its section.
+    pub const MARKS: &str = ".bss.marks";
+    /// Ring buffer of [`super::EventRecord`].
+    pub const EVENTS: &str = "EVENTS";
+    /// Per-CPU array of [`super::Gate`], by [`super::EventKind`].
+    pub const GATES: &str = "GATES";
+    /// One number: until when somebody reads events, in nanoseconds of CLOCK_MONOTONIC.
+    pub const READER: &str = "READER";
     /// The [`super::Info`] constant, in a section of its own (`.rodata.info`).
     pub const INFO: &str = "INFO";
     /// The [`super::Clock`] of a generation whose rules expire, in a section of its own (`.data.clock`).
@@ -26,8 +35,79 @@ pub mod name {
 /// Slots in the counters map. A slot belongs to one (interface, verdict, rule or reason) for ever.
 pub const COUNTER_SLOTS: u32 = 65_536;
 
+/// When a rule matched last. The tick tells cheaply whether the time has to be asked for again.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The kernel's jiffies.
+    pub tick: u64,
+    /// Nanoseconds of CLOCK_MONOTONIC as of that tick; 0: never.
+    pub time: u64,
+}
+
 /// Most bytes of a frame in one event.
 pub const EVENT_BYTES: usize = 128;
+
+/// Bytes of the ring of events: some 5,900 events.
+pub const EVENT_RING: u32 = 1 << 20;
+
+/// So many events of a kind are made in a row on one CPU.
+pub const EVENT_BURST: u64 = 100;
+/// And no more in so many nanoseconds: 1,000 a second.
+pub const EVENT_INTERVAL: u64 = 100_000_000;
+
+/// Why an event is made; each kind has a limit of its own, so that a flood of one does not hide the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventKind {
+    /// No rule wants it told, but it was dropped or would have been.
+    Drop = 0,
+    /// A rule with `log: true` matched.
+    Log = 1,
+}
+
+impl EventKind {
+    /// How many there are.
+    pub const COUNT: u32 = 2;
+}
+
+/// One event as it lies in the ring.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    pub time: u64,
+    /// Bytes of the whole frame.
+    pub length: u32,
+    /// The slot in which the frame was counted: it tells interface, outcome, rule or reason.
+    pub slot: u32,
+    /// The slot in which its VLAN was counted; 0: none.
+    pub vlan: u32,
+    /// How many of `bytes` are there.
+    pub captured: u32,
+    /// The first bytes of the frame.
+    pub bytes: [u8; EVENT_BYTES],
+}
+
+/// The limit of events of one kind on one CPU, and what became of them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gate {
+    /// So many may be made before the clock is asked again.
+    pub tokens: u64,
+    /// When there will be new ones, in nanoseconds of CLOCK_MONOTONIC.
+    pub next: u64,
+    /// 1: somebody read when the clock was asked last.
+    pub heard: u64,
+    /// Events that lie in the ring, or lay there.
+    pub emitted: u64,
+    /// Not made because of the limit.
+    pub suppressed: u64,
+    /// Not made because the ring was full.
+    pub lost: u64,
+    /// Not made because nobody read.
+    pub unheard: u64,
+}
 
 /// What one slot has counted on one CPU.
 #[repr(C)]
@@ -74,7 +154,20 @@ pub struct Info {
 }
 
 /// Length of [`Info::settings`].
-pub const SETTINGS: usize = 216;
+pub const SETTINGS: usize = 220;
+
+/// In a word of [`setting::RULE_SLOTS`]: the rule has `log: true`. The bits below are the slot.
+pub const RULE_LOGS: u32 = 1 << 16;
+
+/// A word of the zone tables: below this bit the zone number plus one, from it on the number of the VLAN's label.
+pub const LABEL_BIT: u32 = 16;
+
+/// Words of [`setting::VLAN_SLOTS`] to one label: the slots of frames that pass, of those that do not, and of those over
+/// the MTU.
+pub const VLAN_SLOTS: u32 = 4;
+
+/// Words of [`setting::SIZE_SLOTS`]: by the length less one in units of 64 bytes; the last one is for all that is longer.
+pub const SIZE_SLOTS: u32 = 257;
 
 /// Most rule groups in one image (see `tables`).
 pub const GROUPS: usize = 16;
@@ -95,11 +188,11 @@ pub mod setting {
     /// 1: some VLAN, or the interface, has `sources`.
     pub const HAS_SOURCES: usize = 4;
 
-    /// Zone number plus one of untagged frames; 0: not allowed.
+    /// Zone and label (see [`super::LABEL_BIT`]) of untagged frames; 0: not allowed.
     pub const ZONE_UNTAGGED: usize = 16;
-    /// 4,096 words: VID to zone number plus one; VID 0 and 4095 are never allowed here.
+    /// 4,096 words: VID to zone and label; VID 0 and 4095 are never allowed here.
     pub const ZONES_SINGLE: usize = 17;
-    /// 4,096 words: outer VID to a table of 64 words, inner VID / 64 to a page of 64 zone numbers plus one.
+    /// 4,096 words: outer VID to a table of 64 words, inner VID / 64 to a page of 64 zones and labels.
     pub const ZONES_STACKED: usize = 18;
     /// Records of [`super::zone`] words.
     pub const ZONES: usize = 19;
@@ -122,7 +215,7 @@ pub mod setting {
     pub const ETHER_RULES: usize = 29;
     /// EtherType classes, the empty one included.
     pub const ETHER_CLASSES: usize = 30;
-    /// Counter slots by rule number.
+    /// Counter slots by rule number, with [`super::RULE_LOGS`].
     pub const RULE_SLOTS: usize = 31;
     /// Eight records of [`super::port`] words: IPv4 TCP, UDP, SCTP, ICMP; then IPv6.
     pub const PORTS: usize = 32;
@@ -156,6 +249,18 @@ pub mod setting {
     pub const INSTANT_BITS: usize = 212;
     /// 1: the kernel tells no `CLOCK_TAI` (before Linux 6.1), and [`super::Clock::offset`] leads from `CLOCK_BOOTTIME` to UTC.
     pub const BOOT_CLOCK: usize = 213;
+    /// Counter slots by label, [`super::VLAN_SLOTS`] words each. 0: VLANs are not counted; so below.
+    pub const VLAN_SLOTS: usize = 13;
+    /// Counter slots by length, [`super::SIZE_SLOTS`] words.
+    pub const SIZE_SLOTS: usize = 14;
+    /// Counter slots by kind of fragment less one (see [`crate::learned::fragment`]), four words.
+    pub const FRAGMENT_SLOTS: usize = 15;
+    /// Counter slots by family, IPv4 and IPv6, of messages about the path's MTU.
+    pub const PMTU_SLOTS: usize = 216;
+    /// 1: it is kept when each rule matched last.
+    pub const LAST_HIT: usize = 217;
+    /// 1: some rule has `log: true`.
+    pub const LOGS: usize = 218;
 }
 
 /// Words of a zone record.

@@ -14,8 +14,9 @@ use crate::header::fragment::{Fragment, Part};
 use crate::header::ipv4::Ipv4;
 use crate::header::ipv6::{Ipv6, Payload};
 use crate::header::plain::{Kind, Plain};
-use crate::header::transport::Transport;
+use crate::header::transport::{Transport, is_too_big};
 use crate::header::{ethertype, llc, neighbour, protocol};
+use crate::learned::{Judged, Learned};
 use crate::tables::{self, AddressClass, Family, Layer4, ServiceClass, Tables, Zone};
 use crate::verdict::{Decision, DropReason, RuleIndex};
 
@@ -24,19 +25,25 @@ const REASONS: u32 = DropReason::ALL.len() as u32;
 
 /// Judges one frame.
 #[inline(always)]
-pub fn classify<F: Frame, T: Tables>(frame: &F, tables: &T) -> Decision {
+pub fn classify<F: Frame, T: Tables>(frame: &F, tables: &T) -> Judged {
     match at_a_glance(frame, tables) {
-        Some(decision) => decision,
+        Some(judged) => judged,
         None => walk(frame, tables),
     }
 }
 
-/// What [`walk`] would decide on a plain frame that comes to step 7; `None` for any other.
+/// What [`walk`] would decide on a plain frame that comes to step 7, and learn of it; `None` for any other.
 #[inline(always)]
-pub fn at_a_glance<F: Frame, T: Tables>(frame: &F, tables: &T) -> Option<Decision> {
+pub fn at_a_glance<F: Frame, T: Tables>(frame: &F, tables: &T) -> Option<Judged> {
     let plain = Plain::read(frame)?;
-    let step = Steps { frame, tables, zone: tables::zone(tables, plain.stack)? };
-    if !is_ordinary_v4(plain.source, plain.destination) || step.size(plain.total_length).is_err() {
+    let zone = tables::zone(tables, plain.stack)?;
+    let step = Steps { frame, tables, zone };
+    if !is_ordinary_v4(plain.source, plain.destination) {
+        return None;
+    }
+    // Where VLANs are counted, frames over the MTU are for the walk to tell, even if they are not dropped.
+    let told = step.is_set(setting::OVERSIZE_DROP) || tables.setting(setting::VLAN_SLOTS) != 0;
+    if told && plain.total_length > zone.mtu {
         return None;
     }
     let source = tables::source_v4(tables, plain.source);
@@ -45,7 +52,8 @@ pub fn at_a_glance<F: Frame, T: Tables>(frame: &F, tables: &T) -> Option<Decisio
     }
     let destination = tables::destination_v4(tables, plain.destination);
     let service = plain_service(tables, &plain);
-    Some(tables::decide_ip(tables, step.zone, source, destination, service))
+    let decision = tables::decide_ip(tables, step.zone, source, destination, service);
+    Some(Judged { decision, learned: Learned { label: zone.label, ..Learned::default() } })
 }
 
 #[inline(always)]
@@ -64,33 +72,36 @@ fn plain_service<T: Tables>(tables: &T, plain: &Plain) -> ServiceClass {
 
 /// Judges one frame, step by step.
 #[inline(always)]
-pub fn walk<F: Frame, T: Tables>(frame: &F, tables: &T) -> Decision {
+pub fn walk<F: Frame, T: Tables>(frame: &F, tables: &T) -> Judged {
+    let mut learned = Learned::default();
     // One number for every outcome: an enum with a payload would be written at each of the many exits.
-    let outcome = match judge(frame, tables) {
+    let outcome = match judge(frame, tables, &mut learned) {
         Ok(rule) => rule.wrapping_add(REASONS),
         Err(reason) => reason as u32,
     };
-    match DropReason::from_index(outcome) {
+    let decision = match DropReason::from_index(outcome) {
         Some(reason) => Decision::Drop(reason),
         None if outcome - REASONS < tables.setting(setting::DENY_RULES) => {
             Decision::Denied(outcome - REASONS)
         }
         None => Decision::Pass(outcome - REASONS),
-    }
+    };
+    Judged { decision, learned }
 }
 
 /// The rule that decides in step 7, or why a step fails.
 #[inline(always)]
-fn judge<F: Frame, T: Tables>(frame: &F, tables: &T) -> Result<RuleIndex, DropReason> {
+fn judge<F: Frame, T: Tables>(frame: &F, tables: &T, learned: &mut Learned) -> Result<RuleIndex, DropReason> {
     let ethernet = Ethernet::read(frame, tables.setting(setting::OUTER_TAG))?;
     let zone = tables::zone(tables, ethernet.stack).ok_or(DropReason::VlanNotAllowed)?;
+    learned.label = zone.label;
     let step = Steps { frame, tables, zone };
     let at = merged::<F, 0x1f>(frame, ethernet.payload);
     let decision = match ethernet.ethertype {
-        ethertype::IPV4 => step.ipv4(at),
-        ethertype::IPV6 => step.ipv6(at),
-        ethertype::ARP => step.arp(at),
-        other => step.other(at, other),
+        ethertype::IPV4 => step.ipv4(at, learned),
+        ethertype::IPV6 => step.ipv6(at, learned),
+        ethertype::ARP => step.arp(at, learned),
+        other => step.other(at, other, learned),
     };
     match decision? {
         Decision::Pass(rule) | Decision::Denied(rule) => Ok(rule),
@@ -107,7 +118,7 @@ struct Steps<'a, F, T> {
 
 impl<F: Frame, T: Tables> Steps<'_, F, T> {
     #[inline(always)]
-    fn ipv4(&self, at: u32) -> Result<Decision, DropReason> {
+    fn ipv4(&self, at: u32, learned: &mut Learned) -> Result<Decision, DropReason> {
         let ip = Ipv4::read(self.frame, at, self.is_set(setting::IP_OPTIONS_PASS))?;
         if is_martian_v4(ip.source, ip.destination) {
             return Err(DropReason::Martian);
@@ -117,16 +128,16 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
         if self.is_set(setting::HAS_SOURCES) && ip.source != 0 {
             self.speaks(source)?;
         }
-        self.size(ip.total_length)?;
-        let part = self.part(ip.fragment, Family::V4, ip.protocol, ip.length)?;
+        self.size(ip.total_length, learned)?;
         let (family, protocol) = (Family::V4, ip.protocol);
+        let part = self.part(ip.fragment, family, protocol, ip.length, learned)?;
         let transport = Transport { family, protocol, part, at: ip.payload, length: ip.length };
-        let service = self.service(transport)?;
+        let service = self.service(transport, learned)?;
         Ok(tables::decide_ip(self.tables, self.zone, source, destination, service))
     }
 
     #[inline(always)]
-    fn ipv6(&self, at: u32) -> Result<Decision, DropReason> {
+    fn ipv6(&self, at: u32, learned: &mut Learned) -> Result<Decision, DropReason> {
         let ip = Ipv6::read(self.frame, at)?;
         // Before the walk: every way through it would take the verifier through the lookups once more.
         let source = tables::source_v6(self.tables, ip.source.high, ip.source.low);
@@ -140,11 +151,11 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
         if self.is_set(setting::HAS_SOURCES) && !ip.source.is_unspecified() && !from_this_link {
             self.speaks(source)?;
         }
-        self.size(ip.total_length)?;
-        let part = self.part(payload.fragment, family, protocol, payload.length)?;
+        self.size(ip.total_length, learned)?;
+        let part = self.part(payload.fragment, family, protocol, payload.length, learned)?;
         let payload = Payload { at: merged::<F, MAX_OFFSET>(self.frame, payload.at), ..payload };
         let transport = Transport { family, protocol, part, at: payload.at, length: payload.length };
-        let service = self.service(transport)?;
+        let service = self.service(transport, learned)?;
         if protocol == protocol::ICMPV6 && part != Part::Later {
             self.neighbour(ip.hop_limit, payload)?;
         }
@@ -152,7 +163,7 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
     }
 
     #[inline(always)]
-    fn arp(&self, at: u32) -> Result<Decision, DropReason> {
+    fn arp(&self, at: u32, learned: &mut Learned) -> Result<Decision, DropReason> {
         let arp = Arp::read(self.frame, at)?;
         // 0.0.0.0 probes for an address (RFC 5227).
         if arp.sender != 0 {
@@ -163,15 +174,15 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
                 self.speaks(tables::source_v4(self.tables, arp.sender))?;
             }
         }
-        self.size(self.frame.len() - at)?;
+        self.size(self.frame.len() - at, learned)?;
         Ok(tables::decide_ether(self.tables, self.zone, ethertype::ARP))
     }
 
     /// Frames without addresses that could be judged.
     #[inline(always)]
-    fn other(&self, at: u32, kind: u16) -> Result<Decision, DropReason> {
+    fn other(&self, at: u32, kind: u16, learned: &mut Learned) -> Result<Decision, DropReason> {
         let key = if kind < ethertype::FIRST { llc::read(self.frame, at, kind)? } else { kind };
-        self.size(self.frame.len() - at)?;
+        self.size(self.frame.len() - at, learned)?;
         Ok(tables::decide_ether(self.tables, self.zone, key))
     }
 
@@ -187,7 +198,11 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
 
     /// Step 4, `bytes` of layer 3.
     #[inline(always)]
-    fn size(&self, bytes: u32) -> Result<(), DropReason> {
+    fn size(&self, bytes: u32, learned: &mut Learned) -> Result<(), DropReason> {
+        if self.tables.setting(setting::VLAN_SLOTS) != 0 {
+            // The sign of the difference: a comparison would be two ways for the verifier to walk.
+            learned.oversize = self.zone.mtu.wrapping_sub(bytes) >> 31;
+        }
         if self.is_set(setting::OVERSIZE_DROP) && bytes > self.zone.mtu {
             return Err(DropReason::Oversize);
         }
@@ -202,17 +217,21 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
         family: Family,
         protocol: u8,
         layer4: u32,
+        learned: &mut Learned,
     ) -> Result<Part, DropReason> {
         let Some(fragment) = fragment else {
             return Ok(Part::Whole);
         };
+        if self.tables.setting(setting::FRAGMENT_SLOTS) != 0 {
+            learned.fragment = fragment.kind(family, protocol, layer4);
+        }
         fragment.judge(self.is_set(setting::FRAGMENTS_STATELESS), family, protocol, layer4)
     }
 
     /// Step 6 but for neighbour discovery, and what rules can ask about. The arms end alike on purpose: in each one it
     /// is known which header was read, and nothing is packed to be unpacked again.
     #[inline(always)]
-    fn service(&self, transport: Transport) -> Result<ServiceClass, DropReason> {
+    fn service(&self, transport: Transport, learned: &mut Learned) -> Result<ServiceClass, DropReason> {
         if transport.part == Part::Later {
             return Ok(self.class(transport, Layer4::LaterFragment));
         }
@@ -223,10 +242,27 @@ impl<F: Frame, T: Tables> Steps<'_, F, T> {
         match (transport.family, transport.protocol) {
             (_, protocol::UDP) => Ok(self.class(transport, transport.udp(self.frame)?)),
             (_, protocol::SCTP) => Ok(self.class(transport, transport.sctp(self.frame)?)),
-            (Family::V4, protocol::ICMP) => Ok(self.class(transport, transport.icmp(self.frame)?)),
-            (Family::V6, protocol::ICMPV6) => Ok(self.class(transport, transport.icmpv6(self.frame)?)),
+            (Family::V4, protocol::ICMP) => {
+                let (message, mtu) = transport.icmp(self.frame)?;
+                if self.counts_pmtu() && is_too_big(Family::V4, message) {
+                    learned.too_big(Family::V4, mtu);
+                }
+                Ok(self.class(transport, message))
+            }
+            (Family::V6, protocol::ICMPV6) => {
+                let message = transport.icmpv6(self.frame)?;
+                if self.counts_pmtu() && is_too_big(Family::V6, message) {
+                    learned.too_big(Family::V6, transport.icmpv6_mtu(self.frame));
+                }
+                Ok(self.class(transport, message))
+            }
             _ => Ok(self.class(transport, Layer4::Other)),
         }
+    }
+
+    #[inline(always)]
+    fn counts_pmtu(&self) -> bool {
+        self.tables.setting(setting::PMTU_SLOTS) != 0
     }
 
     #[inline(always)]

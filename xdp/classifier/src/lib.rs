@@ -10,6 +10,7 @@ pub mod abi;
 pub mod classify;
 pub mod frame;
 pub mod header;
+pub mod learned;
 pub mod tables;
 mod trie;
 pub mod verdict;

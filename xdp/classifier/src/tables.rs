@@ -37,6 +37,8 @@ pub enum VlanStack {
 pub struct Zone {
     index: u32,
     sources: u32,
+    /// Number of the label under which the VLAN is counted.
+    pub label: u32,
     /// Largest layer-3 size in bytes.
     pub mtu: u32,
 }
@@ -97,7 +99,7 @@ pub mod ether {
 /// The zone of a VLAN stack; `None` where the interface does not allow it.
 #[inline(always)]
 pub fn zone<T: Tables>(tables: &T, stack: VlanStack) -> Option<Zone> {
-    let number = match stack {
+    let word = match stack {
         VlanStack::Untagged => tables.setting(setting::ZONE_UNTAGGED),
         VlanStack::Single(vid) => entry(tables, setting::ZONES_SINGLE, vid as u32),
         VlanStack::Stacked { outer, inner } => {
@@ -106,10 +108,10 @@ pub fn zone<T: Tables>(tables: &T, stack: VlanStack) -> Option<Zone> {
             if page == 0 { 0 } else { tables.word(page + (inner as u32 & 63)) }
         }
     };
-    if number == 0 {
+    if word == 0 {
         return None;
     }
-    let index = number - 1;
+    let (index, label) = ((word & ((1 << abi::LABEL_BIT) - 1)) - 1, word >> abi::LABEL_BIT);
     let record = tables.setting(setting::ZONES) + index * abi::zone::WORDS;
     let sources =
         if tables.setting(setting::HAS_SOURCES) == 0 { 0 } else { tables.word(record + abi::zone::SOURCES) };
@@ -117,7 +119,7 @@ pub fn zone<T: Tables>(tables: &T, stack: VlanStack) -> Option<Zone> {
         0 => tables.word(record + abi::zone::MTU),
         everywhere => everywhere,
     };
-    Some(Zone { index, sources, mtu })
+    Some(Zone { index, sources, label, mtu })
 }
 
 /// The class of an IPv4 address as a source; the address is a number.
@@ -226,10 +228,32 @@ pub fn decide_ether<T: Tables>(tables: &T, zone: Zone, key: u16) -> Decision {
     decision(tables, rule_now(tables, cell, epoch(tables)))
 }
 
-/// The counter slot of a rule.
+/// The counter slot of a rule, and whether it has `log: true`.
 #[inline(always)]
-pub fn rule_slot<T: Tables>(tables: &T, rule: RuleIndex) -> u32 {
-    tables.word(tables.setting(setting::RULE_SLOTS) + rule)
+pub fn rule_slot<T: Tables>(tables: &T, rule: RuleIndex) -> (u32, bool) {
+    let word = tables.word(tables.setting(setting::RULE_SLOTS) + rule);
+    if tables.setting(setting::LOGS) == 0 {
+        return (word, false);
+    }
+    (word & (abi::RULE_LOGS - 1), word & abi::RULE_LOGS != 0)
+}
+
+/// The counter slots of a VLAN label: the first of [`abi::VLAN_SLOTS`] words; `None` where VLANs are not counted.
+#[inline(always)]
+pub fn vlan_slots<T: Tables>(tables: &T, label: u32) -> Option<u32> {
+    let table = tables.setting(setting::VLAN_SLOTS);
+    if table == 0 { None } else { Some(table + label * abi::VLAN_SLOTS) }
+}
+
+/// The counter slot of frames of `length` bytes; `None` where sizes are not counted.
+#[inline(always)]
+pub fn size_slot<T: Tables>(tables: &T, length: u32) -> Option<u32> {
+    let table = tables.setting(setting::SIZE_SLOTS);
+    if table == 0 {
+        return None;
+    }
+    let unit = length.wrapping_sub(1) >> 6;
+    Some(tables.word(table + if unit < abi::SIZE_SLOTS { unit } else { abi::SIZE_SLOTS - 1 }))
 }
 
 /// A packet as the groups see it.

@@ -67,7 +67,7 @@ impl Tables for Policy {
 }
 
 fn judge(policy: Policy, frame: &[u8]) -> Decision {
-    classify(&Slice(frame), &policy)
+    classify(&Slice(frame), &policy).decision
 }
 
 /// A TCP SYN from 192.0.2.1 to 198.51.100.7 on VLAN 10.

@@ -105,8 +105,9 @@ fn plain_frames() -> Vec<Vec<u8>> {
 /// Asserts that the walk agrees, and tells whether the frame was read at a glance.
 fn is_plain(policy: Policy, frame: &[u8]) -> bool {
     let walked = walk(&Slice(frame), &policy);
-    let Some(decision) = at_a_glance(&Slice(frame), &policy) else { return false };
-    assert_eq!(decision, walked, "{frame:02x?}");
+    let Some(judged) = at_a_glance(&Slice(frame), &policy) else { return false };
+    assert_eq!(judged, walked, "{frame:02x?}");
+    let decision = judged.decision;
     assert!(
         matches!(decision, Decision::Pass(_) | Decision::Denied(_) | Decision::Drop(DropReason::NoRule)),
         "only the rules decide at a glance: {frame:02x?}"

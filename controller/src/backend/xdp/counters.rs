@@ -3,17 +3,20 @@
 //! Promises: both maps are pinned, and outlive programs, generations and this process; their sizes are checked when they
 //! are opened; a series gets its slot before a program counts in it, and keeps it.
 
-use std::os::fd::OwnedFd;
+use std::mem::offset_of;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, PerCpuArray};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
+use jiff::Timestamp;
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, Mark};
 use perimeter_classifier::verdict::DropReason;
 
-use super::maps::Counters as SlotMap;
+use super::maps::{Shared, SharedMaps};
 use super::pins::Pins;
 use super::sys;
+use super::times;
 use crate::backend::BackendError;
 use crate::counters::{Count, Counts, FragmentKind, Outcome, Series, Slots, Subject, allocate};
 use crate::ruleset::{Action, Family};
@@ -44,10 +47,14 @@ pub(super) struct Counters {
 impl Counters {
     /// Opens the pinned maps; `None` where there are none.
     pub(super) fn open(pins: &Pins) -> Result<Option<Counters>, BackendError> {
-        if !pins.counters().exists() || !pins.counter_keys().exists() {
+        let counters = pins.shared(Shared::Counters);
+        if !counters.exists() || !pins.counter_keys().exists() {
             return Ok(None);
         }
-        slot_map(&pins.counters())?;
+        let map = sys::open_pin(&counters).map_err(|error| failed("open", &counters, error))?;
+        Shared::Counters
+            .check(map.as_fd(), COUNTER_SLOTS)
+            .map_err(|error| failed("use", &counters, error))?;
         let path = pins.counter_keys();
         let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
         let keys = HashMap::try_from(Map::HashMap(data))
@@ -67,7 +74,7 @@ impl Counters {
         }
         pins.make()?;
         // Half a pair is left by a crash between two pins: nothing has counted in it yet.
-        for path in [pins.counters(), pins.counter_keys()] {
+        for path in [pins.shared(Shared::Counters), pins.counter_keys()] {
             let _ = std::fs::remove_file(path);
         }
         let path = pins.counter_keys();
@@ -76,9 +83,8 @@ impl Counters {
         let data =
             MapData::create(object, "COUNTER_KEYS", None).map_err(|error| failed("create", &path, error))?;
         data.pin(&path).map_err(|error| failed("pin", &path, error))?;
-        let path = pins.counters();
-        let slots = SlotMap::create(COUNTER_SLOTS).map_err(|error| failed("create", &path, error))?;
-        sys::pin(std::os::fd::AsFd::as_fd(&slots), &path).map_err(|error| failed("pin", &path, error))?;
+        let path = pins.shared(Shared::Counters);
+        open_or_pin(pins, Shared::Counters)?;
         Counters::open(pins)?.ok_or_else(|| layout(&path))
     }
 
@@ -107,26 +113,68 @@ impl Counters {
 
     /// What every series has counted, summed over the CPUs that this machine can have.
     pub(super) fn read(&self, pins: &Pins) -> Result<Counts, BackendError> {
-        let path = pins.counters();
+        let path = pins.shared(Shared::Counters);
         let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
         let map: PerCpuArray<MapData, [u64; 2]> =
             PerCpuArray::try_from(Map::PerCpuArray(data)).map_err(|_| layout(&path))?;
+        let marks = Marks::read(pins)?;
         let read = |(series, slot): (&Series, &u32)| {
             let values = map.get(slot, 0).map_err(|error| failed("read", &path, error))?;
-            let sum = values.iter().fold(Count::default(), |mut sum, value| {
-                sum.add(count(series, *value));
-                sum
-            });
+            let mut sum = Count { last: marks.time(series, *slot), ..Count::default() };
+            values.iter().for_each(|value| sum.add(count(series, *value)));
             Ok((series.clone(), sum))
         };
         self.slots.iter().map(read).collect()
     }
 }
 
-/// The pinned slots, as a program takes them; refused where they are of another size.
-pub(super) fn slot_map(path: &Path) -> Result<SlotMap, BackendError> {
-    let fd: OwnedFd = sys::open_pin(path).map_err(|error| failed("open", path, error))?;
-    SlotMap::from_fd(fd, COUNTER_SLOTS).map_err(|error| failed("use", path, error))
+/// The maps that programs share, as a program takes them: opened, or made and pinned where they are missing; refused where
+/// they are of another size.
+pub(super) fn shared_maps(pins: &Pins) -> Result<SharedMaps, BackendError> {
+    let [counters, marks, events, gates, reader] = Shared::ALL;
+    let open = |shared| open_or_pin(pins, shared);
+    let maps = [open(counters)?, open(marks)?, open(events)?, open(gates)?, open(reader)?];
+    SharedMaps::from_fds(maps, COUNTER_SLOTS).map_err(|error| failed("use", pins.root(), error))
+}
+
+fn open_or_pin(pins: &Pins, shared: Shared) -> Result<OwnedFd, BackendError> {
+    let path = pins.shared(shared);
+    if path.exists() {
+        return sys::open_pin(&path).map_err(|error| failed("open", &path, error));
+    }
+    let map = shared.make(COUNTER_SLOTS).map_err(|error| failed("create", &path, error))?;
+    sys::pin(map.as_fd(), &path).map_err(|error| failed("pin", &path, error))?;
+    Ok(map)
+}
+
+/// When the rule of each slot matched last.
+struct Marks {
+    bytes: Vec<u8>,
+    /// The time at which CLOCK_MONOTONIC was 0, as the clocks stand now.
+    origin: Timestamp,
+}
+
+impl Marks {
+    /// All of them; none where the map is not there, as an earlier version left it.
+    fn read(pins: &Pins) -> Result<Marks, BackendError> {
+        let (path, origin) = (pins.shared(Shared::Marks), times::origin());
+        if !path.exists() {
+            return Ok(Marks { bytes: Vec::new(), origin });
+        }
+        let map = sys::open_pin(&path).map_err(|error| failed("open", &path, error))?;
+        let mut bytes = vec![0; size_of::<Mark>() * COUNTER_SLOTS as usize];
+        sys::map_lookup(map.as_fd(), 0, &mut bytes).map_err(|error| failed("read", &path, error))?;
+        Ok(Marks { bytes, origin })
+    }
+
+    fn time(&self, series: &Series, slot: u32) -> Option<Timestamp> {
+        if !matches!(series.subject, Subject::Rule(..)) {
+            return None;
+        }
+        let start = size_of::<Mark>() * slot as usize + offset_of!(Mark, time);
+        let time = u64::from_ne_bytes(self.bytes.get(start..start + 8)?.try_into().ok()?);
+        (time != 0).then(|| times::at(self.origin, time))
+    }
 }
 
 fn failed(

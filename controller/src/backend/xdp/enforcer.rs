@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::ask;
 use super::clock;
 use super::counters::{self, Counters};
+use super::maps::Shared;
 use super::namespace;
 use super::observe;
 use super::pins::{Object, Pins};
@@ -69,7 +70,7 @@ impl Xdp {
 
     /// Memory of the counters in bytes; 0 where there are none.
     pub fn counter_bytes(&self) -> Result<u64, BackendError> {
-        if self.pins.counters().exists() { Counters::bytes() } else { Ok(0) }
+        if self.pins.shared(Shared::Counters).exists() { Counters::bytes() } else { Ok(0) }
     }
 
     fn counters(&mut self) -> Result<&mut Counters, BackendError> {
@@ -290,15 +291,15 @@ impl Backend for Xdp {
         };
         let binding = bind(counters.slots(), target.ruleset, target.index, counted);
         let mut image = target.image;
-        image.bind_slots(&binding.rules);
+        image.bind(&binding);
         let enforcement = program::Enforcement {
             generation: target.generation,
             policy: target.policy.0,
             enforce: wish.enforce,
             reason_slots: binding.reasons,
         };
-        let slots = counters::slot_map(&self.pins.counters())?;
-        let program = Program::load(&image, enforcement, &slots).map_err(|error| {
+        let shared = counters::shared_maps(&self.pins)?;
+        let program = Program::load(&image, enforcement, &shared).map_err(|error| {
             let failed = BackendError::failed(format!("load the program for {interface}"), error);
             cannot_load(&interface, target.wanted, failed)
         })?;

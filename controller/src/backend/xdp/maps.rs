@@ -1,13 +1,13 @@
-//! The maps of a program: the words of the image, constants, counters.
+//! The maps of a program: the words of the image, constants, and what all programs share: counters and events.
 //!
-//! Promises: maps that the program only reads are filled and frozen here, and the program cannot write to them. A counters
+//! Promises: maps that the program only reads are filled and frozen here, and the program cannot write to them. A shared
 //! map that is too small or of another layout is refused, not used.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya_obj::generated::{BPF_F_RDONLY_PROG, bpf_map_type};
-use perimeter_classifier::abi::{Counter, name};
+use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, EVENT_RING, EventKind, Gate, Mark, name};
 use thiserror::Error;
 
 use super::sys::{self, MapSpec};
@@ -24,11 +24,10 @@ pub enum MapError {
     #[error("{step} map {map} ({bytes} bytes): {source}")]
     Kernel { step: &'static str, map: String, bytes: usize, source: io::Error },
     #[error(
-        "the counters map has {entries} slots of {value_size} bytes, {wanted} of {} are needed: it belongs to another \
-         version of perimeter; `perimeter detach` removes it",
-        size_of::<Counter>()
+        "the map of {what} has {entries} elements of {value_size} bytes, {wanted} of {wanted_size} are needed: it belongs \
+         to another version of perimeter; `perimeter detach` removes it"
     )]
-    Counters { entries: u32, value_size: u32, wanted: u32 },
+    Layout { what: &'static str, entries: u32, value_size: u32, wanted: u32, wanted_size: u32 },
 }
 
 impl MapError {
@@ -46,35 +45,115 @@ impl MapError {
     }
 }
 
-/// The counters map: one [`Counter`] a slot and CPU. It outlives programs and generations where it is pinned.
-#[derive(Debug)]
-pub struct Counters(OwnedFd);
+/// What all programs of an instance write to. It outlives programs and generations where it is pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// One [`Counter`] a slot and CPU.
+    Counters,
+    /// When the rule of each slot matched last.
+    Marks,
+    /// The ring of events.
+    Events,
+    /// The limits of events, and what became of them.
+    Gates,
+    /// Until when somebody reads events.
+    Reader,
+}
 
-impl Counters {
-    /// A new map with `slots` slots, all zero, that lives as long as it is held, pinned or used by a program.
-    pub fn create(slots: u32) -> Result<Self, MapError> {
-        per_cpu(name::COUNTERS, size_of::<Counter>() as u32, slots).map(Counters)
+impl Shared {
+    pub const ALL: [Shared; 5] =
+        [Shared::Counters, Shared::Marks, Shared::Events, Shared::Gates, Shared::Reader];
+
+    /// The name in the object.
+    pub(super) fn section(self) -> &'static str {
+        match self {
+            Shared::Counters => name::COUNTERS,
+            Shared::Marks => name::MARKS,
+            Shared::Events => name::EVENTS,
+            Shared::Gates => name::GATES,
+            Shared::Reader => name::READER,
+        }
     }
 
-    /// Takes a map that was opened elsewhere (a pin), if it is a counters map of at least `slots` slots.
-    pub fn from_fd(fd: OwnedFd, slots: u32) -> Result<Self, MapError> {
-        let wanted = slots as usize * size_of::<Counter>();
-        let failed = |source| failure("opening", name::COUNTERS, wanted, source);
-        let info = sys::map_info(fd.as_fd()).map_err(failed)?;
-        let fits = info.kind == bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32
-            && info.value_size as usize == size_of::<Counter>()
-            && info.entries >= slots;
-        if !fits {
-            let (entries, value_size) = (info.entries, info.value_size);
-            return Err(MapError::Counters { entries, value_size, wanted: slots });
+    /// The name for people, of files and of the map.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Shared::Counters => "counters",
+            Shared::Marks => "marks",
+            Shared::Events => "events",
+            Shared::Gates => "gates",
+            Shared::Reader => "reader",
         }
-        Ok(Counters(fd))
+    }
+
+    /// What the map is made of, with `slots` counters.
+    fn spec(self, slots: u32) -> MapSpec<'static> {
+        use bpf_map_type::{BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_RINGBUF};
+        let (kind, value_size, entries) = match self {
+            Shared::Counters => (BPF_MAP_TYPE_PERCPU_ARRAY, size_of::<Counter>() as u32, slots),
+            // The program masks its index by the most slots there are.
+            Shared::Marks => (BPF_MAP_TYPE_ARRAY, size_of::<Mark>() as u32 * COUNTER_SLOTS, 1),
+            Shared::Events => (BPF_MAP_TYPE_RINGBUF, 0, EVENT_RING),
+            Shared::Gates => (BPF_MAP_TYPE_PERCPU_ARRAY, size_of::<Gate>() as u32, EventKind::COUNT),
+            Shared::Reader => (BPF_MAP_TYPE_ARRAY, 8, 1),
+        };
+        MapSpec { name: self.name(), kind, value_size, entries, flags: 0 }
+    }
+
+    /// Makes the map alone.
+    pub(super) fn make(self, slots: u32) -> Result<OwnedFd, MapError> {
+        let spec = self.spec(slots);
+        let bytes = spec.value_size.max(1) as usize * spec.entries as usize;
+        sys::map_create(spec).map_err(|source| failure("creating", self.name(), bytes, source))
+    }
+
+    /// Refuses a map that is not what a program needs.
+    pub(super) fn check(self, map: BorrowedFd<'_>, slots: u32) -> Result<(), MapError> {
+        let (what, spec) = (self.name(), self.spec(slots));
+        let info = sys::map_info(map).map_err(|source| failure("opening", what, 0, source))?;
+        if info.kind == spec.kind as u32 && info.value_size == spec.value_size && info.entries >= spec.entries
+        {
+            return Ok(());
+        }
+        let (wanted, wanted_size) = (spec.entries, spec.value_size);
+        Err(MapError::Layout {
+            what,
+            entries: info.entries,
+            value_size: info.value_size,
+            wanted,
+            wanted_size,
+        })
     }
 }
 
-impl AsFd for Counters {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+/// The shared maps, open, in the order of [`Shared::ALL`].
+#[derive(Debug)]
+pub struct SharedMaps([OwnedFd; Shared::ALL.len()]);
+
+impl SharedMaps {
+    /// New maps with `slots` counters, all zero, that live as long as they are held, pinned or used by a program.
+    pub fn create(slots: u32) -> Result<Self, MapError> {
+        let [counters, marks, events, gates, reader] = Shared::ALL;
+        let make = |shared: Shared| shared.make(slots);
+        Ok(SharedMaps([make(counters)?, make(marks)?, make(events)?, make(gates)?, make(reader)?]))
+    }
+
+    /// Takes maps that were opened elsewhere (pins), in the order of [`Shared::ALL`], if they are what a program needs.
+    pub fn from_fds(maps: [OwnedFd; Shared::ALL.len()], slots: u32) -> Result<Self, MapError> {
+        for (shared, map) in Shared::ALL.into_iter().zip(&maps) {
+            shared.check(map.as_fd(), slots)?;
+        }
+        Ok(SharedMaps(maps))
+    }
+
+    /// One of them.
+    pub fn get(&self, shared: Shared) -> BorrowedFd<'_> {
+        self.0[shared as usize].as_fd()
+    }
+
+    /// The one that the object calls `section`.
+    pub(super) fn of_section(&self, section: &str) -> Option<BorrowedFd<'_>> {
+        Shared::ALL.into_iter().find(|shared| shared.section() == section).map(|shared| self.get(shared))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use aya_obj::generated::bpf_insn;
 use aya_obj::relocation::EbpfRelocationError;
@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::fold::{Record, specialise};
 use super::info;
-use super::maps::{self, Counters, MapError};
+use super::maps::{self, MapError, SharedMaps};
 
 /// The object that `build.rs` built; empty under `AYA_BUILD_SKIP`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/perimeter-xdp"));
@@ -48,7 +48,7 @@ pub(super) struct Linked {
 pub(super) fn link(
     info: &Info,
     (tables, clock): (BorrowedFd<'_>, BorrowedFd<'_>),
-    counters: &Counters,
+    shared: &SharedMaps,
 ) -> Result<Linked, ObjectError> {
     if OBJECT.is_empty() {
         return Err(ObjectError::Skipped);
@@ -58,12 +58,12 @@ pub(super) fn link(
     object.patch_map_data(HashMap::from([(name::INFO, (record.as_slice(), true))]))?;
 
     let described = mem::take(&mut object.maps);
-    let made = make_maps(&described)?;
-    let descriptor = |name: &str, map: &Map| match (name, map.section_kind()) {
-        (name::COUNTERS, _) => counters.as_fd().as_raw_fd(),
-        (CLOCK_SECTION, _) => clock.as_raw_fd(),
-        (_, EbpfSectionKind::Bss) => tables.as_raw_fd(),
-        _ => made[name].as_raw_fd(),
+    let made = make_maps(&described, shared)?;
+    let descriptor = |name: &str, map: &Map| match (shared.of_section(name), map.section_kind()) {
+        (Some(shared), _) => shared.as_raw_fd(),
+        (None, _) if name == CLOCK_SECTION => clock.as_raw_fd(),
+        (None, EbpfSectionKind::Bss) => tables.as_raw_fd(),
+        (None, _) => made[name].as_raw_fd(),
     };
     let text = object.functions.keys().map(|(section, _)| *section).collect();
     let bound = described.iter().map(|(name, map)| (name.as_str(), descriptor(name, map), map));
@@ -79,12 +79,17 @@ pub(super) fn link(
     Ok(Linked { instructions, license: program.license.clone(), _maps: made.into_values().collect() })
 }
 
-/// The maps that a program has for itself: constants, frozen, and scratch memory. Counters, tables and clock are given.
-fn make_maps(described: &HashMap<String, Map>) -> Result<HashMap<&str, OwnedFd>, MapError> {
+/// The maps that a program has for itself: constants, frozen, and scratch memory. Tables, clock and what is shared are
+/// given.
+fn make_maps<'a>(
+    described: &'a HashMap<String, Map>,
+    shared: &SharedMaps,
+) -> Result<HashMap<&'a str, OwnedFd>, MapError> {
     let mut made = HashMap::new();
     for (name, map) in described {
         let fd = match (name.as_str(), map.section_kind()) {
-            (name::COUNTERS | CLOCK_SECTION, _) | (_, EbpfSectionKind::Bss) => continue,
+            (CLOCK_SECTION, _) | (_, EbpfSectionKind::Bss) => continue,
+            (name, _) if shared.of_section(name).is_some() => continue,
             (INFO_SECTION, _) => maps::frozen(name::INFO, map.data())?,
             (_, EbpfSectionKind::Rodata) => maps::frozen("RODATA", map.data())?,
             (name, _) => maps::per_cpu(name, map.value_size(), map.max_entries())?,

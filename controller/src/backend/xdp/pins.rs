@@ -2,7 +2,7 @@
 //!
 //! Promises: everything of one instance in one network namespace lies in one folder, whose name carries the version of
 //! this layout; only root may enter. Layout below `<bpffs>/v1-<namespace cookie>`:
-//! `interfaces/<key>/{link, program, next, previous}`, `counters`, `counter-keys`; [`super::places`] tells which device a key
+//! `interfaces/<key>/{link, program, next, previous}`, `counter-keys`, a file for each of [`Shared`]; [`super::places`] tells which device a key
 //! stands for.
 
 use std::fs;
@@ -11,6 +11,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::maps::Shared;
 use super::sys;
 use crate::backend::BackendError;
 use crate::state::Namespace;
@@ -56,8 +57,8 @@ impl Pins {
         &self.root
     }
 
-    pub(super) fn counters(&self) -> PathBuf {
-        self.root.join("counters")
+    pub(super) fn shared(&self, shared: Shared) -> PathBuf {
+        self.root.join(shared.name())
     }
 
     pub(super) fn counter_keys(&self) -> PathBuf {
@@ -141,7 +142,7 @@ impl Pins {
 
     /// Removes what is shared, once no interface is left.
     pub(super) fn clear_shared(&self) -> Result<(), BackendError> {
-        remove(&self.counters())?;
+        Shared::ALL.into_iter().try_for_each(|shared| remove(&self.shared(shared)))?;
         remove(&self.counter_keys())?;
         remove_folder(&self.root.join("interfaces"))?;
         remove_folder(&self.root)

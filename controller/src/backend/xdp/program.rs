@@ -13,7 +13,7 @@ use perimeter_classifier::verdict::Decision;
 use thiserror::Error;
 
 use super::clock::{self, Start};
-use super::maps::{self, Counters, MapError};
+use super::maps::{self, MapError, SharedMaps};
 use super::object::{self, Linked, ObjectError};
 use super::sys::{self, ProgramInfo, ProgramSpec};
 use crate::tables::Image;
@@ -103,7 +103,7 @@ pub const LONGEST: usize = 65_549;
 
 impl Program {
     /// Loads a generation for one interface, to be attached.
-    pub fn load(image: &Image, enforcement: Enforcement, counters: &Counters) -> Result<Self, LoadError> {
+    pub fn load(image: &Image, enforcement: Enforcement, shared: &SharedMaps) -> Result<Self, LoadError> {
         let info = Info {
             magic: MAGIC,
             abi: ABI_VERSION,
@@ -115,7 +115,7 @@ impl Program {
             reason_slots: enforcement.reason_slots,
             settings: image.settings,
         };
-        Self::with_info(image, info, Start::Runs, counters)
+        Self::with_info(image, info, Start::Runs, shared)
     }
 
     /// Loads a program for test runs alone: it returns its decision ([`Program::test_run`]) and counts nothing. No rule of it
@@ -132,20 +132,20 @@ impl Program {
             reason_slots: [0; 15],
             settings: image.settings,
         };
-        Self::with_info(image, info, Start::Stands, &Counters::create(1)?)
+        Self::with_info(image, info, Start::Stands, &SharedMaps::create(1)?)
     }
 
     fn with_info(
         image: &Image,
         mut info: Info,
         start: Start,
-        counters: &Counters,
+        shared: &SharedMaps,
     ) -> Result<Self, LoadError> {
         let tables;
         (tables, info.mask) = maps::tables(image)?;
         let clock = clock::create(start)?;
         let verified = |info: &Info| {
-            let linked = object::link(info, (tables.as_fd(), clock.as_fd()), counters)?;
+            let linked = object::link(info, (tables.as_fd(), clock.as_fd()), shared)?;
             verify(&linked)
         };
         let fd = match verified(&info) {

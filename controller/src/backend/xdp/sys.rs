@@ -22,7 +22,7 @@ pub use links::{LinkInfo, XdpPath, link_create, link_detach, link_info, link_upd
 /// How often a program is loaded again where a signal ended the verifier's work (`EAGAIN`; `bpf_check` since Linux 5.0).
 const LOAD_TRIES: usize = 5;
 
-/// What a map is made of; its keys have four bytes.
+/// What a map is made of; its keys have four bytes, but a ring buffer has none, nor values.
 #[derive(Clone, Copy, Debug)]
 pub struct MapSpec<'a> {
     /// At most 15 letters, digits, `_` or `.`.
@@ -88,7 +88,8 @@ pub struct TestRun {
 pub fn map_create(spec: MapSpec<'_>) -> io::Result<OwnedFd> {
     let mut attr = no_attributes();
     attr.__bindgen_anon_1.map_type = spec.kind as u32;
-    attr.__bindgen_anon_1.key_size = 4;
+    let is_ring = spec.kind == bpf_map_type::BPF_MAP_TYPE_RINGBUF;
+    attr.__bindgen_anon_1.key_size = if is_ring { 0 } else { 4 };
     attr.__bindgen_anon_1.value_size = spec.value_size;
     attr.__bindgen_anon_1.max_entries = spec.entries;
     attr.__bindgen_anon_1.map_flags = spec.flags;

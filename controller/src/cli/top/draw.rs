@@ -21,14 +21,28 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
         Constraint::Length(headlines),
         Constraint::Length(1),
         Constraint::Min(3),
+        Constraint::Length(events(model, frame.area().height)),
         Constraint::Length(1),
     ];
-    let [title, state, tabs, table, keys] = Layout::vertical(areas).areas(frame.area());
+    let [title, state, tabs, table, heard, keys] = Layout::vertical(areas).areas(frame.area());
     frame.render_widget(heading(model), title);
     frame.render_widget(states(model), state);
     frame.render_widget(views(model), tabs);
     frame.render_widget(rows(model, table), table);
+    frame.render_widget(frames(model), heard);
     frame.render_widget(last_line(model), keys);
+}
+
+/// Lines for single frames: a third of the screen at the most, none on a small one or where nothing was heard.
+fn events(model: &Model, height: u16) -> u16 {
+    let wanted = if model.events.is_empty() { 0 } else { model.events.len() as u16 + 1 };
+    if height < 15 { 0 } else { wanted.min(height / 3) }
+}
+
+fn frames(model: &Model) -> Paragraph<'static> {
+    let head = Line::styled("frames of late", Style::new().add_modifier(Modifier::BOLD));
+    let lines = model.events.iter().map(|line| Line::raw(line.clone()));
+    Paragraph::new(std::iter::once(head).chain(lines).collect::<Vec<_>>())
 }
 
 fn style(model: &Model, colour: Color) -> Style {
@@ -203,6 +217,16 @@ mod tests {
         assert_eq!(words[..6], ["wan0", "r8", "allow", "8.0", "6,400", "16"], "{lines:#?}");
         assert!(lines[4].ends_with('█'), "{lines:#?}");
         assert!(lines[23].contains("q leave"));
+    }
+
+    #[test]
+    fn single_frames_stand_below_the_table_where_there_is_room() {
+        let mut model = model();
+        model.events = (0..40).map(|at| format!("frame {at}")).collect();
+        let lines = screen(&model, 80, 24);
+        assert_eq!(lines[15], "frames of late", "{lines:#?}");
+        assert_eq!((lines[16].as_str(), lines[22].as_str()), ("frame 0", "frame 6"));
+        assert!(!screen(&model, 80, 14).iter().any(|line| line.contains("frame 0")));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use crate::counters::Event;
+use crate::describe::describe;
 use crate::telemetry::{Snapshot, Subject, Trend, Trends, View};
 
 /// Rates that are kept of each row, as many as a sparkline shows.
@@ -65,6 +67,8 @@ pub(super) struct Model {
     /// One line an interface: what is in force there.
     pub(super) headlines: Vec<Headline>,
     pub(super) at: jiff::Timestamp,
+    /// Single frames in a line each, the newest first.
+    pub(super) events: Vec<String>,
     /// Why the kernel could not be read, where it could not.
     pub(super) trouble: Option<String>,
     trends: Trends,
@@ -97,6 +101,7 @@ impl Model {
             colour,
             headlines: Vec::new(),
             at: jiff::Timestamp::UNIX_EPOCH,
+            events: Vec::new(),
             trouble: None,
             trends: Trends::new(LENGTH),
         }
@@ -111,6 +116,14 @@ impl Model {
         self.trends.take(snapshot);
         self.at = snapshot.at;
         self.headlines = snapshot.status.interfaces.iter().map(headline).collect();
+    }
+
+    /// Shows the latest events, the newest first, unless it is to hold still.
+    pub(super) fn hear(&mut self, events: &[Event]) {
+        if !self.held {
+            let lines = events.iter().map(event_line).filter(|line| line.contains(&self.filter));
+            self.events = lines.collect();
+        }
     }
 
     /// Does what a key says; whether that is to leave.
@@ -178,6 +191,12 @@ impl Model {
         }
         rows
     }
+}
+
+/// "01:02:03.456 wan0  drop: no_rule  192.0.2.1:40000 -> 203.0.113.10:9999 udp".
+fn event_line(event: &Event) -> String {
+    let (time, interface) = (event.time.strftime("%H:%M:%S%.3f"), &event.interface);
+    format!("{time} {interface}  {}  {}", event.decision(), describe(&event.header))
 }
 
 fn headline(one: &crate::status::InterfaceStatus) -> Headline {

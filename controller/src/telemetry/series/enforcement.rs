@@ -65,7 +65,7 @@ fn tables(snapshot: &Snapshot) -> [Family; 2] {
         entries.add(&[("table", &table)], number(size / WORD));
         bytes.add(&[("table", &table)], number(size));
     }
-    entries.add(&[("table", "counters")], number(snapshot.tables.counters));
-    bytes.add(&[("table", "counters")], number(snapshot.tables.counter_bytes));
+    entries.add(&[("table", "counters")], number(snapshot.counter_slots));
+    bytes.add(&[("table", "counters")], number(snapshot.counter_bytes));
     [entries, bytes]
 }

@@ -5,6 +5,7 @@
 
 use super::protocol::TCP;
 use super::transport::shortest;
+use crate::learned::fragment;
 use crate::tables::Family;
 use crate::verdict::DropReason;
 
@@ -46,21 +47,57 @@ impl Fragment {
         protocol: u8,
         layer4: u32,
     ) -> Result<Part, DropReason> {
-        if self.offset == 0 && !self.more {
+        if self.is_whole() {
             return Ok(Part::Whole);
         }
-        let overflows = self.offset + self.length + self.headers > LARGEST_PACKET;
-        if overflows || (self.more && !self.length.is_multiple_of(UNIT)) {
+        if self.is_malformed() {
             return Err(DropReason::Malformed);
         }
         if !stateless {
             return Err(DropReason::Fragment);
         }
         match self.offset {
-            0 if layer4 < shortest(family, protocol) => Err(DropReason::FragmentTiny),
+            _ if self.is_tiny(family, protocol, layer4) => Err(DropReason::FragmentTiny),
             0 => Ok(Part::First),
-            UNIT if family == Family::V6 || protocol == TCP => Err(DropReason::FragmentTiny),
             _ => Ok(Part::Later),
+        }
+    }
+
+    /// What the fragment counts as (see [`fragment`]), however it is judged; what is malformed is none.
+    #[inline(always)]
+    pub fn kind(self, family: Family, protocol: u8, layer4: u32) -> u32 {
+        if self.is_whole() || self.is_malformed() {
+            return fragment::NONE;
+        }
+        if self.is_tiny(family, protocol, layer4) {
+            return fragment::TINY;
+        }
+        match (self.offset, self.more) {
+            (0, _) => fragment::FIRST,
+            (_, true) => fragment::MIDDLE,
+            (_, false) => fragment::LAST,
+        }
+    }
+
+    /// An atomic fragment.
+    #[inline(always)]
+    fn is_whole(self) -> bool {
+        self.offset == 0 && !self.more
+    }
+
+    #[inline(always)]
+    fn is_malformed(self) -> bool {
+        let overflows = self.offset + self.length + self.headers > LARGEST_PACKET;
+        overflows || (self.more && !self.length.is_multiple_of(UNIT))
+    }
+
+    /// Too short to show what rules ask about, or so placed that it could overwrite it.
+    #[inline(always)]
+    fn is_tiny(self, family: Family, protocol: u8, layer4: u32) -> bool {
+        match self.offset {
+            0 => layer4 < shortest(family, protocol),
+            UNIT => family == Family::V6 || protocol == TCP,
+            _ => false,
         }
     }
 }
@@ -130,6 +167,15 @@ mod tests {
         assert_eq!(stateless(fragment(0, true, 0), V6, ICMP), Ok(Part::First));
         // What counts is what follows the headers behind the fragment header.
         assert_eq!(fragment(0, true, 24).judge(true, V6, TCP, 16), Err(FragmentTiny));
+    }
+
+    #[test]
+    fn every_well_formed_fragment_is_of_one_kind() {
+        use crate::learned::fragment::{FIRST, LAST, MIDDLE, NONE, TINY};
+        let kind = |offset, more, length| fragment(offset, more, length).kind(V4, TCP, length);
+        assert_eq!([kind(0, true, 24), kind(16, true, 8), kind(16, false, 5)], [FIRST, MIDDLE, LAST]);
+        assert_eq!([kind(0, true, 16), kind(8, true, 8), kind(8, false, 5)], [TINY; 3]);
+        assert_eq!([kind(0, false, 24), kind(0, true, 23), kind(65_512, false, 4)], [NONE; 3]);
     }
 
     #[test]

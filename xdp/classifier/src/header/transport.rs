@@ -19,6 +19,10 @@ const DESTINATION_PORT: usize = 2;
 /// Data offset in the first four bits, flags in the last six.
 const TCP_OFFSET_AND_FLAGS: usize = 12;
 const UDP_LENGTH_FIELD: usize = 4;
+/// In ICMP type 3 code 4, and in ICMPv6 type 2, which has eight bytes before the packet that it is about.
+const NEXT_HOP_MTU: usize = 6;
+const MTU: usize = 4;
+const PACKET_TOO_BIG_LENGTH: usize = 8;
 
 const FIN: u16 = 0x01;
 const SYN: u16 = 0x02;
@@ -114,16 +118,35 @@ impl Transport {
         })
     }
 
-    /// The type and code of an ICMP message.
+    /// The type and code of an ICMP message, and the MTU that it would announce.
     #[inline(always)]
-    pub fn icmp<F: Frame>(self, frame: &F) -> Result<Layer4, DropReason> {
-        Ok(kind_and_code(self.header::<F, ICMP_LENGTH>(frame)?))
+    pub fn icmp<F: Frame>(self, frame: &F) -> Result<(Layer4, u32), DropReason> {
+        // One view for both: the verifier does not see that a second one is within the first.
+        let header = self.header::<F, ICMP_LENGTH>(frame)?;
+        let mtu = u32::from(header.be16::<NEXT_HOP_MTU>());
+        Ok((kind_and_code(header), mtu))
     }
 
     /// The type and code of an ICMPv6 message.
     #[inline(always)]
     pub fn icmpv6<F: Frame>(self, frame: &F) -> Result<Layer4, DropReason> {
         Ok(kind_and_code(self.header::<F, ICMPV6_LENGTH>(frame)?))
+    }
+
+    /// The MTU that an ICMPv6 message would announce; 0 where it ends before.
+    #[inline(always)]
+    pub fn icmpv6_mtu<F: Frame>(self, frame: &F) -> u32 {
+        self.header::<F, PACKET_TOO_BIG_LENGTH>(frame).map_or(0, |message| message.be32::<MTU>())
+    }
+}
+
+/// Whether a message says that a packet was too large for its path (RFC 1191, section 4; RFC 4443, section 3.2).
+#[inline(always)]
+pub fn is_too_big(family: Family, layer4: Layer4) -> bool {
+    match (family, layer4) {
+        (Family::V4, Layer4::Icmp { kind, code }) => kind == 3 && code == 4,
+        (Family::V6, Layer4::Icmp { kind, .. }) => kind == 2,
+        _ => false,
     }
 }
 
@@ -162,7 +185,7 @@ mod tests {
             TCP => transport.tcp(&Slice(bytes)),
             UDP => transport.udp(&Slice(bytes)),
             SCTP => transport.sctp(&Slice(bytes)),
-            ICMP => transport.icmp(&Slice(bytes)),
+            ICMP => transport.icmp(&Slice(bytes)).map(|(layer4, _)| layer4),
             _ => transport.icmpv6(&Slice(bytes)),
         }
     }

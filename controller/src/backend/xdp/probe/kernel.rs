@@ -8,7 +8,7 @@ use aya_obj::generated::{BPF_F_XDP_HAS_FRAGS, bpf_insn};
 use perimeter_classifier::verdict::Decision;
 
 use crate::backend::facts::{Fact, KernelFeature, Probe, Trial, Unknown};
-use crate::backend::xdp::maps::{self, Counters};
+use crate::backend::xdp::maps::{self, SharedMaps};
 use crate::backend::xdp::program::{LoadError, Program};
 use crate::backend::xdp::sys::{self, ProgramSpec};
 use crate::tables::Image;
@@ -19,7 +19,7 @@ const DROP: i32 = 1;
 /// Asks for every feature.
 pub(super) fn probes() -> Vec<Probe> {
     let frozen = maps::frozen("doctor", &[0; 8]).map(drop).map_err(|error| error.cause());
-    let per_cpu = Counters::create(1).map(drop).map_err(|error| error.cause());
+    let per_cpu = SharedMaps::create(1).map(drop).map_err(|error| error.cause());
     vec![
         Probe { feature: KernelFeature::FrozenMaps, answer: answer(frozen) },
         Probe { feature: KernelFeature::CpuMaps, answer: answer(per_cpu) },

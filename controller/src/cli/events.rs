@@ -1,0 +1,165 @@
+//! `perimeter events`: which frames are dropped, as it happens.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use jiff::SignedDuration;
+use perimeter_classifier::verdict::DropReason;
+
+use super::host::Host;
+use super::{Env, Exit, Global};
+use crate::backend::xdp::events::totals;
+use crate::capture::EventWriter;
+use crate::counters::{Event, EventTotals};
+use crate::describe::describe;
+use crate::events::filter::{Filter, Prefix};
+use crate::events::journal::{Journal, SOCKET};
+use crate::events::{Place, Stream};
+
+/// Show frames that are dropped, and those that a rule with `log: true` matches, as they come
+///
+/// A sample: at most 1,000 a second of either kind on each CPU, and only while somebody looks. What is not told is counted,
+/// and told at the end. Several can look at once, beside the agent. Needs XDP; nftables tells nothing.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  perimeter events
+  perimeter events --reason no_rule --address 192.0.2.0/24
+  perimeter events --write drops.pcapng --for 60s
+  perimeter events --json | jq -r '[.time, .rule, .reason] | @tsv'")]
+pub struct EventsArgs {
+    /// Write the frames to a pcapng file, with the reason as their comment
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Send them to journald as well
+    #[arg(long)]
+    journal: bool,
+    /// Only of this interface
+    #[arg(long, value_name = "IF")]
+    interface: Option<String>,
+    /// Only of this rule
+    #[arg(long, value_name = "ID")]
+    rule: Option<String>,
+    /// Only of this drop reason
+    #[arg(long, value_name = "REASON", value_parser = parse_reason)]
+    reason: Option<DropReason>,
+    /// Only of this VLAN: a name, an id, a pair, or `untagged`
+    #[arg(long, value_name = "VLAN")]
+    vlan: Option<String>,
+    /// Only to or from this address or prefix
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<Prefix>,
+    /// End after so many
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// End after so long, such as 60s or 10m
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    length: Option<SignedDuration>,
+}
+
+fn parse_reason(text: &str) -> Result<DropReason, String> {
+    let found = DropReason::ALL.into_iter().find(|reason| reason.name() == text);
+    found.ok_or_else(|| format!("it is one of {}", DropReason::ALL.map(DropReason::name).join(", ")))
+}
+
+fn parse_duration(text: &str) -> Result<SignedDuration, String> {
+    text.parse().map_err(|error: jiff::Error| error.to_string())
+}
+
+/// Carries out the command.
+pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
+    let host = Host::open(global)?;
+    let namespace = host.namespace;
+    let count = || totals(&global.bpffs, namespace);
+    let place = Place { bpffs: global.bpffs.clone(), state_dir: global.state_dir.clone(), namespace };
+    let mut sinks = Sinks::open(args)?;
+    let before = count()?;
+    let mut stream = Stream::open(place)?;
+    if !stream.is_connected() {
+        writeln!(env.err, "perimeter: no XDP program is in force here yet; events come once one is")?;
+    }
+    let filter = Filter {
+        interface: args.interface.clone(),
+        rule: args.rule.clone(),
+        reason: args.reason,
+        vlan: args.vlan.clone(),
+        address: args.address,
+    };
+    let (begun, mut shown) = (Instant::now(), 0);
+    let is_over = |shown: u64| args.count.is_some_and(|count| shown >= count);
+    loop {
+        let left = args.length.map_or(SignedDuration::from_secs(1), |length| {
+            length - SignedDuration::try_from(begun.elapsed()).unwrap_or(SignedDuration::MAX)
+        });
+        if is_over(shown) || !left.is_positive() {
+            break;
+        }
+        for event in stream.next(left.unsigned_abs())?.iter().filter(|event| filter.takes(event)) {
+            if !is_over(shown) {
+                sinks.take(event, env)?;
+                shown += 1;
+            }
+        }
+        env.out.flush()?;
+    }
+    writeln!(env.err, "{}", summary(shown, before, count()?))?;
+    Ok(Exit::Done)
+}
+
+/// What was shown, and what could not be.
+fn summary(shown: u64, before: EventTotals, after: EventTotals) -> String {
+    let since = |of: fn(EventTotals) -> u64| of(after).saturating_sub(of(before));
+    format!(
+        "{shown} shown; meanwhile {} beyond the limit of events were counted only, {} were lost",
+        since(|totals| totals.suppressed),
+        since(|totals| totals.lost)
+    )
+}
+
+/// Where events go.
+struct Sinks {
+    json: bool,
+    capture: Option<EventWriter<BufWriter<File>>>,
+    journal: Option<Journal>,
+}
+
+impl Sinks {
+    fn open(args: &EventsArgs) -> anyhow::Result<Sinks> {
+        let capture = |path: &PathBuf| {
+            let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+            EventWriter::new(BufWriter::new(file)).with_context(|| format!("cannot write {}", path.display()))
+        };
+        let journal =
+            || Journal::open(Path::new(SOCKET)).with_context(|| format!("cannot reach journald at {SOCKET}"));
+        Ok(Sinks {
+            json: args.json,
+            capture: args.write.as_ref().map(capture).transpose()?,
+            journal: args.journal.then(journal).transpose()?,
+        })
+    }
+
+    fn take(&mut self, event: &Event, env: &mut Env<'_>) -> anyhow::Result<()> {
+        let decision = event.decision();
+        if let Some(capture) = &mut self.capture {
+            capture.write(event, &decision).context("cannot write the capture")?;
+        }
+        if let Some(journal) = &self.journal {
+            let message = format!("{} {decision} {}", event.interface, describe(&event.header));
+            journal.write(event, &message).context("cannot write to journald")?;
+        }
+        if self.json {
+            serde_json::to_writer(&mut *env.out, event)?;
+            writeln!(env.out)?;
+        } else if self.capture.is_none() {
+            let (time, interface) = (event.time.strftime("%H:%M:%S%.3f"), &event.interface);
+            writeln!(env.out, "{time} {interface}  {decision}  {}", describe(&event.header))?;
+        }
+        Ok(())
+    }
+}
