@@ -8,30 +8,30 @@
 //!
 //! `cargo bench -p perimeter-bench --bench kernel [-- REPEATS]`; needs root.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use anyhow::{Context, Result};
-use aya_obj::generated::bpf_insn;
+use anyhow::Result;
 use perimeter::backend::xdp::maps::SharedMaps;
 use perimeter::backend::xdp::program::{Enforcement, Program};
-use perimeter::backend::xdp::sys::{self, ProgramSpec};
+use perimeter::backend::xdp::sys;
 use perimeter::compile::compile;
 use perimeter::counters::{Counted, Slots, account_series, allocate, bind, series};
 use perimeter::ruleset::{Accounting, Ruleset};
-use perimeter_bench::{frame, median, ruleset, shapes::Seed};
+use perimeter_bench::{frame, median, processor_time, ruleset, shapes::Seed, verdict_program};
 use perimeter_classifier::abi::COUNTER_SLOTS;
-use rustix::time::{ClockId, clock_gettime};
 
 /// Programs of each shape.
 const EACH: usize = 6;
 
 /// Runs of each program; each run has its share of the repeats.
 const ROUNDS: u32 = 20;
+/// The floor's verdict.
+const XDP_DROP: i32 = 1;
 
 fn main() -> Result<()> {
     let repeats: u32 =
         std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(20_000_000);
-    let floor = empty_drop()?;
+    let floor = verdict_program(XDP_DROP)?;
     let mut programs = Vec::new();
     for seed in [Seed::Acl, Seed::Firewall, Seed::Ipc] {
         for rules in [10, 100, 1_000, 10_000] {
@@ -71,19 +71,6 @@ const NONE: Accounting =
     Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
 const ALL: Accounting = Accounting { vlan: true, size: true, fragments: true, pmtu: true, last_hit: true };
 
-/// The floor: a program that drops and does nothing else.
-fn empty_drop() -> Result<OwnedFd> {
-    const XDP_DROP: i32 = 1;
-    let mut instructions = [instruction(0xb7, XDP_DROP), instruction(0x95, 0)];
-    instructions[0].set_dst_reg(0);
-    let spec = ProgramSpec { name: "floor", instructions: &instructions, license: c"GPL", flags: 0 };
-    sys::program_load(spec, None).context("loading an empty program (needs root)")
-}
-
-fn instruction(code: u8, imm: i32) -> bpf_insn {
-    bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, 0), off: 0, imm }
-}
-
 /// A thousand rules, of which those that `which` names, given the one that decides, end some day each.
 fn expiring(seed: Seed, which: fn(usize, usize) -> bool) -> Ruleset {
     let mut ruleset = ruleset(seed, 1_000);
@@ -121,10 +108,4 @@ fn time(program: BorrowedFd<'_>, repeats: u32) -> Result<f64> {
     let start = processor_time();
     sys::program_test_run(program, &frame, repeats)?;
     Ok((processor_time() - start) / f64::from(repeats))
-}
-
-/// Nanoseconds that this thread has run.
-fn processor_time() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

@@ -1,9 +1,16 @@
 //! What the benchmarks share: rule sets of every size that credit the same rule, the frame that they time, and
 //! arithmetic that noise does not move.
 
+pub mod ingress;
 pub mod shapes;
 
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result};
+use aya_obj::generated::bpf_insn;
+use perimeter::backend::xdp::sys::{self, ProgramSpec};
 use perimeter::ruleset::{AddressSet, Ruleset, Service, VlanEntry, VlanRange};
+use rustix::time::{ClockId, clock_gettime};
 use shapes::Seed;
 
 /// The VLAN of the timed frame.
@@ -46,4 +53,25 @@ pub fn frame() -> Vec<u8> {
 pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
+}
+
+/// A program that gives one verdict and does nothing else.
+///
+/// # Errors
+/// The kernel refuses it, as it does without root.
+pub fn verdict_program(verdict: i32) -> Result<OwnedFd> {
+    let mut instructions = [instruction(0xb7, verdict), instruction(0x95, 0)];
+    instructions[0].set_dst_reg(0);
+    let spec = ProgramSpec { name: "verdict", instructions: &instructions, license: c"GPL", flags: 0 };
+    sys::program_load(spec, None).context("loading an empty program (needs root)")
+}
+
+fn instruction(code: u8, imm: i32) -> bpf_insn {
+    bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, 0), off: 0, imm }
+}
+
+/// Nanoseconds that this thread has run.
+pub fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

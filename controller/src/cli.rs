@@ -32,6 +32,7 @@ mod schema;
 mod serve;
 mod show;
 mod status;
+mod timer;
 mod top;
 
 use std::io::{BufRead, Write};

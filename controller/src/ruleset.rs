@@ -179,9 +179,9 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// From when on it matches nothing: the midnight (UTC) after its last day.
+    /// From when on it matches nothing; see [`About::end`].
     pub fn end(&self) -> Option<jiff::Timestamp> {
-        self.about.expires.as_deref().map(expiry::end)
+        self.about.end()
     }
 
     /// Whether it matches as long as another rule does.
@@ -214,9 +214,16 @@ pub struct About {
     pub control: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// `YYYY-MM-DD`, the last day (UTC) on which the rule matches; see [`Rule::end`].
+    /// `YYYY-MM-DD`, the last day (UTC) on which the rule matches; see [`About::end`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+}
+
+impl About {
+    /// The midnight (UTC) after the last day.
+    pub fn end(&self) -> Option<jiff::Timestamp> {
+        self.expires.as_deref().map(expiry::end)
+    }
 }
 
 /// A rule's conditions in the words of the policy, one string a key, lists joined by ", "; empty where omitted.

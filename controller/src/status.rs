@@ -37,9 +37,6 @@ pub struct TrialStatus {
     pub overdue: bool,
 }
 
-/// How long after its deadline a trial counts as overdue: its time begins when the switch is over, somewhat after it was noted.
-const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
-
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InterfaceStatus {
@@ -92,7 +89,7 @@ impl Status {
         self.trial = trial.map(|trial| TrialStatus {
             generation: trial.generation,
             until: trial.until,
-            overdue: now.duration_since(trial.until) > GRACE,
+            overdue: trial.is_overdue(now),
         });
         self.in_sync &= !self.trial.is_some_and(|trial| trial.overdue);
         self

@@ -11,7 +11,6 @@ mod snapshot;
 mod trends;
 
 pub use exposition::{CONTENT_TYPE, exposition};
-pub use series::rules::end_of;
 pub use snapshot::{InterfaceFacts, RuleFacts, Snapshot, Tables};
 pub use trends::{Subject, Trend, Trends, View, verdict_name};
 

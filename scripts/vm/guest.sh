@@ -38,7 +38,7 @@ find_modules() {
     chmod +x /run/modprobe
     echo /run/modprobe >/proc/sys/kernel/modprobe
     local module
-    for module in veth 8021q virtio_net; do /run/modprobe "$module"; done
+    for module in veth 8021q virtio_net tun nf_tables nfnetlink_log; do /run/modprobe "$module"; done
 }
 
 make_namespaces() {
@@ -145,9 +145,6 @@ try_kernel_tests() {
 # The two rule sets of the tests, and each interface of each policy; one policy has two.
 verified_policies() { echo $((3 + $(find rules pcaps -name '*.yaml' | wc -l))); }
 
-# Whether this program has the nftables backend.
-has_nft() { ! "$VM_PROGRAM" replay --help | grep -q 'nft:.*later release'; }
-
 # Each capture beside its policy, as pcaps/README.md tells: "POLICY CAPTURE".
 captures() {
     awk '/^## / { capture = $2 }
@@ -155,18 +152,18 @@ captures() {
 }
 
 try_captures() {
-    local engine=xdp policy frames
-    ! has_nft || engine=all
-    step "the captures, through --engine $engine"
+    local policy frames
+    step "the captures, through --engine all"
     for policy in $(captures | cut -d' ' -f1 | sort -u); do
         local files=() expected=()
         mapfile -t files < <(captures | awk -v policy="$policy" '$1 == policy { print "pcaps/" $2 }')
         mapfile -t expected < <(printf '%s\n' "${files[@]}" | sed 's/\.pcap\(ng\)\?$/.expected.jsonl/')
         cat "${expected[@]}" >/tmp/expected.jsonl
         frames=$(wc -l </tmp/expected.jsonl)
-        timeout 120 "$VM_PROGRAM" replay "$policy" "${files[@]}" --engine "$engine" \
+        timeout 120 "$VM_PROGRAM" replay "$policy" "${files[@]}" --engine all \
             --expect /tmp/expected.jsonl --json >/tmp/replay.jsonl \
             || { tail -n 20 /tmp/replay.jsonl; fail "$policy: a verdict is not the expected one"; }
+        holds "$policy: judged by" "$(sed -n '$s/.*"engines":\[\([^]]*\)\].*/\1/p' /tmp/replay.jsonl)" '"model","xdp","nft"'
         holds "$policy: every frame as expected" "$(sed -n '$s/.*"frames":\([0-9]*\).*/\1/p' /tmp/replay.jsonl)" "$frames"
     done
 }
@@ -259,7 +256,7 @@ try_captures
 try_traffic veth native "native XDP"
 try_traffic veth generic "generic XDP"
 try_traffic virtio auto "native XDP"
-! has_nft || try_traffic veth nft nftables
+try_traffic veth nft nftables
 try_refusal
 try_hidden_tags
 step "done"

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use crate::backend::names;
-use crate::telemetry::{RuleFacts, Snapshot, end_of};
+use crate::telemetry::{RuleFacts, Snapshot};
 
 /// Something that holds at the moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +54,7 @@ pub fn notices(snapshot: &Snapshot) -> Notices {
 
 fn expiry(rule: &RuleFacts, now: jiff::Timestamp) -> Option<Notice> {
     let last_day = rule.about.expires.as_deref()?;
-    let left = end_of(last_day)?.duration_since(now);
+    let left = rule.about.end()?.duration_since(now);
     let owner = rule.about.owner.as_deref().map_or(String::new(), |owner| format!(" (owner {owner})"));
     if left <= SignedDuration::ZERO {
         Some(Notice::State(format!("rule {}{owner} has expired: its last day was {last_day}", rule.id)))

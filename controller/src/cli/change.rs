@@ -7,7 +7,7 @@ use anyhow::bail;
 use jiff::{SignedDuration, Timestamp};
 
 use super::host::{Host, Planned};
-use super::{Env, Exit, Global, cuts, keeper};
+use super::{Env, Exit, Global, cuts, keeper, timer};
 use crate::backend::{Feature, list, names};
 use crate::counters::grouped;
 use crate::plan::{Plan, changed, human};
@@ -102,7 +102,7 @@ pub(super) fn put_in_force(
     host.require_lasting(&wish.ruleset)?;
     consent.sign(env);
     if !how.ends_trial {
-        host.refuse_trial()?;
+        host.refuse_trial(env.now)?;
     }
     let Some(mut planned) = host.plan(&wish.ruleset, env)? else { return Ok(Exit::Reported) };
     planned.plan.leave_alone(&how.left_alone);
@@ -128,7 +128,7 @@ pub(super) fn put_in_force(
     now.leave_alone(&how.left_alone);
     same("this plan was shown", &planned.plan, &now)?;
     if !how.ends_trial {
-        host.refuse_trial()?;
+        host.refuse_trial(env.now)?;
     }
     if !now.changes {
         reconcile::acknowledge(&host.state, &lock, &now, &host.occasion(env))?;
@@ -177,6 +177,8 @@ fn on_trial(
     let report = carry_out(host, lock, (planned, wish), Some(trial), env)?;
     drop(keeper);
     let until = Timestamp::now() + within;
+    let generation = report.generation.unwrap_or(0);
+    let timer = timer::start(&program, global, keeper::Charge { generation, before, within }, host.namespace);
     tell(&report, &wish.ruleset, env)?;
     let back = before.map_or("nothing is enforced again, as before".to_owned(), |before| {
         format!("what generation {before} says is in force again")
@@ -186,6 +188,9 @@ fn on_trial(
         "On trial until {} UTC: `perimeter confirm` keeps it, else {back}.",
         until.strftime("%H:%M:%S")
     )?;
+    if let Err(why) = timer {
+        writeln!(env.out, "A process alone sees to that, and no timer: {why}.")?;
+    }
     Ok(())
 }
 

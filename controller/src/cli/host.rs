@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
+use jiff::Timestamp;
 
 use super::change::Wish;
 use super::{Env, Global};
@@ -75,7 +76,7 @@ impl Host {
     pub(super) fn known(
         &self,
         observed: &[Observed],
-        at: jiff::Timestamp,
+        at: Timestamp,
     ) -> anyhow::Result<BTreeMap<Digest, Known>> {
         let mut known = BTreeMap::new();
         for record in observed.iter().flat_map(Observed::records) {
@@ -112,7 +113,7 @@ impl Host {
     }
 
     /// The content of a stored generation, without the rules that have expired at `now`.
-    pub(super) fn stored(&self, number: u64, now: jiff::Timestamp) -> anyhow::Result<Wish> {
+    pub(super) fn stored(&self, number: u64, now: Timestamp) -> anyhow::Result<Wish> {
         let Stored { record, ruleset, sources } = self.state.generation(number)?;
         Ok(Wish::new(ruleset.as_of(now), sources, record.policy_file))
     }
@@ -135,15 +136,17 @@ impl Host {
     }
 
     /// Refuses to change anything while a generation is on trial.
-    pub(super) fn refuse_trial(&self) -> anyhow::Result<()> {
-        if let Some(trial) = on_trial(&self.state.journal()?, self.namespace) {
-            bail!(
-                "generation {} is on trial until {} UTC: keep it with `perimeter confirm`, or take it back with `perimeter rollback`; nothing was changed",
-                trial.generation,
-                trial.until.strftime("%H:%M:%S")
-            )
-        }
-        Ok(())
+    pub(super) fn refuse_trial(&self, now: Timestamp) -> anyhow::Result<()> {
+        let Some(trial) = on_trial(&self.state.journal()?, self.namespace) else { return Ok(()) };
+        let until = trial.until.strftime("%H:%M:%S");
+        let what = match trial.is_overdue(now) {
+            true => format!("was to be taken back at {until} UTC, and nothing has done so"),
+            false => format!("is on trial until {until} UTC"),
+        };
+        bail!(
+            "generation {} {what}: keep it with `perimeter confirm`, or take it back with `perimeter rollback`; nothing was changed",
+            trial.generation
+        )
     }
 
     /// The one generation that is in force on every enforced interface of a plan; nothing where none is enforced. Refuses

@@ -2,9 +2,10 @@
 //!
 //! Promises: it stands, with the tables of what was before compiled, before the first frame meets the new generation; it
 //! goes without a trace once the generation is confirmed or replaced; at the deadline, by a clock that nobody can set and
-//! that runs while the machine sleeps, it puts back what was there. Where that fails it tries again, and says why in
-//! `keeper.log` of the state directory.
+//! that runs while the machine sleeps, it puts back what was there, but for interfaces whose enforcement somebody has
+//! ended since. Where that fails it tries again, and says why in `keeper.log` of the state directory.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
@@ -15,10 +16,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::change::{Wish, carry_out};
-use super::host::{Host, Planned};
+use super::host::{Host, Planned, names};
 use super::{Env, Exit, Global};
 use crate::plan::Plan;
 use crate::reconcile;
@@ -63,12 +65,7 @@ pub(super) struct Started {
 pub(super) fn start(program: &Path, global: &Global, charge: Charge) -> io::Result<Started> {
     let log = File::options().create(true).append(true).open(global.state_dir.join("keeper.log"))?;
     let mut command = Command::new(program);
-    command.arg("--state-dir").arg(&global.state_dir).arg("--bpffs").arg(&global.bpffs);
-    command.args(["keeper", "--generation", &charge.generation.to_string()]);
-    if let Some(before) = charge.before {
-        command.args(["--before", &before.to_string()]);
-    }
-    command.args(["--within", &charge.within.as_millis().to_string()]);
+    command.args(words(global, charge));
     let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
     let mut line = String::new();
     if let Some(out) = keeper.stdout.take() {
@@ -84,10 +81,30 @@ pub(super) fn start(program: &Path, global: &Global, charge: Charge) -> io::Resu
     }
 }
 
+/// The words of the command that keeps `charge`.
+pub(super) fn words(global: &Global, charge: Charge) -> Vec<OsString> {
+    let places = [("--state-dir", &global.state_dir), ("--bpffs", &global.bpffs)];
+    let mut words: Vec<OsString> = places
+        .into_iter()
+        .flat_map(|(option, path)| [option.into(), path.clone().into_os_string()])
+        .collect();
+    words.extend(["keeper", "--generation"].map(OsString::from));
+    words.push(charge.generation.to_string().into());
+    if let Some(before) = charge.before {
+        words.extend(["--before".to_owned(), before.to_string()].map(OsString::from));
+    }
+    words.extend(["--within".to_owned(), charge.within.as_millis().to_string()].map(OsString::from));
+    words
+}
+
 /// Carries out the command.
 pub(super) fn run(args: &KeeperArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     // From here on no signal of the terminal or the login reaches this process.
-    rustix::process::setsid().context("leave the session of the terminal")?;
+    match rustix::process::setsid() {
+        // What systemd starts leads a session of its own already.
+        Ok(_) | Err(Errno::PERM) => {}
+        Err(error) => return Err(error).context("leave the session of the terminal"),
+    }
     std::env::set_current_dir("/").context("leave the current directory")?;
     let mut host = Host::open(global)?;
     let mut before = args.before.map(|number| Before::compile(&host, number, env.now)).transpose()?;
@@ -120,6 +137,16 @@ impl Before {
         let wish = Wish { must_happen: true, ..host.stored(number, now)? };
         let images = Host::compile(&wish.ruleset)?;
         Ok(Before { number, wish, images })
+    }
+
+    /// Forgets interfaces whose enforcement somebody has ended since: that was decided later. False where none is left.
+    fn leaves_alone(&mut self, ended: &[String]) -> anyhow::Result<bool> {
+        let is_left = |name: &str| !ended.iter().any(|one| one == name);
+        if !names(&self.wish.ruleset).iter().all(|name| is_left(name)) {
+            self.wish.ruleset = self.wish.ruleset.clone().of_interfaces(is_left);
+            self.images = Host::compile(&self.wish.ruleset)?;
+        }
+        Ok(!self.wish.ruleset.interfaces.is_empty())
     }
 
     /// Compiles it again where a rule has expired meanwhile.
@@ -196,13 +223,13 @@ fn take_back(
         // A note that cannot be written must not keep the gate open.
         let _ = host.state.append(&lock, &event);
     }
-    match before {
-        Some(before) => {
-            before.refresh(host, env.now)?;
-            again(host, &lock, before, env)
+    if let Some(before) = before {
+        before.refresh(host, env.now)?;
+        if before.leaves_alone(&trial.ended)? {
+            return again(host, &lock, before, env);
         }
-        None => nothing(host, &lock, env),
     }
+    nothing(host, &lock, env)
 }
 
 /// The lock is held for moments only: whoever has it is about to be done.

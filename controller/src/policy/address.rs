@@ -70,7 +70,7 @@ pub(super) fn parse(text: &str) -> Result<Block, Fault> {
 fn v4(text: &str, address: &str, length: Option<&str>) -> Result<Block, Fault> {
     let Ok(parsed) = address.parse::<Ipv4Addr>() else { return Err(not_v4(text, address, length)) };
     let length = match length {
-        Some(mask) if mask.contains('.') => return Err(netmask(text, address, mask)),
+        Some(mask) if mask.contains('.') => return Err(netmask(text, parsed, mask)),
         Some(length) => Decimal { what: "prefix length", word: text, low: 0, high: 32 }.read(length)?,
         None => 32,
     };
@@ -104,15 +104,21 @@ fn v6(text: &str, address: &str, length: Option<&str>) -> Result<Block, Fault> {
 }
 
 fn host_bits(text: &str, network: String, address: &str) -> Fault {
-    let remedy = format!("write {network} for the network, or {address} for the host");
-    Fault::new(format!("prefix has host bits set: {text}"), remedy)
+    Fault::new(format!("prefix has host bits set: {text}"), network_or_host(&network, address))
 }
 
-fn netmask(text: &str, address: &str, mask: &str) -> Fault {
+fn network_or_host(network: &str, address: &str) -> String {
+    format!("write {network} for the network, or {address} for the host")
+}
+
+fn netmask(text: &str, address: Ipv4Addr, mask: &str) -> Fault {
     let ones =
         mask.parse::<Ipv4Addr>().map(u32::from).ok().filter(|mask| mask.leading_ones() == mask.count_ones());
+    let bits = u32::from(address);
+    let network = |mask: u32| format!("{}/{}", Ipv4Addr::from(bits & mask), mask.leading_ones());
     let remedy = match ones {
-        Some(mask) => format!("write {address}/{}", mask.leading_ones()),
+        Some(mask) if bits & !mask == 0 => format!("write {}", network(mask)),
+        Some(mask) => network_or_host(&network(mask), &address.to_string()),
         None => "write a prefix length from 0 to 32".into(),
     };
     Fault::new(format!("a netmask instead of a prefix length: {}", quoted(text)), remedy)
@@ -174,6 +180,10 @@ mod tests {
         assert_eq!(remedy("010.0.0.1"), "write 10.0.0.1: octets are decimal");
         assert_eq!(remedy("10.0.0.0/08"), "write 8: numbers are decimal");
         assert_eq!(remedy("10.0.0.0/255.0.0.0"), "write 10.0.0.0/8");
+        assert_eq!(
+            remedy("10.0.0.1/255.0.0.0"),
+            "write 10.0.0.0/8 for the network, or 10.0.0.1 for the host"
+        );
         assert_eq!(remedy("10/8"), "write 10.0.0.0/8");
         assert_eq!(remedy("fe80::1%eth0"), "write fe80::1 without %eth0");
         assert_eq!(remedy("[::1]:80"), "write the address without brackets and port");

@@ -14,6 +14,19 @@ pub struct Trial {
     pub until: jiff::Timestamp,
     /// The interfaces of the generation.
     pub interfaces: Vec<String>,
+    /// Where enforcement was ended since by a command of its own, which stays so.
+    pub ended: Vec<String>,
+}
+
+/// How long after its deadline a trial counts as overdue: its time begins when the switch is over, somewhat after it was
+/// noted.
+const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+
+impl Trial {
+    /// Whether it should have been taken back by `now`.
+    pub fn is_overdue(&self, now: jiff::Timestamp) -> bool {
+        now.duration_since(self.until) > GRACE
+    }
 }
 
 /// The generation that is on trial in `namespace` after these events.
@@ -25,8 +38,8 @@ pub fn on_trial(events: &[Event], namespace: Namespace) -> Option<Trial> {
         match &event.what {
             What::Trial { generation, before, until } => {
                 let interfaces = event.interfaces.clone();
-                announced =
-                    Some(Trial { generation: *generation, before: *before, until: *until, interfaces });
+                let (generation, before, until, ended) = (*generation, *before, *until, Vec::new());
+                announced = Some(Trial { generation, before, until, interfaces, ended });
                 begun = false;
             }
             What::Begun { generation, .. } if is_it(*generation) => begun = true,
@@ -48,6 +61,7 @@ pub fn on_trial(events: &[Event], namespace: Namespace) -> Option<Trial> {
 /// A trial after enforcement has ended on some interfaces.
 fn without(mut trial: Trial, ended: &[String]) -> Option<Trial> {
     trial.interfaces.retain(|name| !ended.contains(name));
+    trial.ended.extend_from_slice(ended);
     (!trial.interfaces.is_empty()).then_some(trial)
 }
 
@@ -184,6 +198,14 @@ mod tests {
         let reverting = What::Reverting { generation: 2, why: String::new() };
         assert_eq!(on_trial_after(&[&running[..], &[reverting]].concat()), Some(2), "not yet reverted");
         assert_eq!(on_trial(&events(&running), Namespace { cookie: 2 }), None);
+    }
+
+    #[test]
+    fn a_trial_knows_where_enforcement_was_ended_since() {
+        let mut events = events(&[trial(2, Some(1)), begun(2), in_force(2), What::Detached]);
+        events[..3].iter_mut().for_each(|event| event.interfaces.push("wan1".into()));
+        let trial = on_trial(&events, HERE).unwrap();
+        assert_eq!((trial.interfaces, trial.ended), (vec!["wan1".to_owned()], vec!["wan0".to_owned()]));
     }
 
     #[test]

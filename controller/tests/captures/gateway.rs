@@ -153,12 +153,26 @@ fn rejected() -> Vec<Frame> {
 }
 
 fn attack() -> Vec<Frame> {
-    let web = |flags| tcp(CLIENT, WEB, (51_000, 443), flags, &[]);
+    [scans(), smuggling(), hopping(), forgeries()].into_iter().flatten().collect()
+}
+
+/// A segment to the web server.
+fn web(flags: u8) -> Vec<u8> {
+    tcp(CLIENT, WEB, (51_000, 443), flags, &[])
+}
+
+fn scans() -> Vec<Frame> {
     let flags = |flags: u8| patched(web(ACK), L3 + 20 + 13, &[flags]);
     vec![
         dropped(TcpFlags, "null scan", flags(0)),
         dropped(TcpFlags, "Christmas tree scan", flags(0x29)),
         dropped(TcpFlags, "FIN scan", flags(0x01)),
+    ]
+}
+
+/// What hides from a filter behind fragments, options and headers.
+fn smuggling() -> Vec<Frame> {
+    vec![
         dropped(
             Fragment,
             "a first fragment too short for the flags",
@@ -185,6 +199,12 @@ fn attack() -> Vec<Frame> {
                 &[6, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             ),
         ),
+    ]
+}
+
+/// From one VLAN into another.
+fn hopping() -> Vec<Frame> {
+    vec![
         dropped(
             VlanStack,
             "a double tag to hop into management",
@@ -195,6 +215,12 @@ fn attack() -> Vec<Frame> {
             "a double tag through guests",
             tagged(&[(0x8100, 30), (0x8100, 10)], web(SYN)),
         ),
+    ]
+}
+
+/// What pretends to be somebody, or something, else.
+fn forgeries() -> Vec<Frame> {
+    vec![
         dropped(
             VlanSourceMismatch,
             "ARP for the guests' gateway by a stranger",

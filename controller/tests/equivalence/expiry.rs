@@ -152,7 +152,7 @@ fn judge_interface<E: Aged>(
 
 #[test]
 fn expiry_in_the_model() {
-    run::<Image>(&Scale::from_environment(80, 160_000));
+    run::<Image>(&Scale::from_environment(40, 40_000));
 }
 
 /// nftables goes by the clock on the wall: some rules have ended long ago, others will not for long.
@@ -161,7 +161,7 @@ fn expiry_in_nft() {
     if !can_judge() {
         return;
     }
-    let scale = Scale::from_environment(12, 6_000);
+    let scale = Scale::from_environment(5, 2_500);
     let mut turned = 0;
     for seed in scale.seed..scale.seed + scale.policies {
         let (mut rng, mut ruleset) = expiring(seed);
@@ -244,6 +244,6 @@ fn udp() -> Vec<u8> {
 #[test]
 fn expiry_in_the_kernel() {
     if can_load() {
-        run::<Program>(&Scale::from_environment(12, 24_000));
+        run::<Program>(&Scale::from_environment(6, 9_000));
     }
 }

@@ -9,8 +9,17 @@ mod generate;
 #[path = "../oracle/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod oracle;
+#[path = "../../../benches/src/shapes.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the rule sets of the measurements; a part of them is tested here"
+)]
+mod shapes;
 
 mod campaign;
+mod classbench;
+mod divergences;
 mod exhaustive;
 mod expiry;
 mod foreign;

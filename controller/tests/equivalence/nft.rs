@@ -58,6 +58,6 @@ pub(crate) fn can_judge() -> bool {
 #[test]
 fn nft_agrees_with_the_oracle() {
     if can_judge() {
-        run::<Judge>(&Scale::from_environment(40, 20_000)).assert_covers();
+        run::<Judge>(&Scale::from_environment(24, 50_000)).assert_covers();
     }
 }

@@ -1,7 +1,8 @@
 //! Frames on the wire are counted to the packet and to the byte: received = passed + dropped + would_drop, under the rule
-//! or reason that the contract names, across an apply, in native and in generic mode, and in shadow mode.
+//! or reason that the contract names, across an apply, in native and in generic mode, under nftables, and in shadow mode.
 
 use crate::world::{World, tagged, udp};
+use pnet_datalink::DataLinkReceiver;
 use serde_json::Value;
 
 const RULES: &str = "
@@ -68,12 +69,8 @@ fn expect(counters: &Value, rounds: u64, verdict: &str) {
     assert_eq!(part("received"), sum, "{counters:#}");
 }
 
-fn counts_exactly(settings: &str) {
-    let Some(world) = World::new(&["wan0"]) else { return };
-    world.ok(&["apply", &world.policy("a.yaml", &policy(settings)), "--yes"]);
-    let (_, mut witness) = world.channel("gw", "wan0");
-    let frames = send_all(&world);
-    expect(&world.settled("wan0", frames), 1, "drop");
+/// What went through is what is allowed.
+fn only_allowed(witness: &mut dyn DataLinkReceiver) {
     let mut seen = 0;
     while let Ok(frame) = witness.next() {
         let port = frame.len() > 37 && frame[12..14] == [8, 0] && frame[36..38] == 8000u16.to_be_bytes();
@@ -81,6 +78,25 @@ fn counts_exactly(settings: &str) {
         seen += u64::from(port);
     }
     assert!(seen > 0, "nothing went through");
+}
+
+/// Where frames are judged.
+#[derive(PartialEq)]
+enum Judged {
+    BeforeTaps,
+    /// What a tap sees says nothing of what is dropped.
+    BehindTaps,
+}
+
+fn counts_exactly(settings: &str, judged: &Judged) {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("a.yaml", &policy(settings)), "--yes"]);
+    let (_, mut witness) = world.channel("gw", "wan0");
+    let frames = send_all(&world);
+    expect(&world.settled("wan0", frames), 1, "drop");
+    if *judged == Judged::BeforeTaps {
+        only_allowed(&mut *witness);
+    }
     let more = policy(settings) + "  - { id: worse, from: 203.0.113.67 }\n";
     world.ok(&["apply", &world.policy("b.yaml", &more), "--yes"]);
     let frames = frames + send_all(&world);
@@ -91,12 +107,17 @@ fn counts_exactly(settings: &str) {
 
 #[test]
 fn native_mode_counts_every_frame() {
-    counts_exactly(", mode: native");
+    counts_exactly(", mode: native", &Judged::BeforeTaps);
 }
 
 #[test]
 fn generic_mode_counts_every_frame() {
-    counts_exactly(", mode: generic");
+    counts_exactly(", mode: generic", &Judged::BeforeTaps);
+}
+
+#[test]
+fn nftables_counts_every_frame() {
+    counts_exactly(", mode: nft", &Judged::BehindTaps);
 }
 
 #[test]

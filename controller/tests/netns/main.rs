@@ -9,6 +9,7 @@ mod expiry;
 mod lifetime;
 mod looking;
 mod modes;
+mod moves;
 mod names;
 mod offloads;
 mod prometheus;

@@ -119,6 +119,24 @@ fn rollback_puts_an_old_policy_in_force_under_a_new_number() {
 }
 
 #[test]
+fn what_was_detached_during_a_trial_stays_detached() {
+    let Some(world) = World::new(&["wan0", "wan1"]) else { return };
+    let both = |text: &str| text.replace("wan0: ", "wan0: , wan1: ");
+    let (web, mail) = (world.policy("web.yaml", &both(WEB)), world.policy("mail.yaml", &both(MAIL)));
+    world.ok(&["apply", &web, "--yes"]);
+    world.ok(&["apply", &mail, "--yes", "--confirm-within", "2s"]);
+    world.ok(&["detach", "--interface", "wan0", "--yes", "--allow-open"]);
+    world.reaches(3);
+    while world.history().last().unwrap() != "in_force" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let status = world.json(&["status"]);
+    let judged: Vec<_> =
+        status["interfaces"].as_array().unwrap().iter().map(|one| &one["interface"]).collect();
+    assert_eq!(judged, ["wan1"], "the later command decides: {status:#}");
+}
+
+#[test]
 fn rollback_during_a_trial_ends_it_at_once() {
     let Some(world) = World::new(&["wan0"]) else { return };
     world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes"]);

@@ -6,5 +6,6 @@ mod diagnostics;
 mod meaning;
 mod mutate;
 mod reference;
+mod rendered;
 mod schema;
 mod size;

@@ -17,7 +17,7 @@ pub struct Divergence {
 }
 
 /// Every class.
-pub const ALL: [Divergence; 5] = [TAG_CUT, LENGTH_BEHIND_TAG, IPV4_OPTIONS, IPV6_EXTENSIONS, LONG_PACKETS];
+pub const ALL: [Divergence; 4] = [TAG_CUT, LENGTH_BEHIND_TAG, IPV4_OPTIONS, IPV6_EXTENSIONS];
 
 pub const TAG_CUT: Divergence = Divergence {
     id: "tag-cut",
@@ -47,20 +47,11 @@ pub const IPV6_EXTENSIONS: Divergence = Divergence {
     why: "the same",
 };
 
-pub const LONG_PACKETS: Divergence = Divergence {
-    id: "long-packets",
-    what: "packets of more than 2,048 bytes behind two tags, or with an IPv6 extension header or AH",
-    then: "`truncated`",
-    why: "there the kernel checks no length, and nftables compares two fields only through a table of them",
-};
-
 const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 /// Below it is a length.
 const FIRST_ETHERTYPE: u16 = 0x0600;
-/// Packets that are judged to the byte where the kernel does not judge them; [`LONG_PACKETS`] names it.
-pub(super) const LONGEST: u32 = 2048;
 /// Hop-by-hop, routing, fragment, authentication, destination options.
 const WALKED: [u8; 5] = [0, 43, 44, 51, 60];
 
@@ -80,25 +71,19 @@ pub fn of(frame: &[u8], interface: &Interface) -> Option<&'static Divergence> {
     let packet = frame.get(at + 2..)?;
     match kind {
         _ if kind < FIRST_ETHERTYPE => (stripped && tags == 1).then_some(&LENGTH_BEHIND_TAG),
-        IPV4 => ipv4(packet, tags == 2, interface),
-        IPV6 => ipv6(packet, tags == 2, interface),
+        IPV4 => ipv4(packet, interface),
+        IPV6 => ipv6(packet, interface),
         _ => None,
     }
 }
 
-fn ipv4(packet: &[u8], stacked: bool, interface: &Interface) -> Option<&'static Divergence> {
-    if stacked && u32::from(word(packet, 2)?) > LONGEST {
-        return Some(&LONG_PACKETS);
-    }
+fn ipv4(packet: &[u8], interface: &Interface) -> Option<&'static Divergence> {
     let options = packet.first()? & 0x0f > 5;
     (options && interface.ip_options == IpOptions::Pass).then_some(&IPV4_OPTIONS)
 }
 
-fn ipv6(packet: &[u8], stacked: bool, interface: &Interface) -> Option<&'static Divergence> {
+fn ipv6(packet: &[u8], interface: &Interface) -> Option<&'static Divergence> {
     let walked = WALKED.contains(packet.get(6)?);
-    if (stacked || walked) && u32::from(word(packet, 4)?) > LONGEST {
-        return Some(&LONG_PACKETS);
-    }
     (walked && interface.ip_options == IpOptions::Pass).then_some(&IPV6_EXTENSIONS)
 }
 

@@ -64,6 +64,10 @@ impl Nft {
         if hook.and_then(|hook| hook.device).is_none_or(|device| device != interface) {
             return lost("its base chain stands on no device: the device was removed, or made anew");
         }
+        // Newer kernels keep a base chain whose device is gone, and bind it to the next one of that name (seen on 6.18).
+        if transact::device_index(interface).is_none() {
+            return lost("the device is gone; its nftables rules stand ready for the next one of that name");
+        }
         let rules = read::base_rules(&table).map_err(failed)?;
         match rules.first().and_then(record) {
             Some(record) => Ok(Enforcement::InForce(InForce {

@@ -3,6 +3,9 @@
 //! Promises: all of it or nothing. Where the kernel's answer was lost, the generation of the rules tells: it rises with
 //! every transaction that was carried out, and with no other.
 
+use std::io;
+
+use nftnl::FinalizedBatch;
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
 use super::netlink::batch::{Step, build};
@@ -12,26 +15,51 @@ use crate::backend::BackendError;
 /// How often a transaction is tried that another one came before.
 const TRIES: usize = 10;
 
+/// What is asked of the kernel.
+trait Kernel {
+    /// The number of the rules' generation.
+    fn generation(&mut self) -> io::Result<u32>;
+
+    /// Sends the transaction.
+    fn send(&mut self) -> io::Result<Sent>;
+}
+
+/// nf_tables, and one batch.
+struct Netlink(FinalizedBatch);
+
+impl Kernel for Netlink {
+    fn generation(&mut self) -> io::Result<u32> {
+        generation()
+    }
+
+    fn send(&mut self) -> io::Result<Sent> {
+        send(&self.0)
+    }
+}
+
 /// Carries out `steps` on a table; `what` says what for.
 pub(super) fn carry_out(table: &str, steps: &[Step<'_>], what: &str) -> Result<(), BackendError> {
-    let failed = |error| BackendError::failed(what, error);
-    let batch = build(table, steps);
+    settle(&mut Netlink(build(table, steps))).map_err(|error| BackendError::failed(what, error))
+}
+
+/// Sends until the kernel has decided, and finds out what it did where its answer was lost.
+fn settle(kernel: &mut impl Kernel) -> io::Result<()> {
     let mut tries = 0;
     loop {
-        let before = generation().map_err(failed)?;
-        match send(&batch).map_err(failed)? {
+        let before = kernel.generation()?;
+        match kernel.send()? {
             Sent::Done => return Ok(()),
             // Another transaction went first, or memory was short for a moment: nothing was changed.
             Sent::Refused(error) if is_passing(&error) && tries < TRIES => tries += 1,
-            Sent::Refused(error) => return Err(failed(error)),
+            Sent::Refused(error) => return Err(error),
             Sent::Unknown(error) => {
-                return if generation().map_err(failed)? == before { Err(failed(error)) } else { Ok(()) };
+                return if kernel.generation()? == before { Err(error) } else { Ok(()) };
             }
         }
     }
 }
 
-fn is_passing(error: &std::io::Error) -> bool {
+fn is_passing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR))
 }
 
@@ -39,4 +67,59 @@ fn is_passing(error: &std::io::Error) -> bool {
 pub(super) fn device_index(interface: &str) -> Option<u32> {
     let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
     netdevice::name_to_index(socket, interface).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// Answers in a row, and whether the last one stands for a transaction that was carried out.
+    struct Script {
+        answers: VecDeque<Sent>,
+        carried_out: bool,
+        sent: u32,
+    }
+
+    impl Kernel for Script {
+        fn generation(&mut self) -> io::Result<u32> {
+            Ok(u32::from(self.answers.is_empty() && self.carried_out))
+        }
+
+        fn send(&mut self) -> io::Result<Sent> {
+            self.sent += 1;
+            self.answers.pop_front().ok_or_else(|| io::Error::other("asked too often"))
+        }
+    }
+
+    fn settled(answers: Vec<Sent>, carried_out: bool) -> (Result<(), Option<i32>>, u32) {
+        let mut script = Script { answers: answers.into(), carried_out, sent: 0 };
+        let result = settle(&mut script).map_err(|error| error.raw_os_error());
+        (result, script.sent)
+    }
+
+    fn error(number: i32) -> io::Error {
+        io::Error::from_raw_os_error(number)
+    }
+
+    #[test]
+    fn a_lost_answer_is_no_failure_where_the_rules_have_changed_and_is_one_where_not() {
+        let lost = || vec![Sent::Unknown(error(libc::ENOBUFS))];
+        assert_eq!(settled(lost(), true), (Ok(()), 1));
+        assert_eq!(settled(lost(), false), (Err(Some(libc::ENOBUFS)), 1));
+    }
+
+    #[test]
+    fn what_the_kernel_has_not_taken_is_not_sent_again() {
+        assert_eq!(settled(vec![Sent::Refused(error(libc::EMSGSIZE))], true), (Err(Some(libc::EMSGSIZE)), 1));
+    }
+
+    #[test]
+    fn a_transaction_that_another_came_before_is_sent_again_but_not_for_ever() {
+        let busy = |count: usize| (0..count).map(|_| Sent::Refused(error(libc::EAGAIN)));
+        assert_eq!(settled(busy(3).chain([Sent::Done]).collect(), true), (Ok(()), 4));
+        let tries = TRIES + 1;
+        assert_eq!(settled(busy(99).collect(), false), (Err(Some(libc::EAGAIN)), tries as u32));
+    }
 }

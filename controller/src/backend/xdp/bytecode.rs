@@ -2,7 +2,7 @@
 //!
 //! Promises: what is not named here is [`Kind::Other`], about which nothing is assumed.
 
-use aya_obj::generated::bpf_insn;
+use super::instruction::Instruction;
 
 /// r0 to r10.
 pub(super) const REGISTERS: usize = 11;
@@ -95,7 +95,7 @@ impl Flow {
     }
 }
 
-pub(super) fn kind(instruction: &bpf_insn) -> Kind {
+pub(super) fn kind(instruction: &Instruction) -> Kind {
     let code = instruction.code;
     match code & CLASS {
         _ if code == WIDE => Kind::Wide,
@@ -110,7 +110,7 @@ pub(super) fn kind(instruction: &bpf_insn) -> Kind {
     }
 }
 
-fn alu(instruction: &bpf_insn, wide: bool) -> Kind {
+fn alu(instruction: &Instruction, wide: bool) -> Kind {
     let operation = instruction.code & OPERATION;
     let plain = [ADD, SUB, MUL, OR, AND, LSH, RSH, XOR, MOV].contains(&operation);
     // An offset makes another instruction of it (a signed move, RFC 9669, 4.1).
@@ -121,7 +121,7 @@ fn alu(instruction: &bpf_insn, wide: bool) -> Kind {
 }
 
 /// The condition, if the instruction is a jump with one.
-pub(super) fn comparison(instruction: &bpf_insn) -> Option<Comparison> {
+pub(super) fn comparison(instruction: &Instruction) -> Option<Comparison> {
     let (class, operation) = (instruction.code & CLASS, instruction.code & OPERATION);
     let conditional = matches!(operation, 0x10..=0x70 | 0xa0..=0xd0);
     ((class == JMP || class == JMP32) && conditional).then_some(Comparison {
@@ -132,7 +132,7 @@ pub(super) fn comparison(instruction: &bpf_insn) -> Option<Comparison> {
 }
 
 /// Where control goes from the instruction at `at`.
-pub(super) fn flow(program: &[bpf_insn], at: usize) -> Flow {
+pub(super) fn flow(program: &[Instruction], at: usize) -> Flow {
     let instruction = &program[at];
     let after = at + 1;
     let jump = after.checked_add_signed(instruction.off.into());
@@ -141,7 +141,7 @@ pub(super) fn flow(program: &[bpf_insn], at: usize) -> Flow {
         Kind::Wide => Flow { next: Some(at + 2), ..Flow::default() },
         Kind::Jump if instruction.code == JA => Flow { jump, ..Flow::default() },
         Kind::Jump => Flow { next: Some(after), jump, call: None },
-        Kind::Call if instruction.src_reg() == FUNCTION => {
+        Kind::Call if instruction.source == FUNCTION => {
             let call =
                 isize::try_from(instruction.imm).ok().and_then(|offset| after.checked_add_signed(offset));
             Flow { next: Some(after), jump: None, call }
@@ -151,23 +151,23 @@ pub(super) fn flow(program: &[bpf_insn], at: usize) -> Flow {
 }
 
 /// Whether [`flow`] knows where control goes: not so for jumps and calls of later instruction sets.
-pub(super) fn leads_where_known(instruction: &bpf_insn) -> bool {
+pub(super) fn leads_where_known(instruction: &Instruction) -> bool {
     !(matches!(instruction.code & CLASS, JMP | JMP32) && kind(instruction) == Kind::Other)
 }
 
 /// How many positions an instruction takes.
-pub(super) fn length(instruction: &bpf_insn) -> usize {
+pub(super) fn length(instruction: &Instruction) -> usize {
     if instruction.code == WIDE { 2 } else { 1 }
 }
 
 /// Whether it only goes on to the next instruction.
-pub(super) fn is_empty(instruction: &bpf_insn) -> bool {
+pub(super) fn is_empty(instruction: &Instruction) -> bool {
     instruction.code == JA && instruction.off == 0
 }
 
 /// The instruction at `at` with its jump or call led to where its target comes to stand: `place` has the new position of
 /// every old one.
-pub(super) fn moved(program: &[bpf_insn], at: usize, place: &[usize]) -> bpf_insn {
+pub(super) fn moved(program: &[Instruction], at: usize, place: &[usize]) -> Instruction {
     let mut instruction = program[at];
     let Flow { jump, call, .. } = flow(program, at);
     // Instructions only come closer to each other, so that every distance fits where the longer one did.
@@ -182,17 +182,17 @@ pub(super) fn moved(program: &[bpf_insn], at: usize, place: &[usize]) -> bpf_ins
 }
 
 /// The number in an instruction, as the machine extends it to 64 bits.
-pub(super) fn immediate(instruction: &bpf_insn) -> u64 {
+pub(super) fn immediate(instruction: &Instruction) -> u64 {
     i64::from(instruction.imm).cast_unsigned()
 }
 
 /// The number that a store writes, unless it writes its source register.
-pub(super) fn stored(instruction: &bpf_insn) -> Option<u64> {
+pub(super) fn stored(instruction: &Instruction) -> Option<u64> {
     (instruction.code & CLASS == ST).then(|| immediate(instruction))
 }
 
 /// Bytes that a load reads or a store writes.
-pub(super) fn size(instruction: &bpf_insn) -> usize {
+pub(super) fn size(instruction: &Instruction) -> usize {
     match instruction.code & 0x18 {
         0x00 => 4,
         0x08 => 2,
@@ -202,24 +202,24 @@ pub(super) fn size(instruction: &bpf_insn) -> usize {
 }
 
 /// Makes a jump of it, always taken; an offset of 0 does nothing, and the verifier removes it.
-pub(super) fn jump(instruction: &mut bpf_insn, offset: i16) {
+pub(super) fn jump(instruction: &mut Instruction, offset: i16) {
     instruction.code = JA;
     instruction.off = offset;
     instruction.imm = 0;
-    instruction.set_dst_reg(0);
-    instruction.set_src_reg(0);
+    instruction.destination = 0;
+    instruction.source = 0;
 }
 
 /// Makes it put `number` into its destination.
-pub(super) fn constant(instruction: &mut bpf_insn, number: u32) {
+pub(super) fn constant(instruction: &mut Instruction, number: u32) {
     instruction.code = MOV32_NUMBER;
     instruction.off = 0;
     instruction.imm = number.cast_signed();
-    instruction.set_src_reg(0);
+    instruction.source = 0;
 }
 
 /// Puts a number in the place of the source register of an operation or comparison, if the instruction can hold it.
-pub(super) fn use_immediate(instruction: &mut bpf_insn, number: u64) {
+pub(super) fn use_immediate(instruction: &mut Instruction, number: u64) {
     let wide = matches!(instruction.code & CLASS, ALU64 | JMP);
     let number =
         if wide { i32::try_from(number.cast_signed()).ok() } else { Some((number as u32).cast_signed()) };
@@ -231,7 +231,7 @@ pub(super) fn use_immediate(instruction: &mut bpf_insn, number: u64) {
     {
         instruction.code &= !FROM_REGISTER;
         instruction.imm = number;
-        instruction.set_src_reg(0);
+        instruction.source = 0;
     }
 }
 

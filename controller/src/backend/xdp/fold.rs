@@ -7,6 +7,7 @@
 use aya_obj::generated::bpf_insn;
 
 use super::bytecode::{self, Alu, Flow, Kind};
+use super::instruction::Instruction;
 use super::known::{Known, Value};
 use super::prune::prune;
 
@@ -18,15 +19,16 @@ pub(super) struct Record<'a> {
 }
 
 /// The program with constants in the place of reads of `record`, without what they make idle.
-pub(super) fn specialise(mut program: Vec<bpf_insn>, record: Record<'_>) -> Vec<bpf_insn> {
-    if !program.iter().all(bytecode::leads_where_known) {
+pub(super) fn specialise(program: Vec<bpf_insn>, record: Record<'_>) -> Vec<bpf_insn> {
+    let mut decoded: Vec<Instruction> = program.iter().map(Instruction::decode).collect();
+    if !decoded.iter().all(bytecode::leads_where_known) {
         return program;
     }
-    fold(&mut program, record);
-    prune(program)
+    fold(&mut decoded, record);
+    prune(decoded).into_iter().map(Instruction::encode).collect()
 }
 
-fn fold(program: &mut [bpf_insn], record: Record<'_>) {
+fn fold(program: &mut [Instruction], record: Record<'_>) {
     let known = analyse(program, record);
     for (instruction, before) in program.iter_mut().zip(&known) {
         // The second half of a wide instruction, and what can never run, have no state.
@@ -37,7 +39,7 @@ fn fold(program: &mut [bpf_insn], record: Record<'_>) {
 }
 
 /// What is known before each instruction, on every way that leads there; `None` where none does.
-fn analyse(program: &[bpf_insn], record: Record<'_>) -> Vec<Option<Known>> {
+fn analyse(program: &[Instruction], record: Record<'_>) -> Vec<Option<Known>> {
     let mut known: Vec<Option<Known>> = vec![None; program.len()];
     let mut open = Vec::new();
     arrive(&mut known, &mut open, 0, &Known::NOTHING);
@@ -73,10 +75,10 @@ fn arrive(known: &mut [Option<Known>], open: &mut Vec<usize>, at: usize, now: &K
 }
 
 /// What is known after the instruction.
-fn step(program: &[bpf_insn], at: usize, before: &Known, record: Record<'_>) -> Known {
+fn step(program: &[Instruction], at: usize, before: &Known, record: Record<'_>) -> Known {
     let instruction = &program[at];
     let mut after = before.clone();
-    let destination = usize::from(instruction.dst_reg());
+    let destination = usize::from(instruction.destination);
     match bytecode::kind(instruction) {
         Kind::Wide => after.registers[destination] = wide(program, at, record),
         Kind::Alu(_) | Kind::Load => after.registers[destination] = result(instruction, before, record),
@@ -86,7 +88,7 @@ fn step(program: &[bpf_insn], at: usize, before: &Known, record: Record<'_>) -> 
             after.forget_stack();
         }
         Kind::Store if destination == bytecode::STACK => {
-            let source = before.registers[usize::from(instruction.src_reg())];
+            let source = before.registers[usize::from(instruction.source)];
             let stored = bytecode::stored(instruction).map_or(source, Value::Number);
             after.store(instruction.off, bytecode::size(instruction), stored);
         }
@@ -98,9 +100,9 @@ fn step(program: &[bpf_insn], at: usize, before: &Known, record: Record<'_>) -> 
 }
 
 /// The value of an instruction of two halves.
-fn wide(program: &[bpf_insn], at: usize, record: Record<'_>) -> Value {
+fn wide(program: &[Instruction], at: usize, record: Record<'_>) -> Value {
     let high = program.get(at + 1).map_or(0, |half| half.imm);
-    match program[at].src_reg() {
+    match program[at].source {
         0 => {
             Value::Number(u64::from(program[at].imm.cast_unsigned()) | u64::from(high.cast_unsigned()) << 32)
         }
@@ -110,17 +112,17 @@ fn wide(program: &[bpf_insn], at: usize, record: Record<'_>) -> Value {
 }
 
 /// What an arithmetic instruction or a load leaves in its destination.
-fn result(instruction: &bpf_insn, before: &Known, record: Record<'_>) -> Value {
-    let source = before.registers[usize::from(instruction.src_reg())];
+fn result(instruction: &Instruction, before: &Known, record: Record<'_>) -> Value {
+    let source = before.registers[usize::from(instruction.source)];
     let Kind::Alu(alu) = bytecode::kind(instruction) else {
-        if usize::from(instruction.src_reg()) == bytecode::STACK {
+        if usize::from(instruction.source) == bytecode::STACK {
             return before.load(instruction.off, bytecode::size(instruction));
         }
         let Value::Record(offset) = source else { return Value::Unknown };
         let start = offset.wrapping_add(instruction.off.into());
         return load(record.bytes, start, bytecode::size(instruction)).map_or(Value::Unknown, Value::Number);
     };
-    let left = before.registers[usize::from(instruction.dst_reg())];
+    let left = before.registers[usize::from(instruction.destination)];
     let right = if alu.from_register { source } else { Value::Number(bytecode::immediate(instruction)) };
     match (left, right) {
         (_, Value::Number(_) | Value::Record(_)) if alu.is_move() && alu.wide => right,
@@ -148,26 +150,26 @@ fn load(record: &[u8], start: i64, size: usize) -> Option<u64> {
 }
 
 /// Whether a conditional jump is taken, where that is certain.
-fn outcome(instruction: &bpf_insn, before: &Known) -> Option<bool> {
+fn outcome(instruction: &Instruction, before: &Known) -> Option<bool> {
     let comparison = bytecode::comparison(instruction)?;
-    let right = match before.registers[usize::from(instruction.src_reg())] {
+    let right = match before.registers[usize::from(instruction.source)] {
         _ if !comparison.from_register => bytecode::immediate(instruction),
         Value::Number(right) => right,
         _ => return None,
     };
-    match before.registers[usize::from(instruction.dst_reg())] {
+    match before.registers[usize::from(instruction.destination)] {
         Value::Number(left) => comparison.holds(left, right),
         _ => comparison.always(right),
     }
 }
 
 /// Puts what is known into one instruction.
-fn rewrite(instruction: &mut bpf_insn, before: &Known, record: Record<'_>) {
+fn rewrite(instruction: &mut Instruction, before: &Known, record: Record<'_>) {
     if let Some(taken) = outcome(instruction, before) {
         let offset = if taken { instruction.off } else { 0 };
         return bytecode::jump(instruction, offset);
     }
-    let source = before.registers[usize::from(instruction.src_reg())];
+    let source = before.registers[usize::from(instruction.source)];
     match bytecode::kind(instruction) {
         Kind::Load | Kind::Alu(_) => {
             if let Value::Number(number) = result(instruction, before, record)
@@ -198,11 +200,7 @@ mod tests {
         Record { map: MAP, bytes: &[5, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 9, 0, 0, 0, 0, 0, 0, 1] };
 
     fn instruction(code: u8, destination: u8, source: u8, off: i16, imm: i32) -> bpf_insn {
-        let mut instruction =
-            bpf_insn { code, _bitfield_align_1: [], _bitfield_1: Default::default(), off, imm };
-        instruction.set_dst_reg(destination);
-        instruction.set_src_reg(source);
-        instruction
+        Instruction { code, destination, source, off, imm }.encode()
     }
 
     /// `r1` is an address in the record; then `rest`, then exit.

@@ -3,9 +3,8 @@
 //! Promises: what is taken out can never run, or has no effect but on a register that no way from there reads. Jumps and
 //! calls lead where they led.
 
-use aya_obj::generated::bpf_insn;
-
 use super::bytecode::{self, Alu, Flow, Kind};
+use super::instruction::Instruction;
 
 /// One bit a register.
 type Set = u16;
@@ -17,7 +16,7 @@ const RESULT: Set = 1;
 const EVERY: Set = 0x7ff;
 
 /// The program without what is not needed.
-pub(super) fn prune(mut program: Vec<bpf_insn>) -> Vec<bpf_insn> {
+pub(super) fn prune(mut program: Vec<Instruction>) -> Vec<Instruction> {
     loop {
         empty_dead(&mut program);
         let length = program.len();
@@ -29,14 +28,14 @@ pub(super) fn prune(mut program: Vec<bpf_insn>) -> Vec<bpf_insn> {
 }
 
 /// Empties instructions whose result nobody reads, until no more are found.
-fn empty_dead(program: &mut [bpf_insn]) {
+fn empty_dead(program: &mut [Instruction]) {
     loop {
         let live = live_after(program);
         let mut found = false;
         let mut at = 0;
         while at < program.len() {
             let length = bytecode::length(&program[at]);
-            if is_pure(&program[at]) && live[at] & bit(program[at].dst_reg()) == 0 {
+            if is_pure(&program[at]) && live[at] & bit(program[at].destination) == 0 {
                 program[at..].iter_mut().take(length).for_each(|half| bytecode::jump(half, 0));
                 found = true;
             }
@@ -49,7 +48,7 @@ fn empty_dead(program: &mut [bpf_insn]) {
 }
 
 /// The same program without empty instructions and without those that cannot be reached, which the verifier refuses.
-fn compact(program: &[bpf_insn]) -> Vec<bpf_insn> {
+fn compact(program: &[Instruction]) -> Vec<Instruction> {
     let reachable = reachable(program);
     let mut kept = Vec::with_capacity(program.len());
     // Where each instruction, or the first behind it that is kept, comes to stand.
@@ -72,7 +71,7 @@ fn compact(program: &[bpf_insn]) -> Vec<bpf_insn> {
 }
 
 /// Whether control can come to each instruction.
-fn reachable(program: &[bpf_insn]) -> Vec<bool> {
+fn reachable(program: &[Instruction]) -> Vec<bool> {
     let mut seen = vec![false; program.len()];
     let mut open = vec![0];
     while let Some(at) = open.pop() {
@@ -85,12 +84,12 @@ fn reachable(program: &[bpf_insn]) -> Vec<bool> {
 }
 
 /// Whether nothing but the destination register changes.
-fn is_pure(instruction: &bpf_insn) -> bool {
+fn is_pure(instruction: &Instruction) -> bool {
     matches!(bytecode::kind(instruction), Kind::Wide | Kind::Alu(_) | Kind::Opaque | Kind::Load)
 }
 
 /// The registers that may be read after each instruction before they are written.
-fn live_after(program: &[bpf_insn]) -> Vec<Set> {
+fn live_after(program: &[Instruction]) -> Vec<Set> {
     let mut before: Vec<Set> = vec![0; program.len()];
     let mut after: Vec<Set> = vec![0; program.len()];
     let mut changed = true;
@@ -109,8 +108,8 @@ fn live_after(program: &[bpf_insn]) -> Vec<Set> {
 }
 
 /// What must be right before an instruction so that `after` is right behind it.
-fn needed(instruction: &bpf_insn, after: Set) -> Set {
-    let (destination, source) = (bit(instruction.dst_reg()), bit(instruction.src_reg()));
+fn needed(instruction: &Instruction, after: Set) -> Set {
+    let (destination, source) = (bit(instruction.destination), bit(instruction.source));
     match bytecode::kind(instruction) {
         Kind::Wide => after & !destination,
         Kind::Load => after & !destination | source,
@@ -129,16 +128,16 @@ fn needed(instruction: &bpf_insn, after: Set) -> Set {
     }
 }
 
-fn is_move(instruction: &bpf_insn) -> bool {
+fn is_move(instruction: &Instruction) -> bool {
     matches!(bytecode::kind(instruction), Kind::Alu(alu) if alu.is_move())
 }
 
-fn read_by_jump(instruction: &bpf_insn) -> Set {
+fn read_by_jump(instruction: &Instruction) -> Set {
     match bytecode::comparison(instruction) {
         Some(comparison) if comparison.from_register => {
-            bit(instruction.dst_reg()) | bit(instruction.src_reg())
+            bit(instruction.destination) | bit(instruction.source)
         }
-        Some(_) => bit(instruction.dst_reg()),
+        Some(_) => bit(instruction.destination),
         None => 0,
     }
 }

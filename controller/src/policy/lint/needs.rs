@@ -1,4 +1,5 @@
-//! What an interface needs for that which it passes: ARP, neighbour discovery, path MTU messages.
+//! What an interface needs for that which it passes: ARP, neighbour discovery, path MTU messages; and that it passes
+//! something at all.
 
 use super::{Finding, Subject};
 use crate::ruleset::{Action, Family, Rule, Ruleset, Service, ether};
@@ -26,6 +27,14 @@ fn lacking(ruleset: &Ruleset, at: usize) -> Vec<Finding> {
     let has_arp = rules.iter().any(|rule| rule.ethertypes.contains(&ether::ARP));
     let has_nd = icmp(Family::V6, NEIGHBOUR_SOLICITATION) && icmp(Family::V6, NEIGHBOUR_ADVERTISEMENT);
     let name = &ruleset.interfaces[at].name;
+    if rules.is_empty() {
+        return vec![Finding {
+            subject: Subject::Interface(at),
+            message: format!("interface \"{name}\" passes nothing: no allow rule applies to it"),
+            remedy: "add a rule, or name the interface in one; leave it out of the policy to leave it alone"
+                .into(),
+        }];
+    }
     let finding = |what: &str, lacks: &str, bundle: &str| Finding {
         subject: Subject::Interface(at),
         message: format!("interface \"{name}\" passes {what} but no {lacks}"),
@@ -97,6 +106,16 @@ mod tests {
             [
                 "3: interface \"wan0\" passes IPv4 but no path MTU messages, without which large packets vanish"
             ]
+        );
+    }
+
+    #[test]
+    fn an_interface_that_passes_nothing_is_named() {
+        let policy =
+            "version: 1\ninterfaces:\n  wan0:\n  lan0:\nallow:\n  - {id: a, interface: lan0, bundle: arp}\n";
+        assert_eq!(
+            bare_warnings(policy),
+            ["3: interface \"wan0\" passes nothing: no allow rule applies to it"]
         );
     }
 

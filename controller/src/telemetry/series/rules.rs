@@ -95,16 +95,9 @@ fn expires(snapshot: &Snapshot) -> Family {
         "When a rule with a last day stops matching: the midnight after that day, UTC, in seconds since 1970.",
     );
     for rule in &snapshot.rules {
-        if let Some(end) = rule.about.expires.as_deref().and_then(end_of) {
+        if let Some(end) = rule.about.end() {
             expires.add(&[("rule", &rule.id)], end.as_second() as f64);
         }
     }
     expires
-}
-
-/// The midnight after a day written YYYY-MM-DD, in UTC.
-pub fn end_of(last_day: &str) -> Option<jiff::Timestamp> {
-    let day: jiff::civil::Date = last_day.parse().ok()?;
-    let next = day.tomorrow().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    Some(next.timestamp())
 }

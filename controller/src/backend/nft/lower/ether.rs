@@ -152,12 +152,19 @@ fn llc(build: &mut Build<'_>, shape: Shape, length: &Field) -> String {
         ] {
             rules.push(build.fails(DropReason::Malformed, shape, vec![wrong]));
         }
-        let mut fits =
-            lengths::in_frame(build, ("llc.length", shape), length.clone(), (3, LONGEST.into()), 0);
-        if let Statement::Member { inside, .. } = &mut fits {
-            *inside = false;
-        }
-        rules.push(build.fails(DropReason::Truncated, shape, vec![fits]));
+        let Field::Raw(Raw { header, offset, .. }) = *length else { return rules };
+        let snap = Statement::goto(snap(build, shape, length));
+        let length = lengths::bytes(header, offset);
+        rules.extend(lengths::in_frame(build, ("llc.length", shape), &length, 0, &snap));
+        rules.push(build.fails(DropReason::Truncated, shape, Vec::new()));
+        rules
+    })
+}
+
+/// SNAP that is none, or hides something; returns where the frame is in order.
+fn snap(build: &mut Build<'_>, shape: Shape, length: &Field) -> String {
+    build.chain(&format!("llc.snap.{}", shape.name()), |build| {
+        let mut rules = Vec::new();
         let snap = || Statement::equal(shape.layer3(0, 3), &SNAP);
         let short = vec![snap(), Statement::below(length.clone(), &8u16.to_be_bytes())];
         rules.push(build.fails(DropReason::Malformed, shape, short));

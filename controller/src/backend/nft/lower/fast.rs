@@ -4,7 +4,8 @@
 //! test here, for whatever reason, goes the long way, which names the reason.
 //!
 //! One load from the link header reads 16 bytes across Ethernet and IP, and one comparison judges them all at once:
-//! source no group, EtherType, version and header length, no fragment. The kernel's own validation does the lengths.
+//! source no group, EtherType, version and header length, no fragment. Layer 4
+//! is only shown where the kernel's own validation has found the lengths right.
 
 use perimeter_classifier::verdict::DropReason;
 
@@ -48,19 +49,11 @@ pub(super) fn rules(build: &mut Build<'_>, shape: Shape) -> Vec<Rule> {
 /// Takes the packets of one family that look ordinary.
 fn entry(build: &mut Build<'_>, zone: usize, shape: Shape, family: Family) -> Rule {
     let chain = chain(build, zone, shape, family);
-    let context = context(shape, family);
     let ordinary = match shape {
         Shape::Untagged => untagged(family),
         _ => tagged(build, zone, family),
     };
-    Rule::new(super::all([context, vec![ordinary, Statement::goto(chain)]]))
-}
-
-fn context(shape: Shape, family: Family) -> Vec<Statement> {
-    match family {
-        Family::V4 => ipv4::context(shape),
-        Family::V6 => ipv6::context(shape),
-    }
+    Rule::new(vec![ordinary, Statement::goto(chain)])
 }
 
 /// No group, no tag, and for IPv4 five words of header and no fragment.
@@ -125,14 +118,8 @@ fn chain(build: &mut Build<'_>, zone: usize, shape: Shape, family: Family) -> St
                 Statement::differs(shape.layer3_masked(ipv4::FRAGMENT, &ipv4::MF_OR_OFFSET), &[0, 0]);
             rules.push(Rule::new(vec![fragment, Statement::goto(long_way(build, zone, place))]));
         }
-        let is = |protocol: u8| {
-            let mut tests = vec![Statement::equal(Field::L4Protocol, &[protocol])];
-            // The kernel looks behind extension headers.
-            if family == Family::V6 {
-                tests.insert(0, Statement::equal(place.protocol(), &[protocol]));
-            }
-            tests
-        };
+        // What is read of layer 4 below shows that the kernel has found it, right behind this header and its lengths true.
+        let is = |protocol: u8| vec![Statement::equal(place.protocol(), &[protocol])];
         if !lookup::asks_for_state(build, zone) {
             let next = judged(build, zone, place, Kind::TcpNew);
             let short = short_segment(build, place);

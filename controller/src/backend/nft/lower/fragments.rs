@@ -5,9 +5,8 @@ use perimeter_classifier::verdict::DropReason;
 use super::build::Build;
 use super::ipv4::{FRAGMENT, OFFSET};
 use super::layer4::{self, Piece, shortest};
-use super::lengths;
+use super::lengths::{self, Half, Halves};
 use super::shape::{Place, Shape};
-use crate::backend::nft::divergence::LONGEST;
 use crate::backend::nft::ir::{Rule, Statement, Verdict};
 use crate::ruleset::Family;
 
@@ -17,13 +16,12 @@ const FIELD_V6: u32 = 42;
 const OFFSET_OR_MORE_V6: [u8; 2] = [0xff, 0xf9];
 const OFFSET_V6: [u8; 2] = [0xff, 0xf8];
 const MORE_V6: [u8; 2] = [0, 1];
-const LARGEST_PACKET: u32 = 65_535;
 const TCP: u8 = 6;
 
 /// Fragments of IPv4 on a zone.
 pub(super) fn v4(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
     build.chain(&format!("zone{zone}.v4.fragment.{}", shape.name()), |build| {
-        let mut rules = vec![Rule::new(vec![Statement::jump(malformed_v4(build, zone, shape))])];
+        let mut rules = vec![Rule::new(vec![Statement::jump(malformed_v4(build, shape))])];
         if !build.stateless() {
             rules.push(build.fails(DropReason::Fragment, shape, Vec::new()));
             return rules;
@@ -41,14 +39,15 @@ pub(super) fn v4(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
 }
 
 /// Fragments that no packet can have; returns for the others.
-fn malformed_v4(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
-    let most = longest(build, zone, shape);
-    build.chain(&format!("v4.fragment{most}.{}", shape.name()), |build| {
-        let length = || shape.layer3(2, 2);
-        let offset = shape.layer3_masked(FRAGMENT, &OFFSET);
-        let name = format!("v4.past_end{most}{}", shape.set_name());
-        let past = lengths::past_end(build, &name, [offset, length()], (1, 8191), (8, LARGEST_PACKET, most));
-        let mut rules = vec![build.fails(DropReason::Malformed, shape, vec![past])];
+fn malformed_v4(build: &mut Build<'_>, shape: Shape) -> String {
+    build.chain(&format!("v4.fragment.{}", shape.name()), |build| {
+        // Units of eight bytes: the low byte has the last five bits.
+        let part = |mask: [u8; 2], shift, step| {
+            let field = shape.layer3_masked(FRAGMENT, &mask);
+            Half { field, shift, step, last: 255 }
+        };
+        let offset = Halves { high: part([0x1f, 0xe0], 5, 1), low: part([0, 0x1f], -3, 8) };
+        let mut rules = past_end(build, "v4.past_end", (shape, &offset), Place::v4(shape), 0);
         // A multiple of 8 after the header, whose words are four bytes each.
         for (words, rest) in [(1, 4), (0, 0)] {
             let odd = vec![
@@ -73,7 +72,7 @@ pub(super) fn v6(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
             Statement::equal(shape.layer3_masked(FIELD_V6, &OFFSET_OR_MORE_V6), &[0, 0]),
             Statement::goto(whole),
         ])];
-        rules.push(Rule::new(vec![Statement::jump(malformed_v6(build, zone, shape))]));
+        rules.push(Rule::new(vec![Statement::jump(malformed_v6(build, shape))]));
         if !build.stateless() {
             rules.push(build.fails(DropReason::Fragment, shape, Vec::new()));
             return rules;
@@ -87,16 +86,15 @@ pub(super) fn v6(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
     })
 }
 
-fn malformed_v6(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
-    let most = longest(build, zone, shape);
-    build.chain(&format!("v6.fragment{most}.{}", shape.name()), |build| {
-        let length = shape.layer3(4, 2);
-        let offset = shape.layer3_masked(FIELD_V6, &OFFSET_V6);
-        let name = format!("v6.past_end{most}{}", shape.set_name());
+fn malformed_v6(build: &mut Build<'_>, shape: Shape) -> String {
+    build.chain(&format!("v6.fragment.{}", shape.name()), |build| {
+        let part = |at, mask, step| {
+            let field = shape.layer3_masked(FIELD_V6 + at, &[mask]);
+            Half { field, shift: 0, step, last: 255 }
+        };
+        let offset = Halves { high: part(0, 0xff, 1), low: part(1, 0xf8, 8) };
         // The payload counts the fragment header, which is no part of what is put together.
-        let past =
-            lengths::past_end(build, &name, [offset, length], (8, 65_528), (1, LARGEST_PACKET + 8, most));
-        let mut rules = vec![build.fails(DropReason::Malformed, shape, vec![past])];
+        let mut rules = past_end(build, "v6.past_end", (shape, &offset), Place::v6(shape, 8), 8);
         let odd = vec![
             Statement::equal(shape.layer3_masked(FIELD_V6, &MORE_V6), &MORE_V6),
             Statement::differs(shape.layer3_masked(5, &[7]), &[0]),
@@ -106,10 +104,17 @@ fn malformed_v6(build: &mut Build<'_>, zone: usize, shape: Shape) -> String {
     })
 }
 
-/// The longest packet that comes this far.
-fn longest(build: &Build<'_>, zone: usize, shape: Shape) -> u32 {
-    let most = if build.drops_oversize() { build.zones[zone].mtu } else { LARGEST_PACKET };
-    if shape.known() { most } else { most.min(LONGEST) }
+/// Drops a fragment that goes past the largest packet, which the length field counts `extra` bytes too long.
+fn past_end(
+    build: &mut Build<'_>,
+    name: &str,
+    (shape, offset): (Shape, &Halves),
+    place: Place,
+    extra: u32,
+) -> Vec<Rule> {
+    let name = format!("{name}{}", shape.set_name());
+    let malformed = Statement::Verdict(build.reason(DropReason::Malformed, shape));
+    lengths::past_end(build, &name, (offset, &place.length_bytes()), extra, &malformed)
 }
 
 /// First fragments: with all of the header that step 6 judges.

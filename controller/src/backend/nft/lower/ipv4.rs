@@ -6,7 +6,6 @@ use super::arp::martian_first_bytes;
 use super::build::Build;
 use super::shape::{Place, Shape};
 use super::{fragments, layer4, lengths};
-use crate::backend::nft::divergence::LONGEST;
 use crate::backend::nft::ir::{Element, Field, Header, Part, Rule, Statement, Verdict};
 
 const LENGTH: u32 = 20;
@@ -76,13 +75,13 @@ fn header(build: &mut Build<'_>, shape: Shape) -> String {
         });
         rules.push(Rule::new(vec![Statement::above(first(0x0f), &[5]), Statement::jump(long)]));
         let options = options(build, shape);
-        rules.extend(whole(build, shape, total(), &options));
+        rules.extend(whole(build, shape, &options));
         rules
     })
 }
 
 /// Goes to `next` where the packet lies within the frame; truncated otherwise.
-fn whole(build: &mut Build<'_>, shape: Shape, total: Field, next: &str) -> Vec<Rule> {
+fn whole(build: &mut Build<'_>, shape: Shape, next: &str) -> Vec<Rule> {
     let mut rules = Vec::new();
     if shape.known() {
         // The kernel knows a protocol where version and lengths are right, and only there.
@@ -91,8 +90,8 @@ fn whole(build: &mut Build<'_>, shape: Shape, total: Field, next: &str) -> Vec<R
             rules.push(Rule::new(vec![half, Statement::goto(next)]));
         }
     } else {
-        let fits = lengths::in_frame(build, ("v4.length", shape), total, (LENGTH, LONGEST), 0);
-        rules.push(Rule::new(vec![fits, Statement::goto(next)]));
+        let total = lengths::bytes(Header::Network, shape.shift() + TOTAL_LENGTH);
+        rules.extend(lengths::in_frame(build, ("v4.length", shape), &total, 0, &Statement::goto(next)));
     }
     rules.push(build.fails(DropReason::Truncated, shape, Vec::new()));
     rules

@@ -7,7 +7,6 @@ use super::fragments::back;
 use super::layer4::{self, Piece};
 use super::shape::{Place, Shape};
 use super::{fragments, lengths};
-use crate::backend::nft::divergence::LONGEST;
 use crate::backend::nft::ir::{Element, Field, Header, Part, Rule, Statement};
 
 const LENGTH: u32 = 40;
@@ -80,14 +79,11 @@ fn header(build: &mut Build<'_>, shape: Shape) -> String {
             rules.push(build.fails(DropReason::Malformed, shape, wrong));
         }
         let walk = build.chain(&format!("v6.walk.{}", shape.name()), |build| {
-            let most = LONGEST;
-            let fits =
-                lengths::in_frame(build, ("v6.length", shape), payload_length(shape), (0, most), LENGTH);
-            let extensions = extensions(build, shape);
-            vec![
-                Rule::new(vec![fits, Statement::goto(extensions)]),
-                build.fails(DropReason::Truncated, shape, Vec::new()),
-            ]
+            let next = Statement::goto(extensions(build, shape));
+            let payload = lengths::bytes(Header::Network, shape.shift() + PAYLOAD_LENGTH);
+            let mut rules = lengths::in_frame(build, ("v6.length", shape), &payload, LENGTH, &next);
+            rules.push(build.fails(DropReason::Truncated, shape, Vec::new()));
+            rules
         });
         if shape.known() {
             for header in WALKED {

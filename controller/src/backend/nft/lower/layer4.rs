@@ -4,6 +4,7 @@ use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
 use super::entries::Kind;
+use super::fragments::back;
 use super::lengths::Halves;
 use super::shape::Place;
 use super::{lengths, lookup, neighbour};
@@ -158,10 +159,9 @@ fn udp(build: &mut Build<'_>, place: Place, first: bool) -> Vec<Rule> {
     let short = vec![Statement::below(place.at(4, 2), &8u16.to_be_bytes())];
     let mut rules = vec![build.fails(DropReason::Malformed, place.shape, short)];
     if !first {
-        let inner = Halves { high: place.at(4, 1), low: place.at(5, 1) };
-        let [high, low] = place.length_halves();
+        let numbers = (&Halves::of(place.length_bytes()), &[place.at(4, 1), place.at(5, 1)]);
         let name = format!("udp.length.{}", place.set_name());
-        rules.extend(lengths::within(build, &name, [inner, Halves { high, low }], place.counted()));
+        rules.extend(lengths::within(build, &name, numbers, place.counted(), &back()));
         rules.push(build.fails(DropReason::Malformed, place.shape, Vec::new()));
     }
     rules

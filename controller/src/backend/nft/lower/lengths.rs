@@ -1,10 +1,64 @@
-//! Lengths against each other: nft cannot compare two fields, but it can look both up.
+//! Lengths against each other: nft cannot compare two fields, but it can look their bytes up.
 //!
-//! Promises: exact up to the bound given; a length past the bound does not fit.
+//! Promises: exact. A comparison is five tables of 256 rows at most: the high bytes lie far apart, one apart or are equal,
+//! and in the latter two cases the low bytes decide.
 
 use super::build::Build;
 use super::shape::Shape;
-use crate::backend::nft::ir::{Element, Field, Header, Part, Raw, Rule, Statement, Verdict};
+use crate::backend::nft::ir::{Element, Field, Header, Part, Raw, Rule, Statement};
+
+/// The part of a number that one field of a frame has.
+#[derive(Clone, Debug)]
+pub(super) struct Half {
+    pub(super) field: Field,
+    /// Bits that the part stands further left in the field than at its end; negative: further right.
+    pub(super) shift: i32,
+    /// It is a multiple of this.
+    pub(super) step: usize,
+    /// Its highest value.
+    pub(super) last: u32,
+}
+
+/// A number as its lowest byte and what is above that.
+#[derive(Clone, Debug)]
+pub(super) struct Halves {
+    pub(super) high: Half,
+    pub(super) low: Half,
+}
+
+/// A number of two bytes, each as the field that it is.
+pub(super) type Bytes = [Field; 2];
+
+/// The frame's own length is 65,549 bytes at most, so that this is enough for what is above its lowest byte.
+const LONGEST: u32 = 257;
+
+impl Half {
+    fn byte(field: Field) -> Half {
+        Half { field, shift: 0, step: 1, last: 255 }
+    }
+
+    fn value(&self, number: u32) -> u128 {
+        let number = u128::from(number);
+        if self.shift < 0 { number >> -self.shift } else { number << self.shift }
+    }
+}
+
+impl Halves {
+    pub(super) fn of([high, low]: Bytes) -> Halves {
+        Halves { high: Half::byte(high), low: Half::byte(low) }
+    }
+
+    /// The bytes behind the EtherType that the kernel found.
+    fn of_frame() -> Halves {
+        let half = |mask, shift, last| Half { field: Field::LengthBits(mask), shift, step: 1, last };
+        Halves { high: half(!0xff, 8, LONGEST), low: half(0xff, 0, 255) }
+    }
+}
+
+/// The bytes of a field of two.
+pub(super) fn bytes(header: Header, offset: u32) -> Bytes {
+    [Raw::whole(header, offset, 1), Raw::whole(header, offset + 1, 1)]
+}
 
 /// Fields of a frame as parts of a key.
 fn part(field: &Field) -> Part {
@@ -16,116 +70,134 @@ fn part(field: &Field) -> Part {
     }
 }
 
-/// Rows of a set over two lengths.
-type Rows = Vec<[(u128, u128); 2]>;
+/// For a part of the one number, and a number that is added, which part of the other will do: from the first to the last,
+/// none where they are upside down. A byte is from 0 to 255, whatever is given.
+type Range = fn(i64, i64) -> (i64, i64);
 
-fn lookup(
-    build: &mut Build<'_>,
-    name: &str,
-    about: &str,
-    fields: [Field; 2],
-    rows: impl FnOnce() -> Rows,
-) -> Statement {
-    let key = fields.iter().map(part).collect();
-    let set = build.set(name, about, key, true, || {
-        rows().into_iter().map(|row| Element { key: row.to_vec(), verdict: None }).collect()
-    });
-    Statement::Member { fields: fields.to_vec(), set, inside: true }
+/// High bytes far apart, one apart, equal; low bytes for the latter two.
+struct Comparison {
+    far: Range,
+    next: Range,
+    equal: Range,
+    low_next: Range,
+    low_equal: Range,
 }
 
-/// The frame holds `length` bytes (from `least` to `most`) and `extra` more of layer 3. The set is named after `name`.
-pub(super) fn in_frame(
-    build: &mut Build<'_>,
-    (name, shape): (&str, Shape),
-    field: Field,
-    (least, most): (u32, u32),
-    extra: u32,
-) -> Statement {
-    // The place of a length field in the link header is that of one shape.
-    let name = match field {
-        Field::Raw(Raw { header: Header::Link, .. }) => format!("{name}.{}", shape.name()),
-        _ => format!("{name}{}", shape.set_name()),
-    };
-    let about = "a length, and lengths of frames that hold it";
-    lookup(build, &name, about, [field, Field::Length], || {
-        let row = |length: u32| {
-            let frame = u128::from(length + extra + shape.shift());
-            [(u128::from(length), u128::from(length)), (frame, u128::from(u32::MAX))]
-        };
-        (least..=most).map(row).collect()
-    })
-}
+/// The second number and what is added are no more than the first.
+const WITHIN: Comparison = Comparison {
+    far: |outer, _| (0, outer - 2),
+    next: |outer, _| (outer - 1, outer - 1),
+    equal: |outer, _| (outer, outer),
+    low_next: |outer, extra| (0, outer + 256 - extra),
+    low_equal: |outer, extra| (0, outer - extra),
+};
 
-/// Two bytes of a header, as the field of each.
-#[derive(Clone, Debug)]
-pub(super) struct Halves {
-    pub(super) high: Field,
-    pub(super) low: Field,
-}
+/// The sum of both is more than 65,535 and what is added.
+const PAST_END: Comparison = Comparison {
+    far: |one, _| (257 - one, 255),
+    next: |one, _| (256 - one, 256 - one),
+    equal: |one, _| (255 - one, 255 - one),
+    low_next: |one, extra| (extra - one, 255),
+    low_equal: |one, extra| (256 + extra - one, 255),
+};
 
-/// Rules that return where `inner` and `extra` more bytes (fewer than 256) are no longer than `outer`, byte by byte: the
-/// high ones far apart, one apart, or equal.
+/// Rules that end in `then` where `inner` and `extra` more (fewer than 256) are no more than `outer`.
 pub(super) fn within(
     build: &mut Build<'_>,
     name: &str,
-    [inner, outer]: [Halves; 2],
+    (outer, inner): (&Halves, &Bytes),
     extra: u32,
+    then: &Statement,
 ) -> Vec<Rule> {
-    let one = |number: u32| (u128::from(number), u128::from(number));
-    let up_to = |first: u32, last: u32| (u128::from(first), u128::from(last));
-    let mut set = |what: &str, about: &str, fields: [&Field; 2], rows: Rows| {
-        lookup(build, &format!("{name}.{what}"), about, fields.map(Field::clone), || rows)
+    compare(build, name, &WITHIN, (outer, inner), extra, then)
+}
+
+/// Rules that end in `then` where the frame holds as many bytes of layer 3 as `field` says, and `extra` more. The sets are
+/// named after `name`.
+pub(super) fn in_frame(
+    build: &mut Build<'_>,
+    (name, shape): (&str, Shape),
+    length: &Bytes,
+    extra: u32,
+    then: &Statement,
+) -> Vec<Rule> {
+    // The place of a length field in the link header is that of one shape.
+    let name = match &length[0] {
+        Field::Raw(Raw { header: Header::Link, .. }) => format!("{name}.{}", shape.name()),
+        _ => format!("{name}{}", shape.set_name()),
     };
-    let (highs, lows) = ([&outer.high, &inner.high], [&outer.low, &inner.low]);
-    let about = "high bytes of two lengths";
-    let far = (2..=255).map(|outer| [one(outer), up_to(0, outer - 2)]).collect();
-    let far = set("far", "high bytes of two lengths, the first well above", highs, far);
-    let next = (1..=255).map(|outer| [one(outer), one(outer - 1)]).collect();
-    let next = set("next", about, highs, next);
-    let equal = (0..=255).map(|high| [one(high), one(high)]).collect();
-    let equal = set("equal", about, highs, equal);
-    let carry = (0..=255).map(|outer| [one(outer), up_to(0, (outer + 256 - extra).min(255))]).collect();
-    let carry = set("carry", "low bytes of two lengths, the high ones one apart", lows, carry);
-    let fits = (extra..=255).map(|outer| [one(outer), up_to(0, outer - extra)]).collect();
-    let fits = set("fits", "low bytes of two lengths, the high ones equal", lows, fits);
-    let back = || Statement::Verdict(Verdict::Return);
-    vec![
-        Rule::new(vec![equal, fits, back()]),
-        Rule::new(vec![next, carry, back()]),
-        Rule::new(vec![far, back()]),
-    ]
+    within(build, &name, (&Halves::of_frame(), length), extra + shape.shift(), then)
+}
+
+/// Rules that end in `then` where two numbers make more than 65,535 and `extra` (fewer than 256).
+pub(super) fn past_end(
+    build: &mut Build<'_>,
+    name: &str,
+    numbers: (&Halves, &Bytes),
+    extra: u32,
+    then: &Statement,
+) -> Vec<Rule> {
+    compare(build, name, &PAST_END, numbers, extra, then)
+}
+
+fn compare(
+    build: &mut Build<'_>,
+    name: &str,
+    comparison: &Comparison,
+    (one, other): (&Halves, &Bytes),
+    extra: u32,
+    then: &Statement,
+) -> Vec<Rule> {
+    let mut table = |what: &str, half: &Half, byte: &Field, range: Range| {
+        lookup(build, &format!("{name}.{what}"), (half, byte), |number| range(number, extra.into()))
+    };
+    let far = table("far", &one.high, &other[0], comparison.far);
+    let next = table("next", &one.high, &other[0], comparison.next);
+    let low_next = table("next.low", &one.low, &other[1], comparison.low_next);
+    let equal = table("equal", &one.high, &other[0], comparison.equal);
+    let low_equal = table("equal.low", &one.low, &other[1], comparison.low_equal);
+    let tests = [vec![far], vec![next, low_next], vec![equal, low_equal]];
+    tests.into_iter().map(|tests| Rule::new(super::all([tests, vec![then.clone()]]))).collect()
+}
+
+/// A part of one number and a byte of another are in a set of their own.
+fn lookup(
+    build: &mut Build<'_>,
+    name: &str,
+    (half, byte): (&Half, &Field),
+    range: impl Fn(i64) -> (i64, i64),
+) -> Statement {
+    let row = |number: u32| {
+        let (first, last) = range(number.into());
+        let (first, last) = (u128::try_from(first.max(0)).ok()?, u128::try_from(last.min(255)).ok()?);
+        let exact = half.value(number);
+        (first <= last).then(|| Element { key: vec![(exact, exact), (first, last)], verdict: None })
+    };
+    let rows: Vec<Element> = (0..=half.last).step_by(half.step).filter_map(row).collect();
+    // What the kernel counts itself it shows in its own byte order, but to intervals.
+    let exact = rows.iter().all(|row| row.key[1].0 == row.key[1].1);
+    let interval = !exact || matches!(half.field, Field::LengthBits(_));
+    let fields = vec![half.field.clone(), byte.clone()];
+    let about = "bytes of two numbers, as they may stand together";
+    let set = build.set(name, about, fields.iter().map(part).collect(), interval, || rows);
+    Statement::Member { fields, set, inside: true }
 }
 
 /// The header of an extension (its length byte counts units of 8 bytes after the first 8) lies within a payload.
 pub(super) fn extension_within(
     build: &mut Build<'_>,
     name: &str,
-    [units, payload]: [Field; 2],
+    fields: [Field; 2],
     before: u32,
 ) -> Statement {
     let about = "the length byte of an extension header, and payloads that hold it";
-    lookup(build, name, about, [units, payload], || {
+    let set = build.set(name, about, fields.iter().map(part).collect(), true, || {
         let row = |units: u32| {
             let bytes = before + (units + 1) * 8;
-            [(u128::from(units), u128::from(units)), (u128::from(bytes), 65_535)]
+            let key = vec![(u128::from(units), u128::from(units)), (u128::from(bytes), 65_535)];
+            Element { key, verdict: None }
         };
         (0..=255).map(row).collect()
-    })
-}
-
-/// An offset (the field as it stands, `step` a step) and a length that go past `end` together; no length is over `most`.
-pub(super) fn past_end(
-    build: &mut Build<'_>,
-    name: &str,
-    [offset, length]: [Field; 2],
-    (step, last): (u32, u32),
-    (unit, end, most): (u32, u32, u32),
-) -> Statement {
-    let about = "the offset of a fragment, and lengths that go past the largest packet";
-    lookup(build, name, about, [offset, length], || {
-        let row = |at: u32| {
-            [(u128::from(at), u128::from(at)), (u128::from((end + 1).saturating_sub(at * unit)), 65_535)]
-        };
-        (0..=last).step_by(step as usize).filter(|at| at * unit + most > end).map(row).collect()
-    })
+    });
+    Statement::Member { fields: fields.to_vec(), set, inside: true }
 }

@@ -54,6 +54,7 @@ pub(super) fn only_right(build: &Build<'_>, zone: usize, family: Family) -> [boo
 
 /// A rule a layer.
 pub(super) fn maps(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind) -> Vec<Rule> {
+    let place = alike(place, kind);
     let name = format!("{}.{}.{}", build.zones[zone].rules_number, kind.name(), place.name());
     if let Some(known) = build.known_maps.get(&name) {
         return known.clone();
@@ -61,6 +62,13 @@ pub(super) fn maps(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind)
     let rules = new_maps(build, zone, place, kind);
     build.known_maps.insert(name, rules.clone());
     rules
+}
+
+/// The place whose maps will do: where the kernel has found layer 4, it is asked for ports and types in the same words
+/// behind an extension header.
+fn alike(place: Place, kind: Kind) -> Place {
+    let same = place.family == Family::V6 && is_named(place, kind);
+    if same { Place::v6(place.shape, 0) } else { place }
 }
 
 fn new_maps(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind) -> Vec<Rule> {

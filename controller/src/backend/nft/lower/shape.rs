@@ -106,7 +106,7 @@ impl Place {
     }
 
     /// The same, high byte and low byte.
-    pub(super) fn length_halves(self) -> [Field; 2] {
+    pub(super) fn length_bytes(self) -> [Field; 2] {
         let at = if self.family == Family::V4 { 2 } else { 4 };
         [self.shape.layer3(at, 1), self.shape.layer3(at + 1, 1)]
     }

@@ -47,9 +47,9 @@ fn compare(rule: &Rule, field: &Field, relation: Relation, value: &[u8]) {
     let ordered = matches!(relation, Relation::Below | Relation::Above);
     let mut value = value.to_vec();
     match field {
-        Field::Length if ordered => rule.add(network_order(FIRST, 4)),
+        Field::Length | Field::LengthBits(_) if ordered => rule.add(network_order(FIRST, 4)),
         Field::Time => rule.add(network_order(FIRST, 8)),
-        Field::Length if cfg!(target_endian = "little") => value.reverse(),
+        Field::Length | Field::LengthBits(_) if cfg!(target_endian = "little") => value.reverse(),
         _ => {}
     }
     let operation = match relation {
@@ -109,7 +109,7 @@ fn load_all(rule: &Rule, fields: &[Field]) {
     let mut register = FIRST;
     for field in fields {
         load(rule, field, register);
-        if *field == Field::Length {
+        if matches!(field, Field::Length | Field::LengthBits(_)) {
             rule.add(network_order(register, 4));
         }
         register += length(field).div_ceil(REGISTER) as u32;
@@ -127,6 +127,10 @@ fn load(rule: &Rule, field: &Field, register: u32) {
         Field::L4Protocol => rule.add(meta(libc::NFT_META_L4PROTO)),
         Field::Length => rule.add(meta(libc::NFT_META_LEN)),
         Field::Time => rule.add(meta(META_TIME)),
+        Field::LengthBits(mask) => {
+            rule.add(meta(libc::NFT_META_LEN));
+            rule.add(masked(&mask.to_ne_bytes(), register));
+        }
         other => {
             let raw = place(other);
             rule.add(payload(&raw, register));
@@ -164,7 +168,7 @@ fn length(field: &Field) -> usize {
     match field {
         Field::Protocol => 2,
         Field::L4Protocol => 1,
-        Field::Length => 4,
+        Field::Length | Field::LengthBits(_) => 4,
         Field::Time => 8,
         other => place(other).length as usize,
     }
@@ -184,7 +188,9 @@ fn place(field: &Field) -> Raw {
         Field::IcmpType | Field::Icmp6Type => (Header::Transport, 0, 1),
         Field::IcmpCode | Field::Icmp6Code => (Header::Transport, 1, 1),
         Field::Raw(raw) => return raw.clone(),
-        Field::Protocol | Field::L4Protocol | Field::Length | Field::Time => (Header::Link, 0, 0),
+        Field::Protocol | Field::L4Protocol | Field::Length | Field::LengthBits(_) | Field::Time => {
+            (Header::Link, 0, 0)
+        }
     };
     Raw { header, offset, length, mask: None }
 }

@@ -21,6 +21,7 @@ pub(super) fn field(field: &Field) -> String {
         Field::IcmpCode => "icmp code",
         Field::Icmp6Type => "icmpv6 type",
         Field::Icmp6Code => "icmpv6 code",
+        Field::LengthBits(mask) => return format!("meta length & {mask:#x}"),
         Field::Raw(raw) => return bytes(raw),
     };
     name.to_owned()
