@@ -46,7 +46,7 @@ fn programs_now() -> jiff::Timestamp {
 /// The program on a wire, and its counters.
 struct Scene {
     end: jiff::Timestamp,
-    counters: Counters,
+    counters: SharedMaps,
     program: u32,
     wire: Wire,
     _link: OwnedFd,
