@@ -56,6 +56,21 @@ packages() {
 # tool COMMAND PACKAGE
 tool() { have "$1" || packages "$2"; }
 
+# Prometheus and promtool, which the tests run by themselves: unpacked below target/, never installed, so that no service
+# comes up.
+prometheus() {
+    local to=target/prometheus
+    have promtool && have prometheus || [ -x "$to/usr/bin/promtool" ] && return
+    have apt-get && have dpkg || die "missing here, and there is no apt-get to fetch it: prometheus"
+    package_lists
+    say "unpacking Debian's prometheus below $to"
+    rm -rf "$to"
+    mkdir -p "$to"
+    (cd "$to" && apt-get -qq download prometheus >/dev/null 2>&1) && dpkg -x "$to"/prometheus_*.deb "$to" \
+        || die "apt-get could not fetch the package prometheus"
+    rm "$to"/prometheus_*.deb
+}
+
 # --- Rust -------------------------------------------------------------------------------------------------------------
 
 # Whether cargo runs here and its compiler is as new as Cargo.toml asks.
@@ -148,6 +163,11 @@ test)
     tool bpftool bpftool
     tool nft nftables
     tool strace strace
+    tool curl curl
+    tool openssl openssl
+    tool tmux tmux
+    tool chromium chromium
+    prometheus
     ;;
 demo) tool tcpdump tcpdump && tool tcpreplay tcpreplay ;;
 vm)

@@ -2,6 +2,7 @@
 //!
 //! One allowed 64-byte TCP frame with a VLAN tag, warm, through `BPF_PROG_TEST_RUN`; the processor time of this thread
 //! over many repeats (on an idle machine that is the wall time; the kernel's own figure is cut to whole nanoseconds).
+//! Beside each shape two more: every second rule but the one that decides expires some day, and that one does as well.
 //! Programs take turns, so that what else happens on the machine meets all of them; the medians are printed.
 //!
 //! `cargo bench -p perimeter-bench --bench kernel [-- REPEATS]`; needs root.
@@ -13,8 +14,12 @@ use perimeter::backend::xdp::maps::Counters;
 use perimeter::backend::xdp::program::{Enforcement, Program};
 use perimeter::backend::xdp::sys;
 use perimeter::compile::compile;
+use perimeter::ruleset::Ruleset;
 use perimeter_bench::{frame, median, processor_time, ruleset, shapes::Seed, verdict_program};
 use perimeter_classifier::abi::COUNTER_SLOTS;
+
+/// Programs of each shape.
+const EACH: usize = 6;
 
 /// Runs of each program; each run has its share of the repeats.
 const ROUNDS: u32 = 20;
@@ -28,8 +33,12 @@ fn main() -> Result<()> {
     let mut programs = Vec::new();
     for seed in [Seed::Acl, Seed::Firewall, Seed::Ipc] {
         for rules in [10, 100, 1_000, 10_000] {
-            programs.push((format!("{seed:?} {rules}").to_lowercase(), load(seed, rules)?));
+            let name = format!("{seed:?} {rules}").to_lowercase();
+            programs.push((name, load(&ruleset(seed, rules))?));
         }
+        let other = |index: usize, timed: usize| index != timed && index.is_multiple_of(2);
+        programs.push((format!("{seed:?} other expire").to_lowercase(), load(&expiring(seed, other))?));
+        programs.push((format!("{seed:?} all expire").to_lowercase(), load(&expiring(seed, |_, _| true))?));
     }
     let mut figures = vec![Vec::new(); programs.len() + 1];
     for _ in 0..ROUNDS {
@@ -42,15 +51,24 @@ fn main() -> Result<()> {
     println!("{:<20} {:>7} {:>12} {:>12}", "rules", "ns", "over floor", "to 10 rules");
     println!("{:<20} {:>7.1}", "(empty XDP_DROP)", medians[0]);
     for (index, (name, _)) in programs.iter().enumerate() {
-        let (own, ten) = (medians[index + 1], medians[index / 4 * 4 + 1]);
+        let (own, ten) = (medians[index + 1], medians[index / EACH * EACH + 1]);
         println!("{name:<20} {own:>7.1} {:>12.1} {:>12.2}", own - medians[0], own / ten);
     }
     Ok(())
 }
 
-fn load(seed: Seed, rules: usize) -> Result<Program> {
-    let ruleset = ruleset(seed, rules);
-    let mut image = compile(&ruleset, 0)?;
+/// A thousand rules, of which those that `which` names, given the one that decides, end some day each.
+fn expiring(seed: Seed, which: fn(usize, usize) -> bool) -> Ruleset {
+    let mut ruleset = ruleset(seed, 1_000);
+    for (index, rule) in ruleset.rules.iter_mut().enumerate().filter(|(index, _)| which(*index, 500)) {
+        rule.about.expires = Some(format!("{}-{:02}-01", 2200 + index % 20, index % 12 + 1));
+    }
+    ruleset
+}
+
+fn load(ruleset: &Ruleset) -> Result<Program> {
+    let rules = ruleset.rules.len();
+    let mut image = compile(ruleset, 0)?;
     let slots: Vec<u32> = (100..).take(rules).collect();
     image.bind_slots(&slots);
     let enforcement = Enforcement {
@@ -60,7 +78,7 @@ fn load(seed: Seed, rules: usize) -> Result<Program> {
         reason_slots: std::array::from_fn(|reason| reason as u32),
     };
     let credited = Program::private(&image)?.test_run(&frame())?.rule();
-    anyhow::ensure!(credited == Some(rules as u32 / 2), "{seed:?} {rules}: rule {credited:?} is credited");
+    anyhow::ensure!(credited == Some(rules as u32 / 2), "{rules} rules: rule {credited:?} is credited");
     Ok(Program::load(&image, enforcement, &Counters::create(COUNTER_SLOTS)?)?)
 }
 

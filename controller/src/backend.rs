@@ -14,6 +14,7 @@ mod observed;
 pub mod offload;
 mod peer;
 pub mod sessions;
+mod uninterrupted;
 mod wanted;
 pub mod xdp;
 
@@ -22,6 +23,7 @@ use crate::digest::Digest;
 use crate::ruleset::Ruleset;
 use crate::tables::Image;
 
+pub(crate) use device::is_fed;
 pub use observed::{
     Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion, names,
 };

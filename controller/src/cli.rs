@@ -22,13 +22,16 @@ mod keeper;
 mod man;
 mod plan;
 mod policy_file;
+mod reader;
 mod render;
 mod replay;
 mod restore;
 mod rollback;
 mod schema;
+mod serve;
 mod show;
 mod status;
+mod top;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -117,6 +120,8 @@ The usual way:
   perimeter rollback                     undo it
   perimeter status                       what is enforced now?
   perimeter counters                     what has it passed and dropped?
+  perimeter top                          and what is it passing and dropping now?
+  perimeter serve                        tell Prometheus, and a browser on this machine
   perimeter detach                       stop enforcing
   perimeter doctor                       can this machine enforce, and what is in the way?
   perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
@@ -167,11 +172,13 @@ pub enum Command {
     Show(show::ShowArgs),
     Status(status::StatusArgs),
     Counters(counters::CountersArgs),
+    Top(top::TopArgs),
     Detach(detach::DetachArgs),
     Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
     Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
+    Serve(serve::ServeArgs),
     Schema(schema::Args),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -194,11 +201,13 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Keeper(args) => keeper::run(&args, global, env),
         Command::Status(args) => status::run(&args, global, env),
         Command::Counters(args) => counters::run(&args, global, env),
+        Command::Top(args) => top::run(&args, global, env),
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),
         Command::Render(args) => render::run(&args, global, env),
         Command::Explain(args) => explain::run(&args, env),
+        Command::Serve(args) => serve::run(&args, global, env),
         Command::Schema(args) => schema::run(&args, env),
         Command::Completions(args) => completions::run(&args, env),
         Command::Man(args) => man::run(&args, env),

@@ -4,11 +4,15 @@
 //! sets, ranges, `deny` over `allow`, the first rule in file order); bounded (an image that would pass the budget is an
 //! error that names the rules behind it, never a slower program). Refuses to trade exactness for size.
 //!
+//! Knows no clock either: the instants at which rules expire are data of the image (see `compile/courses.rs`).
+//!
 //! Addresses, services and VLANs become equivalence classes here, so that the kernel only reads arrays. See
 //! `compile/bands.rs` for how products of classes are kept small, and `perimeter_classifier::tables` for how they are read.
 
 mod bands;
+mod classes;
 mod contexts;
+mod courses;
 mod estimate;
 mod ethers;
 mod groups;
@@ -27,10 +31,12 @@ use thiserror::Error;
 
 use crate::ruleset::{AddressSet, Fragments, Interface, IpOptions, Oversize, Rule, Ruleset};
 use crate::tables::Image;
-use bands::Scheme;
+pub use bands::Scheme;
+use classes::Classes;
+use courses::Courses;
 use groups::{Condition, IpRule};
 use services::Services;
-use sets::{SetId, Sets};
+use sets::Sets;
 use sides::Side;
 use words::Words;
 use zones::Zones;
@@ -47,8 +53,8 @@ impl Budget {
     pub const MAX: Budget = Budget { words: words::MAX_WORDS };
 }
 
-/// A scheme is good enough below this many words (32 MiB): a finer one would only cost reads.
-const GOOD_WORDS: usize = 1 << 23;
+/// A scheme is good enough below this many words (128 MiB): a finer one would only cost reads.
+const GOOD_WORDS: usize = 1 << 25;
 
 /// Most steps (changes of a pair of classes, or of a context) of one scheme: a few seconds. What needs more would not fit
 /// a cache either.
@@ -82,6 +88,25 @@ pub fn compile(ruleset: &Ruleset, interface: usize) -> Result<Image, OverBudget>
 /// # Errors
 /// [`OverBudget`] when the image would pass it.
 pub fn compile_within(ruleset: &Ruleset, interface: usize, budget: Budget) -> Result<Image, OverBudget> {
+    compile_by(&Scheme::ALL, ruleset, interface, budget)
+}
+
+/// [`compile`] with the rules spread in this way even where a coarser one would do: every way gives the same verdicts,
+/// and the tests hold it to that.
+///
+/// # Errors
+/// [`OverBudget`] when the image would pass [`Budget::MAX`].
+pub fn compile_spread(ruleset: &Ruleset, interface: usize, scheme: Scheme) -> Result<Image, OverBudget> {
+    compile_by(&[scheme], ruleset, interface, Budget::MAX)
+}
+
+/// The first scheme that is good enough, else the smallest image.
+fn compile_by(
+    schemes: &[Scheme],
+    ruleset: &Ruleset,
+    interface: usize,
+    budget: Budget,
+) -> Result<Image, OverBudget> {
     let settings_of = &ruleset.interfaces[interface];
     let over = |rules: Vec<u32>| OverBudget {
         interface: settings_of.name.clone(),
@@ -96,7 +121,8 @@ pub fn compile_within(ruleset: &Ruleset, interface: usize, budget: Budget) -> Re
     zones.place(&mut words, &mut settings);
     let mut services = Services::new(rules().map(|(_, rule)| rule));
     services.place(&mut words, &mut settings).map_err(|many| over(by_ports(rules(), many.protocol)))?;
-    ethers::place(rules(), &mut zones, &mut words, &mut settings);
+    let mut courses = Courses::new(ruleset, interface);
+    ethers::place(rules(), (&mut zones, &mut courses), &mut words, &mut settings);
     settings[setting::RULE_SLOTS] = words.put(&vec![0; ruleset.rules.len()]);
     let (ip_rules, conditions) = groups::ip_rules(rules(), &mut services, &mut zones);
 
@@ -107,11 +133,12 @@ pub fn compile_within(ruleset: &Ruleset, interface: usize, budget: Budget) -> Re
         services: &services,
         rules: &ip_rules,
         conditions: &conditions,
+        courses: &courses,
     };
     let good = GOOD_WORDS.max(base.words.len() * 2);
     let mut smallest: Option<Image> = None;
     let mut dearest = Vec::new();
-    for scheme in Scheme::ALL {
+    for &scheme in schemes {
         match base.build(scheme) {
             Ok(image) if image.words.len() <= good => return Ok(image),
             Ok(image) if smallest.as_ref().is_some_and(|known| known.words.len() <= image.words.len()) => {}
@@ -130,39 +157,41 @@ struct Base<'a> {
     services: &'a Services,
     rules: &'a [IpRule],
     conditions: &'a [Condition],
+    courses: &'a Courses,
 }
 
 impl Base<'_> {
     /// The image under one scheme, or the rules that make it too large (none named: the sum of all).
     fn build(&self, scheme: Scheme) -> Result<Image, Vec<u32>> {
         let (mut words, mut settings, mut steps) = (self.words.clone(), self.settings, MAX_STEPS);
-        let groups = groups::spread(self.rules, self.conditions, scheme);
+        let mut courses = self.courses.clone();
+        let groups = groups::spread(self.rules, self.conditions, self.zones.count(), scheme);
         estimate::check(&groups).map_err(|large| large.rules)?;
         let mut parts: Vec<Sets> = groups.iter().map(|group| Sets::new(group.len())).collect();
         let sources = sides::side(&groups, &mut parts, |part| &part.from, &self.zones.sources);
         let destinations = sides::side(&groups, &mut parts, |part| &part.to, &[]);
 
-        let (source_classes, source_records) = by_group(&sources, groups.len());
-        let (destination_classes, destination_records) = by_group(&destinations, groups.len());
+        let of_sources = Classes::new(&sources, groups.len());
+        let of_destinations = Classes::new(&destinations, groups.len());
         for (number, group) in groups.iter().enumerate() {
             let input = rows::Input {
                 group,
                 conditions: self.conditions,
                 zones: self.zones,
                 services: self.services,
-                sources: &source_classes[number],
-                destinations: &destination_classes[number],
+                sources: &of_sources.in_groups[number],
+                destinations: &of_destinations.in_groups[number],
             };
             let record = &mut settings[rows::record_at(number)..rows::record_at(number + 1)];
-            rows::place(&input, &mut parts[number], &mut words, record, &mut steps)
-                .map_err(|large| large.rules)?;
-        }
-        if groups.len() > 1 {
-            settings[setting::SOURCE_CLASSES] = words.put(&source_records);
-            settings[setting::DESTINATION_CLASSES] = words.put(&destination_records);
+            let made = (&mut parts[number], &mut courses);
+            rows::place(&input, made, &mut words, record, &mut steps).map_err(|large| large.rules)?;
         }
         settings[setting::GROUP_COUNT] = groups.len() as u32;
-        self.place_tries(&sources, &destinations, &mut words, &mut settings);
+        let both = [&of_sources, &of_destinations];
+        let [source, destination] =
+            classes::place(both, (&sources.speakers, self.zones.sources.len()), &mut words, &mut settings);
+        place_tries([(&sources, source), (&destinations, destination)], &mut words, &mut settings);
+        courses.place(&mut words, &mut settings)?;
         if words.is_over() {
             return Err(Vec::new());
         }
@@ -170,57 +199,23 @@ impl Base<'_> {
         words.shrink_to_fit();
         Ok(Image { settings, words })
     }
-
-    fn place_tries(
-        &self,
-        sources: &Side,
-        destinations: &Side,
-        words: &mut Words,
-        settings: &mut [u32; SETTINGS],
-    ) {
-        let mut tries = trie::Tries::default();
-        for side in [sources, destinations] {
-            tries.add(&side.v4, 32);
-            tries.add(&side.v6, 128);
-        }
-        let placed = tries.place(words);
-        let at = [setting::SOURCE_V4, setting::SOURCE_V6, setting::DESTINATION_V4, setting::DESTINATION_V6];
-        for (at, root) in at.into_iter().zip(placed.roots) {
-            settings[at] = root;
-        }
-        settings[setting::COMPRESSED] = u32::from(placed.compressed);
-        if settings[setting::HAS_SOURCES] == 1 {
-            let stride = sources.speakers.len().div_ceil(32);
-            let mut bits = vec![0u32; stride * self.zones.sources.len()];
-            for (class, sets) in sources.speakers.iter().enumerate() {
-                for &set in sets {
-                    bits[set as usize * stride + class / 32] |= 1 << (class % 32);
-                }
-            }
-            settings[setting::SPEAKERS] = words.put(&bits);
-            settings[setting::SPEAKERS_STRIDE] = stride as u32;
-        }
-    }
 }
 
-/// For each group its classes, and for each class of the side the record (mask of groups, class in each group). With
-/// one group the classes of the side are the group's, and there is no record to read.
-fn by_group(side: &Side, groups: usize) -> (Vec<Vec<SetId>>, Vec<u32>) {
-    if groups == 1 {
-        return (vec![side.classes.iter().map(|class| class[0]).collect()], Vec::new());
+/// Each side comes with the entry that its tries have for each of its classes.
+fn place_tries(sides: [(&Side, Vec<u32>); 2], words: &mut Words, settings: &mut [u32; SETTINGS]) {
+    let mut tries = trie::Tries::default();
+    for (side, entries) in &sides {
+        for (pieces, bits) in [(&side.v4, 32), (&side.v6, 128)] {
+            let pieces = pieces.iter().map(|&(start, class)| (start, entries[class as usize])).collect();
+            tries.add(&pieces, bits);
+        }
     }
-    let mut local: Vec<_> = (0..groups).map(|_| partition::Interner::starting_with(sets::EMPTY)).collect();
-    let mut records = Vec::with_capacity(side.classes.len() * (groups + 1));
-    for class in &side.classes {
-        let numbers: Vec<u32> = class.iter().zip(&mut local).map(|(&set, local)| local.number(set)).collect();
-        let mask = (0..)
-            .zip(&numbers)
-            .filter(|(_, number)| **number != 0)
-            .fold(0, |mask, (at, _)| mask | 1u32 << at);
-        records.push(mask);
-        records.extend(numbers);
+    let placed = tries.place(words);
+    let at = [setting::SOURCE_V4, setting::SOURCE_V6, setting::DESTINATION_V4, setting::DESTINATION_V6];
+    for (at, root) in at.into_iter().zip(placed.roots) {
+        settings[at] = root;
     }
-    (local.iter().map(|local| local.values().to_vec()).collect(), records)
+    settings[setting::COMPRESSED] = u32::from(placed.compressed);
 }
 
 fn settings_of_interface(interface: &Interface, ruleset: &Ruleset) -> [u32; SETTINGS] {

@@ -6,15 +6,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
+use jiff::Timestamp;
+use perimeter_classifier::abi::COUNTER_SLOTS;
 use perimeter_classifier::verdict::DropReason;
 use serde::Serialize;
 
-use crate::ruleset::{Action, Ruleset};
+use crate::ruleset::{Action, Family, Ruleset};
 
+mod accounting;
+mod event;
+mod loss;
+mod places;
 mod render;
 mod report;
 
+pub use accounting::{
+    Accounting, FragmentKind, Fragments, PmtuCount, SIZE_BOUNDS, Sizes, Switches, VlanCount, accounting,
+};
+pub use event::{Event, EventTotals, HEADER_BYTES, MAJOR_NON_CONFORMITY};
+pub use loss::{Cause, Loss, Lost, TOLERATED};
+pub use places::account_series;
 pub use render::{grouped, human, human_rules};
 pub use report::{InterfaceCounters, ReasonCount, RuleCount, Total, report};
 
@@ -28,11 +39,27 @@ pub enum Outcome {
     WouldDrop,
 }
 
-/// What the frames of a slot are credited to.
+impl Outcome {
+    /// What becomes of a frame that is not let through.
+    pub fn dropped(enforce: bool) -> Outcome {
+        if enforce { Outcome::Drop } else { Outcome::WouldDrop }
+    }
+}
+
+/// What the frames of a slot are credited to. Every frame is counted once under a rule or a reason; the others are
+/// accounting, which counts it again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     Rule(Action, String),
     Reason(DropReason),
+    /// By the label of its VLAN.
+    Vlan(String),
+    /// Over the MTU, by the label of its VLAN, whatever the outcome; these and all below have [`Outcome::Pass`].
+    Oversize(String),
+    /// By length: the bucket that [`SIZE_BOUNDS`] ends.
+    Size(u8),
+    Fragment(FragmentKind),
+    Pmtu(Family),
 }
 
 /// What one slot counts.
@@ -90,10 +117,10 @@ fn remedy(unused: &[String]) -> String {
     }
 }
 
-/// Every series that one interface of a ruleset counts, the reasons first.
+/// Every series that one interface of a ruleset counts under a rule or a reason, the reasons first.
 pub fn series(ruleset: &Ruleset, index: usize) -> Vec<Series> {
     let interface = &ruleset.interfaces[index];
-    let dropped = if interface.enforce { Outcome::Drop } else { Outcome::WouldDrop };
+    let dropped = Outcome::dropped(interface.enforce);
     let one = |outcome, subject| Series { interface: interface.name.clone(), outcome, subject };
     let reasons = DropReason::ALL.into_iter().map(|reason| one(dropped, Subject::Reason(reason)));
     let rules = ruleset.rules.iter().filter(|rule| rule.interfaces.contains(&index)).map(|rule| {
@@ -121,7 +148,7 @@ fn unused(taken: &Slots, wanted: &[Series]) -> Vec<String> {
     let ids =
         taken.keys().filter(|series| !wanted.contains(series)).filter_map(|series| match &series.subject {
             Subject::Rule(_, id) => Some(id.clone()),
-            Subject::Reason(_) => None,
+            _ => None,
         });
     ids.collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -129,7 +156,7 @@ fn unused(taken: &Slots, wanted: &[Series]) -> Vec<String> {
 /// The slots of one interface, in the order in which the program looks them up. Every series must have its slot.
 pub fn bind(slots: &Slots, ruleset: &Ruleset, index: usize, counted: Counted) -> Binding {
     let interface = &ruleset.interfaces[index];
-    let dropped = if interface.enforce { Outcome::Drop } else { Outcome::WouldDrop };
+    let dropped = Outcome::dropped(interface.enforce);
     let slot = |outcome, subject| {
         let passed_on = counted == Counted::Kept && outcome != Outcome::Drop;
         let slot = slots.get(&Series { interface: interface.name.clone(), outcome, subject });
@@ -146,8 +173,30 @@ pub fn bind(slots: &Slots, ruleset: &Ruleset, index: usize, counted: Counted) ->
     Binding { rules: rules.collect(), reasons }
 }
 
-/// What every slot has counted, summed over the CPUs, by series.
-pub type Counts = BTreeMap<Series, Counter>;
+/// What one series has counted, summed over the CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    pub packets: u64,
+    /// Bytes from the destination MAC on.
+    pub bytes: u64,
+    /// When a rule matched last; `None` where it never did, or where that is not kept.
+    pub last: Option<Timestamp>,
+    /// The smallest MTU announced, of [`Subject::Pmtu`].
+    pub smallest: Option<u32>,
+}
+
+impl Count {
+    /// Adds what was counted elsewhere for the same series.
+    pub fn add(&mut self, more: Count) {
+        self.packets = self.packets.wrapping_add(more.packets);
+        self.bytes = self.bytes.wrapping_add(more.bytes);
+        self.last = self.last.max(more.last);
+        self.smallest = self.smallest.into_iter().chain(more.smallest).min();
+    }
+}
+
+/// What every slot has counted, by series.
+pub type Counts = BTreeMap<Series, Count>;
 
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,9 @@ pub mod lifelines;
 pub mod plan;
 pub mod reconcile;
 pub mod status;
+pub mod telemetry;
+
+pub mod agent;
 
 pub mod capture;
 pub mod explain;

@@ -7,6 +7,7 @@
 mod choice;
 mod diff;
 mod file;
+mod known;
 mod meaning;
 mod refusal;
 mod render;
@@ -19,14 +20,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{Enforcement, Feature, InForce, Observed};
 use crate::digest::Digest;
-use crate::ruleset::{Interface, Mode, Rule, Ruleset};
+use crate::ruleset::{Interface, Ruleset};
 
 pub use choice::Choice;
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
 pub use file::{PlanFile, PlanFileError, changed};
+pub use known::{Known, Lapse, mode_name};
 pub use meaning::{Change, Dying, Shown, Told};
 pub use refusal::Refusal;
-pub use render::{Detail, human, in_sync};
+pub use render::{Detail, ended, human, in_sync};
 
 /// Everything that would be done, and what it means for the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,26 +39,10 @@ pub struct Plan {
     pub changes: bool,
     /// Whether some interface would let in what it keeps out now, for want of enforcement.
     pub opens: bool,
-    /// Rules of the policy that end: the kernel keeps them until the next apply after their last day.
+    /// Rules of the policy that end: from the midnight (UTC) after their last day on the kernel matches them no longer.
     pub lapses: Vec<Lapse>,
     /// The interfaces of the policy in its order, then those that it no longer names.
     pub interfaces: Vec<InterfacePlan>,
-}
-
-/// A rule with a last day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lapse {
-    pub rule: String,
-    /// YYYY-MM-DD, UTC.
-    pub last_day: String,
-}
-
-fn lapses(ruleset: &Ruleset) -> Vec<Lapse> {
-    let lapse = |rule: &Rule| {
-        let last_day = rule.about.expires.clone()?;
-        Some(Lapse { rule: rule.id.clone(), last_day })
-    };
-    ruleset.rules.iter().filter_map(lapse).collect()
 }
 
 /// What would happen to one interface.
@@ -84,6 +70,9 @@ pub struct InterfacePlan {
     pub switch_off: Vec<Feature>,
     /// Offloads that would be on again, since they harm none of the engines.
     pub switch_on: Vec<Feature>,
+    /// Rules in force that have expired: the kernel matches them no longer.
+    #[serde(default)]
+    pub expired: Vec<Lapse>,
     /// Memory of the tables in bytes, now and then.
     pub table_bytes: (u64, u64),
     pub findings: Vec<String>,
@@ -124,13 +113,6 @@ pub struct Applied {
     pub policy_file: String,
 }
 
-/// What is known about a policy that the kernel enforces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    pub ruleset: Ruleset,
-    pub applied: Applied,
-}
-
 /// The facts that a plan rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -148,7 +130,7 @@ impl Plan {
             return Err(refusals);
         }
         let policy = Digest::of(ruleset);
-        let settled = settled(policy, &ruleset.interfaces, facts.observed);
+        let settled = settled(policy, &ruleset.interfaces, facts);
         let interfaces: Vec<InterfacePlan> = facts
             .observed
             .iter()
@@ -162,7 +144,7 @@ impl Plan {
             policy,
             changes: interfaces.iter().any(InterfacePlan::changes),
             opens: interfaces.iter().any(|one| one.opens.is_some()),
-            lapses: lapses(ruleset),
+            lapses: known::lapses(ruleset),
             interfaces,
         })
     }
@@ -197,15 +179,18 @@ impl Plan {
 
 /// Whether every interface of the policy enforces it, undamaged, by engines that its mode asks for, all under one
 /// generation number.
-fn settled(policy: Digest, interfaces: &[Interface], observed: &[Observed]) -> bool {
-    let observed = &observed[..interfaces.len()];
+fn settled(policy: Digest, interfaces: &[Interface], facts: Facts<'_>) -> bool {
+    let observed = &facts.observed[..interfaces.len()];
     let records: Vec<&InForce> = observed.iter().flat_map(Observed::records).collect();
     let whole = |(wish, fact): (&Interface, &Observed)| {
         let named = fact.records().all(|record| record.interface == fact.interface);
         choice::is_met(wish.mode, fact) && fact.damage.is_empty() && named
     };
+    // What was put in force, less what has expired since.
+    let matches =
+        |record: &InForce| facts.known.get(&record.policy).map_or(record.policy, |known| known.digest);
     interfaces.iter().zip(observed).all(whole)
-        && records.iter().all(|record| record.policy == policy && record.abi == ABI_VERSION)
+        && records.iter().all(|record| matches(record) == policy && record.abi == ABI_VERSION)
         && records.windows(2).all(|pair| pair[0].generation == pair[1].generation)
 }
 
@@ -260,6 +245,9 @@ impl InterfacePlan {
             now: observed.leading().clone(),
             damage: observed.damage.clone(),
             applied: before.map(|known| known.applied.clone()),
+            expired: before.map_or(Vec::new(), |known| {
+                known.expired(record.map_or(&observed.interface, |record| &record.interface))
+            }),
             unknown: judged && before.is_none(),
             settings,
             groups,
@@ -290,18 +278,6 @@ fn opening(now: &Enforcement, after: Option<After<'_>>) -> Option<Opening> {
             Some(Opening::ShadowMode)
         }
         Some(_) => None,
-    }
-}
-
-/// A mode as the policy writes it.
-pub fn mode_name(mode: Mode) -> &'static str {
-    words::mode(mode)
-}
-
-impl Known {
-    /// The mode of an interface.
-    pub fn mode(&self, interface: &str) -> Option<Mode> {
-        self.ruleset.interfaces.iter().find(|one| one.name == interface).map(|one| one.mode)
     }
 }
 

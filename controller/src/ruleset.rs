@@ -6,12 +6,15 @@
 //! the product of validation.
 
 mod address;
+mod expiry;
+mod labels;
 mod service;
 mod vlan;
 
 use serde::{Deserialize, Serialize};
 
 pub use address::AddressSet;
+pub use labels::{OTHER, VlanLabels};
 pub use service::{Family, Icmp, Service, TcpState};
 pub use vlan::{VlanId, VlanRange};
 
@@ -28,9 +31,17 @@ pub struct Ruleset {
 impl Ruleset {
     /// The ruleset as of `at`: without the rules whose last day (UTC) is over.
     pub fn as_of(mut self, at: jiff::Timestamp) -> Ruleset {
-        let today = jiff::tz::TimeZone::UTC.to_datetime(at).date().to_string();
-        self.rules.retain(|rule| rule.about.expires.as_ref().is_none_or(|last| *last >= today));
+        self.rules.retain(|rule| rule.end().is_none_or(|end| end > at));
         self
+    }
+
+    /// When rules of an interface end, ascending, each instant once.
+    pub fn instants(&self, interface: usize) -> Vec<jiff::Timestamp> {
+        let here = self.rules.iter().filter(|rule| rule.interfaces.contains(&interface));
+        let mut instants: Vec<jiff::Timestamp> = here.filter_map(Rule::end).collect();
+        instants.sort_unstable();
+        instants.dedup();
+        instants
     }
 
     /// What the ruleset says of some of its interfaces.
@@ -167,6 +178,18 @@ pub struct Rule {
     pub line: usize,
 }
 
+impl Rule {
+    /// From when on it matches nothing: the midnight (UTC) after its last day.
+    pub fn end(&self) -> Option<jiff::Timestamp> {
+        self.about.expires.as_deref().map(expiry::end)
+    }
+
+    /// Whether it matches as long as another rule does.
+    pub fn outlasts(&self, other: &Rule) -> bool {
+        self.end().is_none_or(|end| other.end().is_some_and(|other| other <= end))
+    }
+}
+
 /// Keys in [`Rule::ethertypes`] for frames that have a length where others have an EtherType.
 pub mod ether {
     /// IEEE 802.2 LLC frames that are neither SNAP nor spanning tree.
@@ -191,7 +214,7 @@ pub struct About {
     pub control: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// `YYYY-MM-DD`, the last day (UTC) on which the rule matches.
+    /// `YYYY-MM-DD`, the last day (UTC) on which the rule matches; see [`Rule::end`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
 }

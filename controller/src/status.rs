@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::backend::{Enforcement, Engine, Observed};
 use crate::counters::InterfaceCounters;
 use crate::digest::Digest;
-use crate::plan::{Applied, Known, mode_name};
+use crate::plan::{Applied, Known, Lapse, mode_name};
 use crate::state::{Enforced, Expected, Trial};
 use drift::drift;
 
@@ -61,6 +61,8 @@ pub struct InterfaceStatus {
     pub shadow: bool,
     pub policy: Option<Digest>,
     pub applied: Option<Applied>,
+    /// Rules in force that have expired: the kernel matches them no longer. No drift.
+    pub expired: Vec<Lapse>,
     pub table_bytes: Option<u64>,
     pub counters: Option<InterfaceCounters>,
 }
@@ -134,6 +136,7 @@ fn interface(
         shadow: record.is_some_and(|record| !record.enforce),
         policy: record.map(|record| record.policy),
         applied: known.map(|known| known.applied.clone()),
+        expired: known.zip(record).map_or(Vec::new(), |(known, record)| known.expired(&record.interface)),
         table_bytes: record.map(|_| observed.records().map(|record| record.table_bytes).sum()),
         counters,
     }

@@ -34,4 +34,9 @@ impl Tables for Image {
     fn word(&self, index: u32) -> u32 {
         self.words.get(index as usize).copied().unwrap_or(0)
     }
+
+    /// The ruleset was taken as of some moment: no rule of it has expired yet.
+    fn epoch(&self) -> u32 {
+        0
+    }
 }

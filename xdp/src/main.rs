@@ -1,11 +1,12 @@
-//! The XDP program: `perimeter_classifier` judges; this crate lends it eyes (`frame`), a memory (`tables`) and a pen
-//! (`stats`).
+//! The XDP program: `perimeter_classifier` judges; this crate lends it eyes (`frame`), a memory (`tables`), a pen
+//! (`stats`) and a watch (`clock`).
 //!
 //! Promises: one verdict and one counter update a frame; bytes that do not lie in the first buffer are read through the
 //! kernel's own bounded copy, never guessed; in shadow mode every frame passes. Needs Linux 5.18 (`xdp.frags`).
 #![no_std]
 #![no_main]
 
+mod clock;
 mod frame;
 mod stats;
 mod tables;
@@ -25,6 +26,7 @@ use crate::tables::Generation;
 #[xdp(frags)]
 #[inline(always)]
 fn perimeter(ctx: XdpContext) -> u32 {
+    clock::keep(&Generation);
     let frame = Linear::new(ctx.ctx);
     match at_a_glance(&frame, &Generation) {
         Some(decision) => act(decision, frame.len()),

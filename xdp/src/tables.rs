@@ -10,6 +10,8 @@ use perimeter_classifier::abi::{Info, SETTINGS};
 use perimeter_classifier::tables::Tables;
 use perimeter_classifier::verdict::DropReason;
 
+use crate::clock;
+
 /// Most words of an image: 256 MiB.
 const MOST_WORDS: usize = 1 << 26;
 
@@ -89,5 +91,10 @@ impl Tables for Generation {
         // SAFETY: the map holds `mask + 1` words (the verifier checks this against the map that is there), and nobody
         // writes to them.
         unsafe { TABLES.0.get().cast::<u32>().add(index).read() }
+    }
+
+    #[inline(always)]
+    fn epoch(&self) -> u32 {
+        clock::epoch()
     }
 }

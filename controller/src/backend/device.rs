@@ -13,6 +13,7 @@ use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::BackendError;
+use super::uninterrupted::uninterrupted;
 
 /// One device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub(super) struct Device {
     pub(super) program: Option<Attached>,
     /// The other end, where this is one of a veth pair.
     pub(super) veth_peer: Option<PeerLink>,
+    /// What it is (as `ip link` spells it), where another device hands it its frames after the kernel has taken the outer
+    /// tag out of them.
+    pub(super) fed_as: Option<String>,
 }
 
 /// The XDP program on a device.
@@ -123,8 +127,8 @@ fn request(question: RouteNetlinkMessage) -> io::Result<RouteNetlinkMessage> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
-    socket.send(&bytes, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
+    uninterrupted(|| socket.send(&bytes, 0))?;
+    let (answer, _) = uninterrupted(|| socket.recv_from_full())?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
     match answer.payload {
         NetlinkPayload::InnerMessage(message) => Ok(message),
@@ -140,13 +144,17 @@ fn describe(link: LinkMessage) -> Device {
         kind: u16::from(link.header.link_layer_type),
         program: None,
         veth_peer: None,
+        fed_as: None,
     };
     let (mut veth, mut peer, mut namespace) = (false, None, None);
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(name) => device.name = name,
             LinkAttribute::Xdp(xdp) => device.program = attached(&xdp),
-            LinkAttribute::LinkInfo(info) => veth = info.contains(&LinkInfo::Kind(InfoKind::Veth)),
+            LinkAttribute::LinkInfo(info) => {
+                veth = info.contains(&LinkInfo::Kind(InfoKind::Veth));
+                device.fed_as = info.iter().find_map(fed);
+            }
             LinkAttribute::Link(index) => peer = Some(index),
             LinkAttribute::LinkNetNsId(number) => namespace = Some(number),
             _ => {}
@@ -154,6 +162,24 @@ fn describe(link: LinkMessage) -> Device {
     }
     device.veth_peer = peer.filter(|_| veth).map(|index| PeerLink { index, namespace });
     device
+}
+
+/// The kinds of devices (as `ip link` spells them) that get frames from a receive handler, or by redirection: both come
+/// after the outer tag is taken out (`__netif_receive_skb_core` of `net/core/dev.c`). A VLAN's device is no such one: the
+/// tag is meant to be gone there.
+const FED: [&str; 10] =
+    ["bond", "bridge", "hsr", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "openvswitch", "team"];
+
+/// Whether devices of a kind get their frames without the outer tag.
+pub(crate) fn is_fed(kind: &str) -> bool {
+    FED.contains(&kind)
+}
+
+fn fed(info: &LinkInfo) -> Option<String> {
+    match info {
+        LinkInfo::Kind(kind) => Some(kind.to_string()).filter(|kind| is_fed(kind)),
+        _ => None,
+    }
 }
 
 fn attached(xdp: &[LinkXdp]) -> Option<Attached> {

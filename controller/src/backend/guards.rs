@@ -306,9 +306,7 @@ impl<X: Front, N: Backend, O: Offloads> Backend for Guards<X, N, O> {
     fn counters(&self) -> Result<Counts, BackendError> {
         let mut counts = self.xdp.counters()?;
         for (series, more) in self.nft.counters()? {
-            let sum = counts.entry(series).or_default();
-            sum.packets = sum.packets.wrapping_add(more.packets);
-            sum.bytes = sum.bytes.wrapping_add(more.bytes);
+            counts.entry(series).or_default().add(more);
         }
         Ok(counts)
     }

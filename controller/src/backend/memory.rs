@@ -8,14 +8,14 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use perimeter_classifier::abi::{ABI_VERSION, Counter};
+use perimeter_classifier::abi::ABI_VERSION;
 
 use super::guards::Front;
 use super::{
     Backend, BackendError, Device, Enforcement, Engine, Feature, InForce, Observed, Offload, Offloads,
     Refused, Switched, Target,
 };
-use crate::counters::{Counts, Slots, allocate, series};
+use crate::counters::{Count, Counts, Slots, account_series, allocate, series};
 
 /// A step that can fail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -186,7 +186,9 @@ impl Backend for Memory {
             let refused = target.wanted.xdp.iter().map(refused).collect();
             return Err(BackendError::Refused { interface: target.name().to_owned(), refused });
         }
-        let new = allocate(&self.slots, &series(target.ruleset, target.index))?;
+        let wanted =
+            [series(target.ruleset, target.index), account_series(target.ruleset, target.index)].concat();
+        let new = allocate(&self.slots, &wanted)?;
         self.slots.extend(new);
         self.programs += 1;
         let ways = if self.nft { vec![Engine::Nft] } else { target.wanted.xdp.to_vec() };
@@ -247,6 +249,6 @@ impl Backend for Memory {
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {
-        Ok(self.slots.keys().map(|series| (series.clone(), Counter::default())).collect())
+        Ok(self.slots.keys().map(|series| (series.clone(), Count::default())).collect())
     }
 }

@@ -13,6 +13,8 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{InfoData, InfoVlan, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_sys::{Socket, SocketAddr as Port, protocols::NETLINK_ROUTE};
 
+use super::uninterrupted::uninterrupted;
+
 /// A TCP connection that is established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
@@ -174,9 +176,9 @@ fn dump(question: RouteNetlinkMessage, mut look: impl FnMut(RouteNetlinkMessage)
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&Port::new(0, 0))?;
-    socket.send(&bytes, 0)?;
+    uninterrupted(|| socket.send(&bytes, 0))?;
     loop {
-        let (answer, _) = socket.recv_from_full()?;
+        let (answer, _) = uninterrupted(|| socket.recv_from_full())?;
         let mut rest = &answer[..];
         while !rest.is_empty() {
             let message =

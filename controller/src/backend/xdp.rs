@@ -6,6 +6,7 @@
 
 mod ask;
 mod bytecode;
+pub mod clock;
 mod counters;
 mod enforcer;
 mod fold;

@@ -63,7 +63,7 @@ pub(super) fn end(
         None => enforced,
     };
     let observed = names.iter().map(|name| host.backend.observe(name)).collect::<Result<Vec<_>, _>>()?;
-    let plan = Plan::detach(&observed, &host.known(&observed)?);
+    let plan = Plan::detach(&observed, &host.known(&observed, env.now)?);
     human(&plan, Detail::Brief, env.out)?;
     env.out.flush()?;
     if !consent.given(&plan, env)? {

@@ -71,12 +71,16 @@ impl Host {
         Ok(names.iter().map(|name| self.backend.observe(name)).collect::<Result<_, _>>()?)
     }
 
-    /// What the state directory knows of the policies in force.
-    pub(super) fn known(&self, observed: &[Observed]) -> anyhow::Result<BTreeMap<Digest, Known>> {
+    /// What the state directory knows of the policies in force, as of `at`.
+    pub(super) fn known(
+        &self,
+        observed: &[Observed],
+        at: jiff::Timestamp,
+    ) -> anyhow::Result<BTreeMap<Digest, Known>> {
         let mut known = BTreeMap::new();
         for record in observed.iter().flat_map(Observed::records) {
             if let Some((record, ruleset)) = self.state.find(record.policy)? {
-                known.insert(record.policy, Known { ruleset, applied: applied(record) });
+                known.insert(record.policy, Known::new(ruleset, applied(record), at));
             }
         }
         Ok(known)
@@ -91,10 +95,10 @@ impl Host {
         for one in observed {
             let mut damage = Vec::new();
             for record in one.records() {
-                let Some(Known { ruleset, .. }) = known.get(&record.policy) else { continue };
-                let index = ruleset.interfaces.iter().position(|interface| interface.name == one.interface);
+                let Some(Known { stored, .. }) = known.get(&record.policy) else { continue };
+                let index = stored.interfaces.iter().position(|interface| interface.name == one.interface);
                 if let Some(index) = index {
-                    damage.extend(self.backend.inspect(ruleset, index, record)?);
+                    damage.extend(self.backend.inspect(stored, index, record)?);
                 }
             }
             one.damage.extend(damage);
@@ -208,7 +212,7 @@ impl Host {
         env: &mut Env<'_>,
     ) -> anyhow::Result<Option<(Plan, BTreeMap<Digest, Known>)>> {
         let mut observed = self.observe(&names(ruleset))?;
-        let known = self.known(&observed)?;
+        let known = self.known(&observed, env.now)?;
         self.inspect(&mut observed, &known)?;
         let sizes: Vec<u64> = images.iter().map(kernel_bytes).collect();
         match Plan::new(ruleset, &sizes, Facts { observed: &observed, known: &known }) {
@@ -228,7 +232,7 @@ pub(super) fn names(ruleset: &Ruleset) -> Vec<String> {
     ruleset.interfaces.iter().map(|interface| interface.name.clone()).collect()
 }
 
-fn applied(record: Record) -> Applied {
+pub(super) fn applied(record: Record) -> Applied {
     Applied { at: record.occasion.at, by: record.occasion.author.by, policy_file: record.policy_file }
 }
 

@@ -243,7 +243,7 @@ fn again(host: &mut Host, lock: &Lock, before: &Before, env: &mut Env<'_>) -> an
 /// Ends the enforcement that there was not before.
 fn nothing(host: &mut Host, lock: &Lock, env: &Env<'_>) -> anyhow::Result<()> {
     let observed = host.observe(&[])?;
-    let plan = Plan::detach(&observed, &host.known(&observed)?);
+    let plan = Plan::detach(&observed, &host.known(&observed, env.now)?);
     let occasion = host.occasion(env);
     reconcile::detach(&mut host.backend, &host.state, lock, &plan, &occasion)?;
     Ok(())

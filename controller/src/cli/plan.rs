@@ -55,6 +55,8 @@ struct Answer<'a> {
 /// Carries out the command.
 pub(super) fn run(args: &PlanArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let Some(loaded) = args.policy.load(env)? else { return Ok(Exit::Reported) };
+    // What is in force is judged as of the same moment.
+    env.now = args.policy.at.unwrap_or(env.now);
     let Some(planned) = Host::open(global)?.plan(&loaded.ruleset, env)? else { return Ok(Exit::Reported) };
     let cuts = cuts::of(&planned, &loaded.ruleset);
     if args.json {

@@ -1,11 +1,15 @@
 //! `perimeter status`: what is enforced now?
 
+use serde::Serialize;
+
 use super::host::Host;
+use super::reader::names;
 use super::{Env, Exit, Global};
+use crate::agent::presence::{self, AgentStatus};
 use crate::backend::Backend;
 use crate::counters::report;
 use crate::state::{expected, on_trial};
-use crate::status::{human, status};
+use crate::status::{Status, human, status};
 
 /// Show what the kernel enforces now, and whether that is what was put in force
 ///
@@ -21,27 +25,32 @@ pub struct StatusArgs {
     json: bool,
 }
 
+/// The answer as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    /// The agent of this network namespace, where one runs.
+    agent: Option<AgentStatus>,
+}
+
 /// Carries out the command.
 pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let host = Host::open(global)?;
     let journal = host.state.journal()?;
     let expected = expected(&journal, host.namespace);
-    let mut names: Vec<String> = Vec::new();
-    for enforced in expected.settled.iter().chain(&expected.begun) {
-        names.extend(
-            enforced.interfaces.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>(),
-        );
-    }
-    let mut observed = host.observe(&names)?;
-    let known = host.known(&observed)?;
+    let mut observed = host.observe(&names(&expected))?;
+    let known = host.known(&observed, env.now)?;
     host.inspect(&mut observed, &known)?;
     let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
         .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);
+    let agent = presence::find(&global.state_dir, host.namespace);
     if args.json {
-        serde_json::to_writer_pretty(&mut *env.out, &status)?;
+        serde_json::to_writer_pretty(&mut *env.out, &Told { status: &status, agent })?;
         writeln!(env.out)?;
     } else {
         human(&status, env.out)?;
+        agent.iter().try_for_each(|agent| writeln!(env.out, "{agent}"))?;
     }
     Ok(if status.in_sync { Exit::Done } else { Exit::Negative })
 }

@@ -11,7 +11,7 @@ use crate::ruleset::AddressSet;
 
 /// A way to spread rules; each is finer than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub enum Scheme {
     /// All rules in one group.
     One,
     /// By whether a side is `any`.
@@ -23,7 +23,18 @@ pub(super) enum Scheme {
 }
 
 impl Scheme {
-    pub(super) const ALL: [Scheme; 4] = [Scheme::One, Scheme::Shapes, Scheme::ThreeBands, Scheme::FiveBands];
+    /// Coarsest first.
+    pub const ALL: [Scheme; 4] = [Scheme::One, Scheme::Shapes, Scheme::ThreeBands, Scheme::FiveBands];
+
+    /// The band of the longest prefixes.
+    pub(super) fn last_band(self) -> u8 {
+        match self {
+            Scheme::One => 0,
+            Scheme::Shapes => 1,
+            Scheme::ThreeBands => 2,
+            Scheme::FiveBands => 4,
+        }
+    }
 
     /// Splits a set of addresses; the parts are disjoint and together the set.
     pub(super) fn split(self, set: &Rc<AddressSet>) -> Vec<(u8, Rc<AddressSet>)> {

@@ -79,8 +79,9 @@ impl<'a> Contexts<'a> {
             most_pairs: room,
             most_sets: MAX_ROW_CELLS / rows.max(1),
         };
-        match product.pairs(&mut self.sets, steps) {
-            Ok(pairs) => Ok(self.layout(&pairs.sets, Some(pairs.cells))),
+        let mut cells = Vec::new();
+        match product.pairs(&mut self.sets, steps, |line| cells.extend_from_slice(line)) {
+            Ok(columns) => Ok(self.layout(&columns, Some(cells))),
             Err(_) => Err(self.too_large()),
         }
     }

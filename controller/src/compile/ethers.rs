@@ -2,6 +2,7 @@
 
 use perimeter_classifier::abi::{SETTINGS, setting};
 
+use super::courses::Courses;
 use super::partition::{Interner, partition, rename};
 use super::sets::{EMPTY, Sets};
 use super::words::Words;
@@ -11,7 +12,7 @@ use crate::ruleset::Rule;
 /// Lays out the EtherType map and the rule of each (zone, class). `rules` come with their index, ascending.
 pub(super) fn place<'a>(
     rules: impl Iterator<Item = (u32, &'a Rule)>,
-    zones: &mut Zones,
+    (zones, courses): (&mut Zones, &mut Courses),
     words: &mut Words,
     settings: &mut [u32; SETTINGS],
 ) {
@@ -34,8 +35,15 @@ pub(super) fn place<'a>(
     let mut table = Vec::with_capacity(zones.count() * classes.len());
     for zone in 0..zones.count() {
         for &class in classes.values() {
-            let first = sets.members(class).into_iter().find(|&m| zones.holds(zone, lists[m as usize]));
-            table.push(first.map_or(0, |member| rules[member as usize].0 + 1));
+            let mut cell = 0;
+            for member in sets.members(class).into_iter().filter(|&m| zones.holds(zone, lists[m as usize])) {
+                let rule = rules[member as usize].0;
+                cell = courses.then(cell, rule);
+                if !courses.ends(rule) {
+                    break;
+                }
+            }
+            table.push(cell);
         }
     }
     settings[setting::ETHER] = words.put_map(&pieces);

@@ -69,21 +69,28 @@ pub(super) fn ip_rules<'a>(
     (rules, conditions.values().to_vec())
 }
 
+/// With more zones than this, rules that ask for VLANs stay apart from those that hold in every zone, so that zones do not
+/// multiply with what they have nothing to do with.
+const FEW_ZONES: usize = 4;
+
 /// Spreads the rules by a scheme; at most [`GROUPS`] groups, at least one.
-pub(super) fn spread(rules: &[IpRule], conditions: &[Condition], scheme: Scheme) -> Vec<Group> {
+pub(super) fn spread(rules: &[IpRule], conditions: &[Condition], zones: usize, scheme: Scheme) -> Vec<Group> {
+    let apart = scheme != Scheme::One && zones > FEW_ZONES;
     let mut splits: BTreeMap<*const AddressSet, Vec<(u8, Rc<AddressSet>)>> = BTreeMap::new();
     let mut groups: BTreeMap<(bool, u8, u8), Group> = BTreeMap::new();
     for rule in rules {
         for set in [&rule.from, &rule.to] {
             splits.entry(Rc::as_ptr(set)).or_insert_with(|| scheme.split(set));
         }
-        // Rules that hold in every zone stay apart, so that zones do not multiply with what they have nothing to do with.
-        let bound = scheme != Scheme::One && conditions[rule.condition as usize].list.is_some();
+        let bound = apart && conditions[rule.condition as usize].list.is_some();
         for (from_band, from) in &splits[&Rc::as_ptr(&rule.from)] {
             for (to_band, to) in &splits[&Rc::as_ptr(&rule.to)] {
                 let (from, to) = (from.clone(), to.clone());
                 let part = Part { rule: rule.index, from, to, condition: rule.condition };
-                groups.entry((bound, *from_band, *to_band)).or_default().push(part);
+                // What speaks of no address adds no row to the group beside it.
+                let from_band =
+                    if (*from_band, *to_band) == (0, 0) { scheme.last_band() } else { *from_band };
+                groups.entry((bound, from_band, *to_band)).or_default().push(part);
             }
         }
     }

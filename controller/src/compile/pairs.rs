@@ -20,20 +20,19 @@ pub(super) struct Product<'a> {
     pub(super) most_sets: usize,
 }
 
-/// The distinct intersections, the empty one first, and the number of its intersection for each pair, line by line.
-#[derive(Debug)]
-pub(super) struct Pairs {
-    pub(super) sets: Vec<SetId>,
-    pub(super) cells: Vec<u32>,
-}
-
 /// The product passes its bounds; what each member has cost.
 #[derive(Debug)]
 pub(super) struct Costs(pub(super) Vec<u64>);
 
 impl Product<'_> {
-    /// Makes the pairs; `steps` is how many changes of a pair it may still cost.
-    pub(super) fn pairs(&self, sets: &mut Sets, steps: &mut usize) -> Result<Pairs, Costs> {
+    /// Makes the pairs and hands them over line by line: for each pair the number of its intersection. The distinct
+    /// intersections, the empty one first. `steps` is how many changes of a pair it may still cost.
+    pub(super) fn pairs(
+        &self,
+        sets: &mut Sets,
+        steps: &mut usize,
+        mut take: impl FnMut(&[u32]),
+    ) -> Result<Vec<SetId>, Costs> {
         let width = self.columns.len();
         let reach = self.reach(sets);
         let visited = |member: u32| -> usize {
@@ -42,7 +41,7 @@ impl Product<'_> {
         let mut costs = vec![0u64; self.members];
         let mut line = Line { sets: vec![EMPTY; width], numbers: vec![0; width] };
         let mut distinct = Interner::starting_with(EMPTY);
-        let mut cells = Vec::new();
+        let fits = self.lines.len().saturating_mul(width) <= self.most_pairs;
         let mut at = EMPTY;
         for &next in self.lines {
             let (left, met) = (sets.members_beyond(at, next), sets.members_beyond(next, at));
@@ -52,9 +51,7 @@ impl Product<'_> {
                 costs[member as usize] += visited(member) as u64;
                 cost += visited(member);
             }
-            let fits = cells.len() + width <= self.most_pairs
-                && distinct.len() <= self.most_sets
-                && sets.nodes() <= MAX_NODES;
+            let fits = fits && distinct.len() <= self.most_sets && sets.nodes() <= MAX_NODES;
             let Some(rest) = steps.checked_sub(cost).filter(|_| fits) else { return Err(Costs(costs)) };
             *steps = rest;
             for &member in &left {
@@ -66,9 +63,9 @@ impl Product<'_> {
             for &member in left.iter().chain(&met) {
                 line.number(&reach[member as usize], &mut distinct);
             }
-            cells.extend_from_slice(&line.numbers);
+            take(&line.numbers);
         }
-        Ok(Pairs { sets: distinct.into_values(), cells })
+        Ok(distinct.into_values())
     }
 
     /// The columns that each member is in.
@@ -147,10 +144,14 @@ mod tests {
             (0..40).map(|n| sets.of((0..200).filter(|m| (m * factor + n) % 7 < n % 5))).collect()
         };
         let (lines, columns) = (many(&mut sets, 3), many(&mut sets, 5));
-        let pairs = product(&lines, &columns).pairs(&mut sets, &mut 1_000_000).expect("small");
-        for (number, &cell) in pairs.cells.iter().enumerate() {
+        let mut cells = Vec::new();
+        let found = product(&lines, &columns)
+            .pairs(&mut sets, &mut 1_000_000, |line| cells.extend_from_slice(line))
+            .expect("small");
+        assert_eq!(cells.len(), 1600);
+        for (number, &cell) in cells.iter().enumerate() {
             let expected = sets.intersection(lines[number / 40], columns[number % 40]);
-            assert_eq!(pairs.sets[cell as usize], expected);
+            assert_eq!(found[cell as usize], expected);
         }
     }
 
@@ -159,9 +160,9 @@ mod tests {
         let mut sets = Sets::new(200);
         let lines = [sets.of([7].into_iter()), sets.of([8].into_iter()), EMPTY];
         let columns = [sets.of([7, 8].into_iter()), sets.of([8].into_iter())];
-        let costs = product(&lines, &columns).pairs(&mut sets, &mut 4).expect_err("five steps");
+        let costs = product(&lines, &columns).pairs(&mut sets, &mut 4, |_| ()).expect_err("five steps");
         assert_eq!((costs.0[7], costs.0[8]), (2, 4));
         let narrow = Product { most_pairs: 3, ..product(&lines, &columns) };
-        narrow.pairs(&mut sets, &mut 100).expect_err("six pairs");
+        narrow.pairs(&mut sets, &mut 100, |_| ()).expect_err("six pairs");
     }
 }

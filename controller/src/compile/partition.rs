@@ -45,6 +45,7 @@ pub(super) fn rename<A: Copy, B: PartialEq>(pieces: &[(u128, A)], mut name: impl
 }
 
 /// Numbers for values in the order in which they are first met.
+#[derive(Clone)]
 pub(super) struct Interner<K> {
     numbers: FxHashMap<K, u32>,
     values: Vec<K>,

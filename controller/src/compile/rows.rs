@@ -4,18 +4,24 @@ use perimeter_classifier::abi::{group, setting};
 use rustc_hash::FxHashMap;
 
 use super::contexts::{Bits, Contexts, Layout};
+use super::courses::Courses;
 use super::groups::{Condition, Group};
 use super::pairs::Product;
 use super::services::Services;
 use super::sets::{SetId, Sets};
-use super::words::{Table, Words};
+use super::words::{Lines, Table, Words};
 use super::zones::Zones;
 
 /// Most cells of a table of rows while it is built.
 pub(super) const MAX_ROW_CELLS: usize = 1 << 26;
 
 /// Most pairs of classes of one group. A group that has more must be split.
-pub(super) const MAX_PAIRS: usize = 1 << 24;
+pub(super) const MAX_PAIRS: usize = 1 << 27;
+
+/// Most cells of a table without pages: of pairs 4 MiB, which still fits a cache; of rows 64 MiB, because a read of a row
+/// waits for everything else.
+pub(super) const PLAIN_PAIRS: usize = 1 << 20;
+const PLAIN_ROWS: usize = 1 << 24;
 
 /// Most rows of one group.
 const MAX_ROWS: usize = 1 << 19;
@@ -53,7 +59,7 @@ pub(super) struct Input<'a> {
 /// Lays the group's tables out and writes its record of settings. `steps` is what the work may still cost.
 pub(super) fn place(
     input: &Input<'_>,
-    parts: &mut Sets,
+    (parts, courses): (&mut Sets, &mut Courses),
     words: &mut Words,
     record: &mut [u32],
     steps: &mut usize,
@@ -74,58 +80,72 @@ pub(super) fn place(
             most_pairs: MAX_PAIRS,
             most_sets: MAX_ROWS.min(MAX_ROW_CELLS / contexts.least_columns()),
         };
-        let pairs = product
-            .pairs(parts, steps)
+        let mut table = Lines::new(input.sources.len(), input.destinations.len(), PLAIN_PAIRS);
+        let rows = product
+            .pairs(parts, steps, |line| table.push(words, line))
             .map_err(|costs| TooLarge::by_cost(input.group, |part| costs.0[part]))?;
-        words.put_table(&pairs.cells, input.destinations.len()).set(record, group::PAIRS);
-        pairs.sets
+        table.put(words).set(record, group::PAIRS);
+        rows
     };
     let layout = contexts.lay_out(rows.len(), words.room(), steps)?;
-    place_rows(input, parts, &rows, &layout, words, record)
-}
-
-/// The first rule for each row and context.
-fn place_rows(
-    input: &Input<'_>,
-    parts: &Sets,
-    rows: &[SetId],
-    layout: &Layout,
-    words: &mut Words,
-    record: &mut [u32],
-) -> Result<(), TooLarge> {
     if rows.len() * layout.columns > MAX_ROW_CELLS {
         return Err(TooLarge::by_cost(input.group, |_| 1));
     }
     if let Some(table) = &layout.table {
         record[group::CONTEXTS] = words.put(table);
     }
-    let mut cells = vec![0u32; rows.len() * layout.columns];
+    let found = place_rows(input, (parts, courses), &rows, &layout, words, steps)?;
+    found.set(record, group::ROWS);
+    Ok(())
+}
+
+/// The first rule for each row and context, or the course of the rules that are first in turn.
+fn place_rows(
+    input: &Input<'_>,
+    (parts, courses): (&Sets, &mut Courses),
+    rows: &[SetId],
+    layout: &Layout,
+    words: &mut Words,
+    steps: &mut usize,
+) -> Result<Table, TooLarge> {
+    let mut table = Lines::new(rows.len(), layout.columns, PLAIN_ROWS);
+    let mut cells = vec![0u32; layout.columns];
     let mut free = vec![0; layout.columns.div_ceil(64)];
-    for (&row, cells) in rows.iter().zip(cells.chunks_mut(layout.columns)) {
+    for &row in rows {
+        cells.fill(0);
         free.copy_from_slice(&layout.occupied);
         let mut left = layout.occupied_columns;
         for part in parts.members(row) {
             let part = &input.group[part as usize];
-            take(&mut free, &layout.of_condition[part.condition as usize], |column| {
-                cells[column] = part.rule + 1;
-                left -= 1;
+            let (rule, ends) = (part.rule, courses.ends(part.rule));
+            let mut claims = 0;
+            take(&mut free, &layout.of_condition[part.condition as usize], ends, |column| {
+                cells[column] = courses.then(cells[column], rule);
+                claims += 1;
             });
+            if ends {
+                // What ends leaves its columns to the rules after it, so that a column may be visited many times.
+                *steps = steps.checked_sub(claims).ok_or_else(|| TooLarge::by_cost(input.group, |_| 1))?;
+            } else {
+                left -= claims;
+            }
             if left == 0 {
                 break;
             }
         }
+        table.push(words, &cells);
     }
-    let table = words.put_table(&cells, layout.columns);
-    Table::set(table, record, group::ROWS);
-    Ok(())
+    Ok(table.put(words))
 }
 
-/// Visits the columns of `wanted` that are still free, and takes them.
-fn take(free: &mut [u64], wanted: &Bits, mut visit: impl FnMut(usize)) {
+/// Visits the columns of `wanted` that are still free, and takes them unless they are to be left to others.
+fn take(free: &mut [u64], wanted: &Bits, leaves: bool, mut visit: impl FnMut(usize)) {
     for &(index, wanted) in wanted {
         let free = &mut free[index as usize];
         let mut bits = *free & wanted;
-        *free &= !bits;
+        if !leaves {
+            *free &= !bits;
+        }
         while bits != 0 {
             visit(index as usize * 64 + bits.trailing_zeros() as usize);
             bits &= bits - 1;

@@ -11,9 +11,6 @@ use super::partition::Pieces;
 /// Most words of one image: 256 MiB.
 pub(super) const MAX_WORDS: usize = 1 << 26;
 
-/// A table of rows goes in without pages up to this many words (4 MiB): one read less, while still within a cache.
-const PLAIN_TABLE_WORDS: usize = 1 << 20;
-
 /// The words of an image as they are laid out.
 #[derive(Clone)]
 pub(super) struct Words {
@@ -104,23 +101,54 @@ impl Words {
         let pages: Vec<u32> = flat.chunks(256).map(|page| self.put_shared(page)).collect();
         self.put(&pages)
     }
+}
 
-    /// Puts a table of rows of equal length, `cells` one row after the other.
-    pub(super) fn put_table(&mut self, cells: &[u32], columns: usize) -> Table {
-        if cells.len() <= PLAIN_TABLE_WORDS {
-            return Table { position: self.put(cells), stride: columns as u32, paged: false };
+/// A table of lines of equal length that is put line by line: as it is, or, past a size, as positions of pages, of which
+/// equal ones are stored once, at the price of one more read that waits for another.
+pub(super) struct Lines {
+    columns: usize,
+    plain: bool,
+    /// The cells, or the positions of the pages.
+    found: Vec<u32>,
+    /// The line before, where there are pages. Lines differ from it in little.
+    before: Vec<u32>,
+}
+
+impl Lines {
+    /// `lines` lines of `columns` cells; without pages up to `most_plain` cells.
+    pub(super) fn new(lines: usize, columns: usize, most_plain: usize) -> Self {
+        let plain = lines.saturating_mul(columns) <= most_plain;
+        Lines { columns, plain, found: Vec::new(), before: Vec::new() }
+    }
+
+    /// Adds a line.
+    pub(super) fn push(&mut self, words: &mut Words, line: &[u32]) {
+        if self.plain {
+            self.found.extend_from_slice(line);
+            return;
         }
-        let stride = columns.div_ceil(PAGE as usize);
-        let mut pages = Vec::with_capacity(cells.len() / columns * stride);
-        let mut page = [0; PAGE as usize];
-        for row in cells.chunks(columns) {
-            for chunk in row.chunks(PAGE as usize) {
-                page.fill(0);
-                page[..chunk.len()].copy_from_slice(chunk);
-                pages.push(self.put_shared(&page));
-            }
+        let last = self.found.len().checked_sub(self.columns.div_ceil(PAGE as usize));
+        let mut padded = [0; PAGE as usize];
+        for (number, page) in line.chunks(PAGE as usize).enumerate() {
+            let start = number * PAGE as usize;
+            let position = match last {
+                Some(last) if self.before[start..start + page.len()] == *page => self.found[last + number],
+                _ => {
+                    padded.fill(0);
+                    padded[..page.len()].copy_from_slice(page);
+                    words.put_shared(&padded)
+                }
+            };
+            self.found.push(position);
         }
-        Table { position: self.put(&pages), stride: stride as u32, paged: true }
+        self.before.clear();
+        self.before.extend_from_slice(line);
+    }
+
+    /// Puts what was added.
+    pub(super) fn put(self, words: &mut Words) -> Table {
+        let stride = if self.plain { self.columns } else { self.columns.div_ceil(PAGE as usize) };
+        Table { position: words.put(&self.found), stride: stride as u32, paged: !self.plain }
     }
 }
 
@@ -145,6 +173,30 @@ mod tests {
         assert!(!words.is_over());
         words.put(&[1; 40]);
         assert!(words.is_over() && words.len() == 65);
+    }
+
+    /// Goal: a table reads the same with pages and without. Method: lines that differ in a few cells, both ways.
+    #[test]
+    fn pages_hold_what_the_lines_held() {
+        let line = |number: u32| -> Vec<u32> { (0..150).map(|at| u32::from(at / 9 == number) * 7).collect() };
+        for most_plain in [0, 3000] {
+            let mut words = Words::new(MAX_WORDS);
+            let mut lines = Lines::new(20, 150, most_plain);
+            (0..20).for_each(|number| lines.push(&mut words, &line(number)));
+            let table = lines.put(&mut words);
+            assert_eq!(table.paged, most_plain == 0);
+            let words = words.into_words();
+            let cell = |row: u32, column: u32| {
+                if !table.paged {
+                    return words[(table.position + row * table.stride + column) as usize];
+                }
+                let page = words[(table.position + row * table.stride + column / PAGE) as usize];
+                words[(page + column % PAGE) as usize]
+            };
+            for (row, column) in (0..20).flat_map(|row| (0..150).map(move |column| (row, column))) {
+                assert_eq!(cell(row, column), line(row)[column as usize], "{most_plain} {row} {column}");
+            }
+        }
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! The counters of an interface as people and scripts read them.
 
-use perimeter_classifier::abi::Counter;
 use perimeter_classifier::verdict::DropReason;
 use serde::Serialize;
 
-use super::{Counts, Outcome, Series, Subject};
+use super::{Count, Counts, Outcome, Series, Subject};
 use crate::ruleset::Action;
 
 /// Frames and their bytes, from the destination MAC on.
@@ -48,7 +47,7 @@ pub struct RuleCount {
 }
 
 impl Total {
-    fn add(&mut self, counter: Counter) {
+    pub(super) fn add(&mut self, counter: Count) {
         self.packets = self.packets.wrapping_add(counter.packets);
         self.bytes = self.bytes.wrapping_add(counter.bytes);
     }
@@ -77,16 +76,14 @@ pub fn report(counts: &Counts) -> Vec<InterfaceCounters> {
 }
 
 impl InterfaceCounters {
-    fn count(&mut self, series: &Series, counter: Counter) {
-        self.received.add(counter);
-        match series.outcome {
-            Outcome::Pass => self.passed.add(counter),
-            Outcome::Drop => self.dropped.add(counter),
-            Outcome::WouldDrop => self.would_drop.add(counter),
-        }
+    fn count(&mut self, series: &Series, counter: Count) {
         match &series.subject {
-            Subject::Reason(reason) => self.reason(*reason, series.outcome, counter),
+            Subject::Reason(reason) => {
+                self.decided(series.outcome, counter);
+                self.reason(*reason, series.outcome, counter);
+            }
             Subject::Rule(action, id) => {
+                self.decided(series.outcome, counter);
                 if *action == Action::Deny {
                     self.reason(DropReason::Denied, series.outcome, counter);
                 }
@@ -98,10 +95,21 @@ impl InterfaceCounters {
                     bytes: counter.bytes,
                 });
             }
+            // Accounting counts frames again.
+            _ => {}
         }
     }
 
-    fn reason(&mut self, reason: DropReason, verdict: Outcome, counter: Counter) {
+    fn decided(&mut self, outcome: Outcome, counter: Count) {
+        self.received.add(counter);
+        match outcome {
+            Outcome::Pass => self.passed.add(counter),
+            Outcome::Drop => self.dropped.add(counter),
+            Outcome::WouldDrop => self.would_drop.add(counter),
+        }
+    }
+
+    fn reason(&mut self, reason: DropReason, verdict: Outcome, counter: Count) {
         let name = reason.name();
         match self.reasons.iter_mut().find(|count| count.reason == name && count.verdict == verdict) {
             Some(count) => {

@@ -82,7 +82,9 @@ fn received_is_passed_and_dropped_and_would_drop() {
     let slots = allocate(&Slots::new(), &[series(&ruleset, 0), series(&ruleset, 1)].concat()).unwrap();
     let counts: Counts = slots
         .into_iter()
-        .map(|(series, slot)| (series, Counter { packets: u64::from(slot), bytes: 60 * u64::from(slot) }))
+        .map(|(series, slot)| {
+            (series, Count { packets: u64::from(slot), bytes: 60 * u64::from(slot), ..Count::default() })
+        })
         .collect();
     let all = report(&counts);
     assert_eq!(

@@ -6,6 +6,7 @@ use super::{
     Applied, Choice, FieldChange, Group, InterfacePlan, Lapse, Opening, Plan, RuleChange, RuleStep, Step,
 };
 use crate::backend::{Enforcement, Engine, names};
+use crate::ruleset::Action;
 
 /// How much is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +36,33 @@ pub fn human(plan: &Plan, detail: Detail, out: &mut dyn Write) -> io::Result<()>
     if plan.makes_generation() { summary(plan, out) } else { Ok(()) }
 }
 
-/// Expiry is decided when a command runs: what that means for the kernel is told each time.
+/// What ends by itself, and what has.
 fn lapses(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    for Lapse { rule, last_day } in &plan.lapses {
-        writeln!(
-            out,
-            "! {rule} ends with {last_day} (UTC), but the kernel keeps it until an apply after that day: apply again then"
-        )?;
+    for Lapse { rule, action, last_day } in &plan.lapses {
+        match action {
+            Action::Allow => writeln!(
+                out,
+                "! {rule} ends with {last_day} (UTC): from then on the kernel matches it no longer, by itself"
+            )?,
+            Action::Deny => writeln!(
+                out,
+                "! deny rule {rule} ends with {last_day} (UTC): from then on what it keeps out passes, by itself, where \
+                 a rule allows it"
+            )?,
+        }
+    }
+    for one in &plan.interfaces {
+        for lapse in &one.expired {
+            writeln!(out, "= {}: {}", one.interface, ended(lapse))?;
+        }
     }
     Ok(())
+}
+
+/// "rule visitors has expired (last day 2027-06-30): it matches nothing".
+pub fn ended(lapse: &Lapse) -> String {
+    let kind = if lapse.action == Action::Deny { "deny rule" } else { "rule" };
+    format!("{kind} {} has expired (last day {}): it matches nothing", lapse.rule, lapse.last_day)
 }
 
 /// What a change that ends enforcement means.
@@ -206,7 +225,7 @@ fn rule(one: &RuleChange, width: usize, out: &mut dyn Write) -> io::Result<()> {
         RuleStep::Removed => '-',
         RuleStep::Changed => '~',
     };
-    let action = if one.action == crate::ruleset::Action::Deny { "deny " } else { "" };
+    let action = if one.action == Action::Deny { "deny " } else { "" };
     let id = &one.rule;
     if one.step == RuleStep::Changed {
         let fields: Vec<String> = one.fields.iter().map(field).collect();

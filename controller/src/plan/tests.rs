@@ -1,6 +1,6 @@
 use super::*;
 use crate::backend::{Device, Engine, Foreign, InForce, Offload};
-use crate::ruleset::{Action, AddressSet, Interface};
+use crate::ruleset::{About, Action, AddressSet, Interface, Mode, Rule};
 use crate::samples::{observed, record, rule, ruleset};
 
 /// A generation on the first interface of its ruleset.
@@ -19,7 +19,11 @@ fn known(ruleset: &Ruleset) -> BTreeMap<Digest, Known> {
         by: "alice".into(),
         policy_file: "gateway.yaml".into(),
     };
-    BTreeMap::from([(Digest::of(ruleset), Known { ruleset: ruleset.clone(), applied })])
+    BTreeMap::from([(Digest::of(ruleset), Known::new(ruleset.clone(), applied, now()))])
+}
+
+fn now() -> jiff::Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
 fn plan(ruleset: &Ruleset, observed: &[Observed], known: &BTreeMap<Digest, Known>) -> Plan {
@@ -43,14 +47,52 @@ fn a_policy_in_force_is_no_change() {
 }
 
 #[test]
-fn a_rule_that_ends_is_told_with_the_apply_that_it_takes() {
+fn a_rule_that_ends_by_itself_is_told_with_what_that_opens() {
     let mut ruleset = ruleset(&["wan0"]);
-    ruleset.rules[0].about.expires = Some("2027-06-30".into());
-    let says = "! arp ends with 2027-06-30 (UTC), but the kernel keeps it until an apply after that day";
+    ruleset.rules.insert(0, rule("bad", Action::Deny, &[0]));
+    for rule in &mut ruleset.rules {
+        rule.about.expires = Some("2027-06-30".into());
+    }
     let first = plan(&ruleset, &[observed("wan0", Enforcement::Off)], &BTreeMap::new());
-    assert!(text(&first).contains(says), "{}", text(&first));
     let second = plan(&ruleset, &[observed("wan0", in_force(&ruleset, 8))], &known(&ruleset));
-    assert!(!second.changes && text(&second).contains(says), "{}", text(&second));
+    assert!(!second.changes);
+    for plan in [first, second] {
+        let says = text(&plan);
+        assert!(
+            says.contains("! arp ends with 2027-06-30 (UTC): from then on the kernel matches it no"),
+            "{says}"
+        );
+        let opens = "! deny rule bad ends with 2027-06-30 (UTC): from then on what it keeps out passes";
+        assert!(says.contains(opens), "{says}");
+    }
+}
+
+#[test]
+fn the_same_policy_after_a_last_day_is_no_change() {
+    let mut stored = ruleset(&["wan0"]);
+    stored.rules.push(Rule { about: expiring("2026-11-20"), ..rule("visitors", Action::Allow, &[0]) });
+    let facts = [observed("wan0", in_force(&stored, 8))];
+    let read_again = stored.clone().as_of(now());
+    assert_ne!(Digest::of(&read_again), Digest::of(&stored));
+    let unchanged = plan(&read_again, &facts, &known(&stored));
+    assert!(!unchanged.changes, "{unchanged:?}");
+    let says = text(&unchanged);
+    let ended = "= wan0: rule visitors has expired (last day 2026-11-20): it matches nothing";
+    assert!(says.starts_with("No changes.") && says.contains(ended), "{says}");
+    // Another change does not show it as removed: frames do not meet it any more.
+    let mut other = read_again.clone();
+    other.interfaces[0].mtu = 9000;
+    let changed = plan(&other, &facts, &known(&stored));
+    assert!(changed.changes && text(&changed).contains("0 removed"), "{}", text(&changed));
+    // Asked for once more, with a later day.
+    let mut longer = stored.clone();
+    longer.rules[1].about = expiring("2026-12-31");
+    let added = text(&plan(&longer, &facts, &known(&stored)));
+    assert!(added.contains("+ visitors") && added.contains("1 added"), "{added}");
+}
+
+fn expiring(day: &str) -> About {
+    About { expires: Some(day.into()), ..About::default() }
 }
 
 #[test]

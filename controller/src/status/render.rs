@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::{InterfaceStatus, Status, TrialStatus};
 use crate::backend::names;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
+use crate::plan::ended;
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
 pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
@@ -20,6 +21,9 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         }
         if let (Some(why), Some(_)) = (&one.why, one.generation) {
             writeln!(out, "{:width$}{why}", "")?;
+        }
+        for lapse in &one.expired {
+            writeln!(out, "{:width$}{}", "", ended(lapse))?;
         }
         for drift in &one.drift {
             writeln!(out, "{:width$}! {drift}", "")?;

@@ -98,7 +98,7 @@ fn says(mode: crate::ruleset::Mode, front: Enforcement, behind: Enforcement) -> 
     ruleset.interfaces[0].mode = mode;
     let applied =
         Applied { at: jiff::Timestamp::UNIX_EPOCH, by: "alice".into(), policy_file: "a.yaml".into() };
-    let known = BTreeMap::from([(POLICY, Known { ruleset, applied })]);
+    let known = BTreeMap::from([(POLICY, Known::new(ruleset, applied, jiff::Timestamp::UNIX_EPOCH))]);
     let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
     let one = Observed { behind, ..observed("wan0", front) };
     let status = status(&[one], &expected, &known, &[]);

@@ -12,9 +12,10 @@ mod generate;
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod oracle;
 
-use perimeter::compile::{Budget, compile, compile_within};
-use perimeter::ruleset::{Ruleset, VlanEntry, VlanRange};
+use perimeter::compile::{Budget, Scheme, compile, compile_spread, compile_within};
+use perimeter::ruleset::{AddressSet, Ruleset, VlanEntry, VlanRange};
 use perimeter::simulate::Model;
+use perimeter::tables::Image;
 use shapes::Seed;
 use std::time::Duration;
 
@@ -23,6 +24,11 @@ const MIB: usize = 1 << 20;
 /// Compiles, then compares model and oracle on frames drawn from the rules and beside them.
 fn exact(name: &str, ruleset: &Ruleset, frames: usize) {
     let image = compile(ruleset, 0).unwrap_or_else(|error| panic!("{name}: {error}"));
+    exact_tables(name, ruleset, image, frames);
+}
+
+/// Compares tables and oracle.
+fn exact_tables(name: &str, ruleset: &Ruleset, image: Image, frames: usize) {
     println!(
         "{name}: {} rules, {} KiB, {} groups",
         ruleset.rules.len(),
@@ -60,6 +66,22 @@ fn small_sets_of_every_shape_are_exact() {
 fn sets_of_ten_thousand_rules_are_exact_and_fit() {
     for seed in [Seed::Acl, Seed::Firewall, Seed::Ipc] {
         exact(&format!("{seed:?} 10000"), &shapes::ruleset(seed, 10_000), 1_000);
+    }
+}
+
+/// Goal: however the rules are spread, the verdicts are the same, with the sources that may speak as well: entries of tries
+/// that hold a class for each group, and records. Method: one set in every way.
+#[test]
+fn every_way_to_spread_rules_is_exact() {
+    for (seed, speakers) in [(Seed::Acl, false), (Seed::Firewall, true), (Seed::Ipc, true)] {
+        let mut ruleset = shapes::ruleset(seed, 1_000);
+        if speakers {
+            ruleset.interfaces[0].sources = Some(AddressSet::new(vec![(0, 0xbfff_ffff)], Vec::new()));
+        }
+        for scheme in Scheme::ALL {
+            let image = compile_spread(&ruleset, 0, scheme).expect("1,000 rules are within the budget");
+            exact_tables(&format!("{seed:?} {scheme:?}"), &ruleset, image, 1_000);
+        }
     }
 }
 

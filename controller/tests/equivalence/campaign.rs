@@ -4,7 +4,9 @@ use crate::generate::{self, Rng, rulesets};
 use crate::oracle;
 use crate::shrink;
 use crate::tally::Tally;
+use perimeter::compile::{Scheme, compile, compile_spread};
 use perimeter::ruleset::{Interface, Ruleset};
+use perimeter::tables::Image;
 use perimeter_classifier::verdict::Decision;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +22,17 @@ pub(crate) trait Engine: Sized {
     fn diverges(_frame: &[u8], _interface: &Interface) -> bool {
         false
     }
+}
+
+/// The tables of a policy. Small policies would all have their rules in one group: every other policy has them spread,
+/// in the ways of large ones. The number of rules decides, so that a failure replays.
+pub(crate) fn image(ruleset: &Ruleset, interface: usize) -> Option<Image> {
+    let spread = [Scheme::Shapes, Scheme::ThreeBands, Scheme::FiveBands];
+    let image = match ruleset.rules.len() % 6 {
+        way @ 0..3 => compile_spread(ruleset, interface, spread[way]),
+        _ => compile(ruleset, interface),
+    };
+    image.ok()
 }
 
 /// Whether an engine may have judged a frame so.

@@ -21,6 +21,7 @@ mod campaign;
 mod classbench;
 mod divergences;
 mod exhaustive;
+mod expiry;
 mod foreign;
 mod kernel;
 mod model;

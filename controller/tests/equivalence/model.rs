@@ -1,6 +1,6 @@
 //! The model: the classifier over the compiled tables, in user space.
 
-use crate::campaign::{Engine, Scale, run};
+use crate::campaign::{Engine, Scale, image, run};
 use perimeter::ruleset::Ruleset;
 use perimeter::simulate::Model;
 use perimeter_classifier::verdict::Decision;
@@ -9,7 +9,7 @@ impl Engine for Model {
     const NAME: &'static str = "model";
 
     fn new(ruleset: &Ruleset, interface_index: usize) -> Option<Self> {
-        Model::new(ruleset, interface_index).ok()
+        image(ruleset, interface_index).map(Model::from)
     }
 
     fn judge(&mut self, frame: &[u8]) -> Option<Decision> {

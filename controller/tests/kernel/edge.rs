@@ -88,7 +88,7 @@ fn rule(id: &str, action: Action) -> Rule {
     }
 }
 
-fn port(protocol: u8, port: u16) -> Service {
+pub(crate) fn port(protocol: u8, port: u16) -> Service {
     Service { protocol: Some(protocol), destination_ports: Some((port, port)), ..Service::default() }
 }
 

@@ -4,6 +4,7 @@
 
 mod budget;
 mod edge;
+mod expiry;
 mod frames;
 mod loading;
 mod scene;

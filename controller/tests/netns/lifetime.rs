@@ -124,7 +124,7 @@ fn somebody_elses_program_is_named_and_left_alone() {
 #[test]
 fn where_the_driver_knows_no_xdp_generic_stands_in_and_the_reason_is_told() {
     let Some(world) = World::new(&[]) else { return };
-    ip(&["-n", &world.namespace("gw"), "link", "add", "wan0", "type", "bridge"]);
+    ip(&["-n", &world.namespace("gw"), "link", "add", "wan0", "type", "vxlan", "id", "5", "dstport", "4789"]);
     let native = world.policy("a.yaml", &MINIMUM.replace("wan0:", "wan0: { mode: native }"));
     let said = world.perimeter(&["apply", &native, "--yes"]);
     assert!(said.code == 1 && said.err.contains("native XDP was refused"), "{said:?}");
@@ -135,7 +135,7 @@ fn where_the_driver_knows_no_xdp_generic_stands_in_and_the_reason_is_told() {
 #[test]
 fn when_one_of_two_interfaces_fails_the_other_goes_back() {
     let Some(world) = World::new(&["wan0"]) else { return };
-    ip(&["-n", &world.namespace("gw"), "link", "add", "wan1", "type", "bridge"]);
+    ip(&["-n", &world.namespace("gw"), "link", "add", "wan1", "type", "vxlan", "id", "5", "dstport", "4789"]);
     world.ok(&["apply", &world.policy("a.yaml", MINIMUM), "--yes"]);
     // wan1 cannot run native XDP, which shows only when it is asked to, after wan0 has switched.
     let both = world.policy("b.yaml", &TWO.replace("wan1:", "wan1: { mode: native }"));

@@ -3,10 +3,14 @@
 mod counting;
 mod crash;
 mod doctor;
+mod expiry;
 mod lifetime;
+mod looking;
 mod modes;
 mod names;
 mod offloads;
+mod prometheus;
+mod serve;
 mod swap;
 mod traffic;
 mod trial;

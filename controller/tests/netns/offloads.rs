@@ -87,6 +87,35 @@ fn a_tag_beside_the_frame_is_never_judged_as_untagged() {
     }
 }
 
+/// Goal: no device's frames are judged without the tag that the kernel took out before: generic XDP is refused there.
+/// Method: a bridge as the policy's interface, tagged and untagged frames to one of its ports.
+#[test]
+fn generic_xdp_is_refused_where_the_tag_is_taken_out_before() {
+    let Some(world) = World::new(&["port"]) else { return };
+    let gateway = world.namespace("gw");
+    ip(&["-n", &gateway, "link", "add", "wan0", "type", "bridge"]);
+    ip(&["-n", &gateway, "link", "set", "port", "master", "wan0"]);
+    ip(&["-n", &gateway, "link", "set", "wan0", "up"]);
+    let generic = world.policy("a.yaml", &MINIMUM.replace("wan0:", "wan0: { mode: generic }"));
+    let said = world.perimeter(&["apply", &generic, "--yes"]);
+    assert!(said.code == 1 && said.err.contains("whose outer tag the kernel has taken out"), "{said:?}");
+    let out = world.ok(&["apply", &world.policy("b.yaml", MINIMUM), "--yes"]);
+    assert!(out.contains("(nftables, rules: ") && out.contains("would pass as untagged"), "{out}");
+    let mut frame = udp([192, 0, 2, 1], 8000);
+    // To everyone, so that the bridge takes it up.
+    frame[..6].fill(0xff);
+    world.send("port", &tagged(&frame, 10), 20);
+    world.send("port", &frame, 30);
+    let counted = || {
+        let counters = world.counters("wan0");
+        (reason(&counters, "vlan_not_allowed"), counters["passed"]["packets"].as_u64().unwrap())
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while counted() != (20, 30) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", counted());
+    }
+}
+
 #[test]
 fn an_end_that_cannot_be_seen_is_refused() {
     let Some(world) = World::new(&["wan0"]) else { return };

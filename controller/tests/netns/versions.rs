@@ -91,7 +91,7 @@ fn its_end_needs_to_be_allowed() {
 #[test]
 fn a_failed_apply_leaves_it_as_it_was() {
     let Some((world, program)) = world() else { return };
-    ip(&["-n", &world.namespace("gw"), "link", "add", "wan1", "type", "bridge"]);
+    ip(&["-n", &world.namespace("gw"), "link", "add", "wan1", "type", "vxlan", "id", "5", "dstport", "4789"]);
     let text = MINIMUM.replace("wan0:", "wan0: , wan1: { mode: native }");
     let said = world.perimeter(&["apply", &world.policy("b.yaml", &text), "--yes"]);
     assert!(said.code == 1 && said.err.contains("is enforced again"), "{said:?}");

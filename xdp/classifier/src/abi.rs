@@ -4,7 +4,7 @@
 //! the byte order of the machine. `ABI_VERSION` rises with every change here.
 
 /// Version of everything in this file.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 3;
 
 /// First word of [`Info`]: "PERI".
 pub const MAGIC: u32 = 0x5045_5249;
@@ -19,18 +19,36 @@ pub mod name {
     pub const COUNTERS: &str = "COUNTERS";
     /// The [`super::Info`] constant, in a section of its own (`.rodata.info`).
     pub const INFO: &str = "INFO";
+    /// The [`super::Clock`] of a generation whose rules expire, in a section of its own (`.data.clock`).
+    pub const CLOCK: &str = "CLOCK";
 }
 
 /// Slots in the counters map. A slot belongs to one (interface, verdict, rule or reason) for ever.
 pub const COUNTER_SLOTS: u32 = 65_536;
 
-/// Packets and bytes of one slot on one CPU.
+/// Most bytes of a frame in one event.
+pub const EVENT_BYTES: usize = 128;
+
+/// What one slot has counted on one CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counter {
     pub packets: u64,
-    /// Bytes from the destination MAC on, all buffers counted.
+    /// Bytes from the destination MAC on, all buffers counted. Of messages about the path's MTU: the smallest that was
+    /// announced, 0 for none.
     pub bytes: u64,
+}
+
+/// How far the time of a generation has come. The program writes it; it is made anew for every generation.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// From this tick (`bpf_jiffies64`) on the program looks at the time again; `u64::MAX`: never.
+    pub next: u64,
+    /// Nanoseconds from `CLOCK_BOOTTIME` to the time, where [`setting::BOOT_CLOCK`] is set.
+    pub offset: u64,
+    /// How many of the instants at [`setting::INSTANTS`] have passed. Never falls: a clock that is set back revives nothing.
+    pub epoch: u64,
 }
 
 /// Constants of one generation on one interface: what is enforced, and how the tables are laid out. Read by the program
@@ -56,10 +74,13 @@ pub struct Info {
 }
 
 /// Length of [`Info::settings`].
-pub const SETTINGS: usize = 192;
+pub const SETTINGS: usize = 216;
 
 /// Most rule groups in one image (see `tables`).
 pub const GROUPS: usize = 16;
+
+/// Most groups whose classes are packed into the entries of the tries.
+pub const PACKED_GROUPS: usize = 4;
 
 /// Positions in [`Info::settings`]. A table's setting is the position of its first word; 0: the table is not there.
 pub mod setting {
@@ -82,7 +103,7 @@ pub mod setting {
     pub const ZONES_STACKED: usize = 18;
     /// Records of [`super::zone`] words.
     pub const ZONES: usize = 19;
-    /// Bits, a row a set of sources, a column an address class of the source side.
+    /// Bits, a row a set of sources, a column what `SPEAKER_SHIFT` and `SPEAKER_MASK` leave of an address class.
     pub const SPEAKERS: usize = 20;
     /// Words in a row of `SPEAKERS`.
     pub const SPEAKERS_STRIDE: usize = 21;
@@ -109,8 +130,8 @@ pub mod setting {
     pub const DENY_RULES: usize = 5;
     /// Rule groups in use.
     pub const GROUP_COUNT: usize = 6;
-    /// Address class records of the source side: a mask of groups, then a class for each group. 0: one group, and the
-    /// address class is the class in it.
+    /// Address class records of the source side: a mask of groups, then a class for each group. 0: the address class is
+    /// the class in the only group, or under several groups `FIELDS` tell where in it the class in each group is.
     pub const SOURCE_CLASSES: usize = 7;
     /// The same for the destination side.
     pub const DESTINATION_CLASSES: usize = 8;
@@ -118,8 +139,23 @@ pub mod setting {
     pub const SERVICE_CLASSES: usize = 9;
     /// Largest layer-3 size in bytes, where it is the same in every zone; 0: the records of the zones tell it.
     pub const MTU: usize = 10;
+    /// Where in an address class of the source side the column of `SPEAKERS` is: first bit, bits.
+    pub const SPEAKER_SHIFT: usize = 11;
+    pub const SPEAKER_MASK: usize = 12;
     /// [`super::GROUPS`] records of [`super::group`] words.
     pub const GROUP: usize = 64;
+    /// [`super::PACKED_GROUPS`] records of [`super::field`] words.
+    pub const FIELDS: usize = 192;
+    /// Rule number plus one by (course, epoch), plain or paged as the tables of a [`super::group`] are: three settings. A
+    /// cell with [`super::EXPIRING`] is the number of a course. 0: no rule expires.
+    pub const EPOCHS: usize = 208;
+    /// Instants at which rules expire, ascending, then [`u64::MAX`]; two words each, the upper half first: nanoseconds of
+    /// UTC since 1970.
+    pub const INSTANTS: usize = 211;
+    /// Bits of the number of instants that have passed; there are two to this power less one.
+    pub const INSTANT_BITS: usize = 212;
+    /// 1: the kernel tells no `CLOCK_TAI` (before Linux 6.1), and [`super::Clock::offset`] leads from `CLOCK_BOOTTIME` to UTC.
+    pub const BOOT_CLOCK: usize = 213;
 }
 
 /// Words of a zone record.
@@ -164,8 +200,23 @@ pub mod group {
     pub const WORDS: usize = 8;
 }
 
+/// Where in the address classes of both sides the class in one group is: first bit, bits.
+pub mod field {
+    pub const SOURCE_SHIFT: usize = 0;
+    pub const SOURCE_MASK: usize = 1;
+    pub const DESTINATION_SHIFT: usize = 2;
+    pub const DESTINATION_MASK: usize = 3;
+    pub const WORDS: usize = 4;
+}
+
+/// Most bits of the number of instants: a rule may have one, and no counters map holds more rules.
+pub const INSTANT_BITS: u32 = 16;
+
 /// Words in a page of a paged table: one cache line.
 pub const PAGE: u32 = 16;
+
+/// A cell with this bit is not a rule number plus one but the number of a course: which rule decides depends on the epoch.
+pub const EXPIRING: u32 = 1 << 31;
 
 /// A trie entry with this bit is a pointer to a node, one without is an address class.
 pub const TRIE_POINTER: u32 = 1 << 31;

@@ -11,4 +11,5 @@ pub mod classify;
 pub mod frame;
 pub mod header;
 pub mod tables;
+mod trie;
 pub mod verdict;

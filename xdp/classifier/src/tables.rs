@@ -5,10 +5,13 @@
 //!
 //! The rules are spread over a few groups. In each group a packet has a source class, a destination class and a context
 //! (zone and service); the classes give a row, row and context the first rule of the group that matches. The lowest
-//! rule of all groups decides. What is constant for a policy is a setting, so that the branches of tables which are not
-//! there are removed by the verifier.
+//! rule of all groups decides. Where that depends on the time, because a rule expires, the cell leads to a course: the
+//! deciding rule of each epoch. So a frame that no expiring rule could decide pays a comparison, any other one read more,
+//! and what comes after an expired rule decides exactly as if the rule were not there. What is constant for a policy is a
+//! setting, so that the branches of tables which are not there are removed by the verifier.
 
-use crate::abi::{self, GROUPS, PAGE, group, port, setting};
+use crate::abi::{self, GROUPS, PAGE, field, group, port, setting};
+use crate::trie;
 use crate::verdict::{Decision, DropReason, RuleIndex};
 
 /// Reads of one compiled policy. Two implementations: the image in user space, maps in the kernel.
@@ -17,6 +20,8 @@ pub trait Tables {
     fn setting(&self, index: usize) -> u32;
     /// The word at `index` of the tables; 0 outside.
     fn word(&self, index: u32) -> u32;
+    /// How many of the instants at which rules expire have passed. Asked once a frame, and only where rules expire.
+    fn epoch(&self) -> u32;
 }
 
 /// The tags of a frame after priority tags are taken away.
@@ -118,25 +123,25 @@ pub fn zone<T: Tables>(tables: &T, stack: VlanStack) -> Option<Zone> {
 /// The class of an IPv4 address as a source; the address is a number.
 #[inline(always)]
 pub fn source_v4<T: Tables>(tables: &T, address: u32) -> AddressClass {
-    AddressClass(trie_v4(tables, tables.setting(setting::SOURCE_V4), address))
+    AddressClass(trie::v4(tables, tables.setting(setting::SOURCE_V4), address))
 }
 
 /// The class of an IPv4 address as a destination.
 #[inline(always)]
 pub fn destination_v4<T: Tables>(tables: &T, address: u32) -> AddressClass {
-    AddressClass(trie_v4(tables, tables.setting(setting::DESTINATION_V4), address))
+    AddressClass(trie::v4(tables, tables.setting(setting::DESTINATION_V4), address))
 }
 
 /// The class of an IPv6 address as a source; `high` and `low` are the halves of the address as numbers.
 #[inline(always)]
 pub fn source_v6<T: Tables>(tables: &T, high: u64, low: u64) -> AddressClass {
-    AddressClass(trie_v6(tables, tables.setting(setting::SOURCE_V6), high, low))
+    AddressClass(trie::v6(tables, tables.setting(setting::SOURCE_V6), high, low))
 }
 
 /// The class of an IPv6 address as a destination.
 #[inline(always)]
 pub fn destination_v6<T: Tables>(tables: &T, high: u64, low: u64) -> AddressClass {
-    AddressClass(trie_v6(tables, tables.setting(setting::DESTINATION_V6), high, low))
+    AddressClass(trie::v6(tables, tables.setting(setting::DESTINATION_V6), high, low))
 }
 
 /// Whether an address is among the `sources` that apply in `zone`; true where none are set.
@@ -145,9 +150,10 @@ pub fn speaks<T: Tables>(tables: &T, zone: Zone, source: AddressClass) -> bool {
     if zone.sources == 0 {
         return true;
     }
+    let column = source.0 >> tables.setting(setting::SPEAKER_SHIFT) & tables.setting(setting::SPEAKER_MASK);
     let row = (zone.sources - 1) * tables.setting(setting::SPEAKERS_STRIDE);
-    let word = tables.word(tables.setting(setting::SPEAKERS) + row + (source.0 >> 5));
-    word >> (source.0 & 31) & 1 == 1
+    let word = tables.word(tables.setting(setting::SPEAKERS) + row + (column >> 5));
+    word >> (column & 31) & 1 == 1
 }
 
 /// The class of what is above the addresses.
@@ -194,14 +200,20 @@ pub fn decide_ip<T: Tables>(
     destination: AddressClass,
     service: ServiceClass,
 ) -> Decision {
-    let packet =
-        Packet { zone: zone.index, source: source.0, destination: destination.0, service: service.0 };
-    let mut best = u32::MAX;
-    if tables.setting(setting::SOURCE_CLASSES) == 0 {
-        best = first_rule::<T, 0>(tables, packet);
+    let packet = Packet {
+        zone: zone.index,
+        source: source.0,
+        destination: destination.0,
+        service: service.0,
+        epoch: epoch(tables),
+    };
+    let best = if tables.setting(setting::GROUP_COUNT) <= 1 {
+        first_rule::<T, 0>(tables, packet)
+    } else if tables.setting(setting::SOURCE_CLASSES) == 0 {
+        first_of_packed(tables, packet)
     } else {
-        best = first_of_groups(tables, packet, best);
-    }
+        first_of_groups(tables, packet)
+    };
     decision(tables, best)
 }
 
@@ -210,7 +222,8 @@ pub fn decide_ip<T: Tables>(
 pub fn decide_ether<T: Tables>(tables: &T, zone: Zone, key: u16) -> Decision {
     let class = two_level(tables, tables.setting(setting::ETHER), key);
     let row = zone.index * tables.setting(setting::ETHER_CLASSES);
-    decision(tables, entry(tables, setting::ETHER_RULES, row + class).wrapping_sub(1))
+    let cell = entry(tables, setting::ETHER_RULES, row + class);
+    decision(tables, rule_now(tables, cell, epoch(tables)))
 }
 
 /// The counter slot of a rule.
@@ -226,6 +239,22 @@ struct Packet {
     source: u32,
     destination: u32,
     service: u32,
+    epoch: u32,
+}
+
+/// Read once a frame: all groups must be asked about the same moment.
+#[inline(always)]
+fn epoch<T: Tables>(tables: &T) -> u32 {
+    if tables.setting(setting::EPOCHS) == 0 { 0 } else { tables.epoch() }
+}
+
+/// The rule that a cell stands for, `u32::MAX` for none.
+#[inline(always)]
+fn rule_now<T: Tables>(tables: &T, found: u32, epoch: u32) -> u32 {
+    if tables.setting(setting::EPOCHS) == 0 || found & abi::EXPIRING == 0 {
+        return found.wrapping_sub(1);
+    }
+    cell::<T>(tables, setting::EPOCHS, found & !abi::EXPIRING, epoch).wrapping_sub(1)
 }
 
 /// `best` is the lowest rule that matches, `u32::MAX` for none.
@@ -240,9 +269,32 @@ fn decision<T: Tables>(tables: &T, best: u32) -> Decision {
     }
 }
 
-/// Asks each group in which both addresses have rules.
+/// Asks each group in which both addresses have rules. The address classes hold the classes in the groups: no read stands
+/// between the tries and the rows.
 #[inline(always)]
-fn first_of_groups<T: Tables>(tables: &T, packet: Packet, mut best: u32) -> u32 {
+fn first_of_packed<T: Tables>(tables: &T, packet: Packet) -> u32 {
+    let mut best = u32::MAX;
+    macro_rules! ask {
+        ($($group:literal)*) => {$(
+            if tables.setting(setting::GROUP_COUNT) > $group {
+                let at = |field: usize| tables.setting(setting::FIELDS + $group * field::WORDS + field);
+                let source = packet.source >> at(field::SOURCE_SHIFT) & at(field::SOURCE_MASK);
+                let destination =
+                    packet.destination >> at(field::DESTINATION_SHIFT) & at(field::DESTINATION_MASK);
+                if source != 0 && destination != 0 {
+                    best = best.min(first_rule::<T, $group>(tables, Packet { source, destination, ..packet }));
+                }
+            }
+        )*};
+    }
+    ask!(0 1 2 3);
+    best
+}
+
+/// The same where the address classes have records.
+#[inline(always)]
+fn first_of_groups<T: Tables>(tables: &T, packet: Packet) -> u32 {
+    let mut best = u32::MAX;
     let words = tables.setting(setting::GROUP_COUNT) + 1;
     let source = tables.setting(setting::SOURCE_CLASSES) + packet.source * words;
     let destination = tables.setting(setting::DESTINATION_CLASSES) + packet.destination * words;
@@ -287,7 +339,7 @@ fn first_rule<T: Tables, const GROUP: usize>(tables: &T, packet: Packet) -> u32 
     } else {
         tables.word(contexts + packet.zone * tables.setting(setting::SERVICE_CLASSES) + packet.service)
     };
-    cell::<T>(tables, base + group::ROWS, row, context).wrapping_sub(1)
+    rule_now(tables, cell::<T>(tables, base + group::ROWS, row, context), packet.epoch)
 }
 
 /// One cell of a table of rows, plain or paged; `base` is the first of its three settings.
@@ -314,78 +366,4 @@ fn two_level<T: Tables>(tables: &T, map: u32, key: u16) -> u32 {
         return 0;
     }
     tables.word(tables.word(map + (key as u32 >> 8)) + (key as u32 & 255))
-}
-
-#[inline(always)]
-fn trie_v4<T: Tables>(tables: &T, root: u32, address: u32) -> u32 {
-    if root == 0 {
-        return 0;
-    }
-    let entry = tables.word(root + (address >> 16));
-    if tables.setting(setting::COMPRESSED) == 0 {
-        return child::<T, false>(
-            tables,
-            child::<T, false>(tables, entry, address >> 8 & 255),
-            address & 255,
-        );
-    }
-    child::<T, true>(tables, child::<T, true>(tables, entry, address >> 8 & 255), address & 255)
-}
-
-#[inline(always)]
-fn trie_v6<T: Tables>(tables: &T, root: u32, high: u64, low: u64) -> u32 {
-    if root == 0 {
-        return 0;
-    }
-    let entry = tables.word(root + (high >> 48) as u32);
-    if tables.setting(setting::COMPRESSED) == 0 {
-        return descend::<T, false>(tables, entry, high, low);
-    }
-    descend::<T, true>(tables, entry, high, low)
-}
-
-/// The fourteen steps of an IPv6 address below the root.
-#[inline(always)]
-fn descend<T: Tables, const COMPRESSED: bool>(tables: &T, mut entry: u32, high: u64, low: u64) -> u32 {
-    macro_rules! steps {
-        ($half:ident: $($shift:literal)*) => {$(
-            entry = child::<T, COMPRESSED>(tables, entry, ($half >> $shift & 255) as u32);
-        )*};
-    }
-    steps!(high: 40 32 24 16 8 0);
-    steps!(low: 56 48 40 32 24 16 8 0);
-    entry
-}
-
-/// One step down a trie; a class stays what it is. `COMPRESSED`: some nodes of the tries may be.
-#[inline(always)]
-fn child<T: Tables, const COMPRESSED: bool>(tables: &T, entry: u32, byte: u32) -> u32 {
-    if entry & abi::TRIE_POINTER == 0 {
-        return entry;
-    }
-    let node = entry & abi::TRIE_POSITION;
-    if !COMPRESSED || entry & abi::TRIE_COMPRESSED == 0 {
-        return tables.word(node + byte);
-    }
-    let chunk = node + (byte >> 5) * 2;
-    let begun = tables.word(chunk) & (u32::MAX >> (31 - (byte & 31)));
-    tables.word(tables.word(chunk + 1) + ones(begun) - 1)
-}
-
-/// Bits set: the instruction set has no such instruction.
-#[inline(always)]
-fn ones(bits: u32) -> u32 {
-    let bits = bits - (bits >> 1 & 0x5555_5555);
-    let bits = (bits & 0x3333_3333) + (bits >> 2 & 0x3333_3333);
-    ((bits + (bits >> 4)) & 0x0f0f_0f0f).wrapping_mul(0x0101_0101) >> 24
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn ones_counts_like_the_library() {
-        for bits in [0, 1, 0x8000_0000, u32::MAX, 0x5555_5555, 0xdead_beef, 0x0f0f_f0f0] {
-            assert_eq!(super::ones(bits), bits.count_ones());
-        }
-    }
 }

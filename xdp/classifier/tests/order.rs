@@ -38,12 +38,17 @@ impl Tables for Policy {
             setting::ZONES => ZONE,
             setting::SPEAKERS => SPEAKERS,
             setting::SPEAKERS_STRIDE => 1,
+            setting::SPEAKER_MASK => u32::MAX,
             setting::SOURCE_V4 => SOURCE_V4,
             setting::SOURCE_V6 => SOURCE_V6,
             setting::ETHER_RULES => ETHER_RULES,
             index if index == setting::GROUP + group::ROWS => ROWS,
             _ => 0,
         }
+    }
+
+    fn epoch(&self) -> u32 {
+        0
     }
 
     fn word(&self, index: u32) -> u32 {

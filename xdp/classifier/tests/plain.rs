@@ -31,7 +31,7 @@ impl Tables for Policy {
         const GROUP: usize = setting::GROUP;
         const TCP: usize = setting::PORTS;
         const UDP: usize = setting::PORTS + port::WORDS;
-        const TABLES: [(usize, u32); 21] = [
+        const TABLES: [(usize, u32); 22] = [
             (setting::OUTER_TAG, 0x8100),
             (setting::OVERSIZE_DROP, 1),
             (setting::ZONE_UNTAGGED, 1),
@@ -39,6 +39,7 @@ impl Tables for Policy {
             (setting::ZONES, ZONES),
             (setting::SPEAKERS, SPEAKERS),
             (setting::SPEAKERS_STRIDE, 1),
+            (setting::SPEAKER_MASK, u32::MAX),
             (setting::SOURCE_V4, SOURCE_V4),
             (setting::DESTINATION_V4, DESTINATION_V4),
             (setting::SERVICE_CLASSES, 16),
@@ -59,6 +60,10 @@ impl Tables for Policy {
             setting::MTU => self.mtu,
             _ => TABLES.iter().find(|(at, _)| *at == index).map_or(0, |(_, value)| *value),
         }
+    }
+
+    fn epoch(&self) -> u32 {
+        0
     }
 
     fn word(&self, index: u32) -> u32 {

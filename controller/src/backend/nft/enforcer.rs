@@ -7,8 +7,6 @@
 
 use std::path::Path;
 
-use perimeter_classifier::abi::Counter;
-
 use super::drift::drift;
 use super::ir::{BASE, Base, Table};
 use super::listing::Listing;
@@ -20,7 +18,7 @@ use super::{names, transact};
 use crate::backend::{
     Backend, BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, Refused, Switched, Target,
 };
-use crate::counters::{Counts, Series};
+use crate::counters::{Count, Counts, Series};
 use crate::ruleset::Ruleset;
 
 /// nftables in the network namespace of this process.
@@ -319,9 +317,11 @@ impl Backend for Nft {
                 let Some((outcome, subject, stripped)) = names::counted(&counter.name) else { continue };
                 let series = Series { interface: interface.clone(), outcome, subject };
                 let header = ETHERNET + if stripped { TAG } else { 0 };
-                let sum: &mut Counter = counts.entry(series).or_default();
-                sum.packets = sum.packets.wrapping_add(counter.packets);
-                sum.bytes = sum.bytes.wrapping_add(counter.bytes + counter.packets * header);
+                counts.entry(series).or_default().add(Count {
+                    packets: counter.packets,
+                    bytes: counter.bytes + counter.packets * header,
+                    ..Count::default()
+                });
             }
         }
         Ok(counts)

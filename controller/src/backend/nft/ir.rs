@@ -108,6 +108,8 @@ pub enum Field {
     Length,
     /// The bits of [`Field::Length`] that the mask keeps.
     LengthBits(u32),
+    /// Nanoseconds of UTC since 1970, compared only (Linux 5.4). In host order in the kernel.
+    Time,
     /// `ip saddr` and its like: the rule must have compared [`Field::Protocol`].
     Ip4Source,
     Ip4Destination,

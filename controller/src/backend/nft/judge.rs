@@ -62,11 +62,22 @@ impl JudgeError {
 }
 
 impl Judge {
-    /// Loads the table of interface number `index` into a namespace of its own, as if `enforce: true`.
+    /// Loads the table of interface number `index` into a namespace of its own, as if `enforce: true`. The ruleset was taken as
+    /// of some moment: none of its rules ends while frames are judged.
     ///
     /// # Errors
     /// Too large a policy, missing rights, or what the kernel refuses.
     pub fn new(ruleset: &Ruleset, index: usize) -> Result<Judge, JudgeError> {
+        let mut ruleset = ruleset.clone();
+        ruleset.rules.iter_mut().for_each(|rule| rule.about.expires = None);
+        Judge::by_the_clock(&ruleset, index)
+    }
+
+    /// The same with rules that end by the clock of this machine, as they do once they are in force.
+    ///
+    /// # Errors
+    /// As [`Judge::new`].
+    pub fn by_the_clock(ruleset: &Ruleset, index: usize) -> Result<Judge, JudgeError> {
         let mut ruleset = ruleset.clone();
         ruleset.interfaces[index].enforce = true;
         ruleset.interfaces[index].mode = Mode::Nft;

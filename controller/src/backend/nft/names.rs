@@ -63,22 +63,27 @@ fn unescape(name: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The counter of what is credited to `subject`.
-pub(super) fn counter(outcome: Outcome, subject: &Subject, stripped: bool) -> String {
+/// The counter of what is credited to a rule.
+pub(super) fn of_rule(outcome: Outcome, action: Action, id: &str, stripped: bool) -> String {
+    let action = if action == Action::Allow { "allow" } else { "deny" };
+    counter(outcome, &format!("{action}.{id}"), stripped)
+}
+
+/// The counter of what no rule decides.
+pub(super) fn of_reason(outcome: Outcome, reason: DropReason, stripped: bool) -> String {
+    counter(outcome, &format!("reason.{}", reason.name()), stripped)
+}
+
+fn counter(outcome: Outcome, subject: &str, stripped: bool) -> String {
     let outcome = match outcome {
         Outcome::Pass => "pass",
         Outcome::Drop => "drop",
         Outcome::WouldDrop => "would-drop",
     };
-    let subject = match subject {
-        Subject::Rule(Action::Allow, id) => format!("allow.{id}"),
-        Subject::Rule(Action::Deny, id) => format!("deny.{id}"),
-        Subject::Reason(reason) => format!("reason.{}", reason.name()),
-    };
     format!("{outcome}.{subject}{}", if stripped { TAGGED } else { "" })
 }
 
-/// The reverse of [`counter`]; `None` for a name that is not ours.
+/// What a counter of [`of_rule`] or [`of_reason`] counts; `None` for a name that is not ours.
 pub(super) fn counted(name: &str) -> Option<(Outcome, Subject, bool)> {
     let (outcome, subject) = name.split_once('.')?;
     let outcome = match outcome {
@@ -108,16 +113,17 @@ mod tests {
 
     #[test]
     fn counters_are_read_back() {
-        let subjects = [
-            Subject::Rule(Action::Allow, "web-1".to_owned()),
-            Subject::Rule(Action::Deny, "tag".to_owned()),
-            Subject::Reason(DropReason::VlanSourceMismatch),
-        ];
-        for subject in subjects {
-            for outcome in [Outcome::Pass, Outcome::Drop, Outcome::WouldDrop] {
-                for stripped in [false, true] {
-                    let name = counter(outcome, &subject, stripped);
-                    assert_eq!(counted(&name), Some((outcome, subject.clone(), stripped)), "{name}");
+        let rule = |action, id: &str| Subject::Rule(action, id.to_owned());
+        for outcome in [Outcome::Pass, Outcome::Drop, Outcome::WouldDrop] {
+            for stripped in [false, true] {
+                let reason = DropReason::VlanSourceMismatch;
+                let names = [
+                    (of_rule(outcome, Action::Allow, "web-1", stripped), rule(Action::Allow, "web-1")),
+                    (of_rule(outcome, Action::Deny, "tag", stripped), rule(Action::Deny, "tag")),
+                    (of_reason(outcome, reason, stripped), Subject::Reason(reason)),
+                ];
+                for (name, subject) in names {
+                    assert_eq!(counted(&name), Some((outcome, subject, stripped)), "{name}");
                 }
             }
         }

@@ -8,7 +8,9 @@ use std::io;
 use aya_obj::generated::{BPF_F_XDP_HAS_FRAGS, bpf_insn};
 
 use super::probe::xdp_features;
+use super::refusal::is_lasting;
 use super::sys::{self, ProgramSpec};
+use crate::backend::device::Device;
 use crate::backend::{Engine, Refused};
 
 /// `r0 = XDP_PASS` and `exit` (`linux/bpf.h`).
@@ -23,8 +25,8 @@ fn pass() -> [bpf_insn; 2] {
     [instruction(0xb7, 2), instruction(0x95, 0)]
 }
 
-/// The engines that are known not to be had on the device with this index, and why.
-pub(super) fn refused(index: u32) -> Vec<Refused> {
+/// The engines that are known not to be had on the device, and why.
+pub(super) fn refused(device: &Device) -> Vec<Refused> {
     let pass = pass();
     let spec = ProgramSpec {
         name: "perimeter_ask",
@@ -33,14 +35,29 @@ pub(super) fn refused(index: u32) -> Vec<Refused> {
         flags: BPF_F_XDP_HAS_FRAGS,
     };
     let refuse = |engine, reason: &str| Refused { engine, reason: reason.to_owned() };
-    if let Err(error) = sys::program_load(spec, None) {
-        let reason = kernel(&error);
-        return vec![refuse(Engine::Native, &reason), refuse(Engine::Generic, &reason)];
+    match sys::program_load(spec, None) {
+        Err(error) if is_lasting(&error) => {
+            let reason = kernel(&error);
+            return vec![refuse(Engine::Native, &reason), refuse(Engine::Generic, &reason)];
+        }
+        // What a passing fault leaves unknown shows when the engines are tried.
+        Err(_) | Ok(_) => {}
     }
-    match xdp_features(index) {
-        Ok(features) if !features.basic => vec![refuse(Engine::Native, "the driver offers no XDP")],
-        _ => Vec::new(),
-    }
+    let native = match xdp_features(device.index) {
+        Ok(features) if !features.basic => Some(refuse(Engine::Native, "the driver offers no XDP")),
+        _ => None,
+    };
+    native.into_iter().chain(without_tags(device)).collect()
+}
+
+/// Generic XDP on a device that gets frames without the tag they came with: they would be judged as untagged.
+pub(super) fn without_tags(device: &Device) -> Option<Refused> {
+    let kind = device.fed_as.as_ref()?;
+    let reason = format!(
+        "a {kind} hands it frames whose outer tag the kernel has taken out, which would pass as untagged; name the devices \
+         below in the policy, or `mode: nft`"
+    );
+    Some(Refused { engine: Engine::Generic, reason })
 }
 
 /// Why the kernel loads no XDP program at all.

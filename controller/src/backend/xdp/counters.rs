@@ -15,10 +15,10 @@ use super::maps::Counters as SlotMap;
 use super::pins::Pins;
 use super::sys;
 use crate::backend::BackendError;
-use crate::counters::{Counts, Outcome, Series, Slots, Subject, allocate};
-use crate::ruleset::Action;
+use crate::counters::{Count, Counts, FragmentKind, Outcome, Series, Slots, Subject, allocate};
+use crate::ruleset::{Action, Family};
 
-/// A series as a map key: 16 bytes of interface, outcome, kind of subject, its number or length, 64 bytes of rule id.
+/// A series as a map key: 16 bytes of interface, outcome, kind of subject, its number or length, 64 bytes of id or label.
 type Key = [u8; KEY_LEN];
 const KEY_LEN: usize = 84;
 const OUTCOME: usize = 16;
@@ -29,6 +29,11 @@ const ID: usize = 20;
 const REASON: u8 = 0;
 const DENY: u8 = 1;
 const ALLOW: u8 = 2;
+const VLAN: u8 = 3;
+const OVERSIZE: u8 = 4;
+const SIZE: u8 = 5;
+const FRAGMENT: u8 = 6;
+const PMTU: u8 = 7;
 
 /// The two maps, open.
 pub(super) struct Counters {
@@ -77,6 +82,13 @@ impl Counters {
         Counters::open(pins)?.ok_or_else(|| layout(&path))
     }
 
+    /// Memory of all slots in bytes, on every CPU that this machine can have.
+    pub(super) fn bytes() -> Result<u64, BackendError> {
+        let cpus = aya::util::nr_cpus()
+            .map_err(|(what, error)| BackendError::failed(format!("count the CPUs ({what})"), error))?;
+        Ok(u64::from(COUNTER_SLOTS) * (cpus * size_of::<Counter>()) as u64)
+    }
+
     /// The slot of every series so far.
     pub(super) fn slots(&self) -> &Slots {
         &self.slots
@@ -101,9 +113,9 @@ impl Counters {
             PerCpuArray::try_from(Map::PerCpuArray(data)).map_err(|_| layout(&path))?;
         let read = |(series, slot): (&Series, &u32)| {
             let values = map.get(slot, 0).map_err(|error| failed("read", &path, error))?;
-            let sum = values.iter().fold(Counter::default(), |sum, [packets, bytes]| Counter {
-                packets: sum.packets.wrapping_add(*packets),
-                bytes: sum.bytes.wrapping_add(*bytes),
+            let sum = values.iter().fold(Count::default(), |mut sum, value| {
+                sum.add(count(series, *value));
+                sum
             });
             Ok((series.clone(), sum))
         };
@@ -129,6 +141,18 @@ fn layout(path: &Path) -> BackendError {
     BackendError::CounterLayout { path: path.display().to_string() }
 }
 
+/// What one CPU has counted.
+fn count(series: &Series, [packets, bytes]: [u64; 2]) -> Count {
+    match series.subject {
+        // Of these the place of the bytes holds the smallest MTU, 0 for none (see `abi::Counter`).
+        Subject::Pmtu(_) => {
+            let smallest = u32::try_from(bytes).ok().filter(|&mtu| mtu > 0);
+            Count { packets, smallest, ..Count::default() }
+        }
+        _ => Count { packets, bytes, ..Count::default() },
+    }
+}
+
 fn encode(series: &Series) -> Key {
     let mut key = [0; KEY_LEN];
     let name = series.interface.as_bytes();
@@ -139,14 +163,20 @@ fn encode(series: &Series) -> Key {
         Outcome::Drop => 1,
         Outcome::WouldDrop => 2,
     };
+    let mut text = |kind, text: &str| {
+        let text = &text.as_bytes()[..text.len().min(KEY_LEN - ID)];
+        (key[KIND], key[LENGTH]) = (kind, text.len() as u8);
+        key[ID..ID + text.len()].copy_from_slice(text);
+    };
     match &series.subject {
+        Subject::Rule(Action::Deny, id) => text(DENY, id),
+        Subject::Rule(Action::Allow, id) => text(ALLOW, id),
+        Subject::Vlan(label) => text(VLAN, label),
+        Subject::Oversize(label) => text(OVERSIZE, label),
         Subject::Reason(reason) => (key[KIND], key[LENGTH]) = (REASON, *reason as u8),
-        Subject::Rule(action, id) => {
-            let id = &id.as_bytes()[..id.len().min(KEY_LEN - ID)];
-            key[KIND] = if *action == Action::Deny { DENY } else { ALLOW };
-            key[LENGTH] = id.len() as u8;
-            key[ID..ID + id.len()].copy_from_slice(id);
-        }
+        Subject::Size(bucket) => (key[KIND], key[LENGTH]) = (SIZE, *bucket),
+        Subject::Fragment(kind) => (key[KIND], key[LENGTH]) = (FRAGMENT, *kind as u8),
+        Subject::Pmtu(family) => (key[KIND], key[LENGTH]) = (PMTU, *family as u8),
     }
     key
 }
@@ -162,12 +192,16 @@ fn decode(key: &Key) -> Option<Series> {
         _ => return None,
     };
     let length = usize::from(key[LENGTH]);
+    let text = || String::from_utf8(key.get(ID..ID + length)?.to_vec()).ok();
     let subject = match key[KIND] {
         REASON => Subject::Reason(*DropReason::ALL.get(length)?),
-        kind @ (DENY | ALLOW) => {
-            let id = String::from_utf8(key.get(ID..ID + length)?.to_vec()).ok()?;
-            Subject::Rule(if kind == DENY { Action::Deny } else { Action::Allow }, id)
-        }
+        DENY => Subject::Rule(Action::Deny, text()?),
+        ALLOW => Subject::Rule(Action::Allow, text()?),
+        VLAN => Subject::Vlan(text()?),
+        OVERSIZE => Subject::Oversize(text()?),
+        SIZE => Subject::Size(key[LENGTH]),
+        FRAGMENT => Subject::Fragment(*FragmentKind::ALL.get(length)?),
+        PMTU => Subject::Pmtu(*[Family::V4, Family::V6].get(length)?),
         _ => return None,
     };
     Some(Series { interface, outcome, subject })

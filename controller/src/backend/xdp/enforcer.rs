@@ -6,6 +6,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use jiff::Timestamp;
+
+use super::ask;
+use super::clock;
 use super::counters::{self, Counters};
 use super::namespace;
 use super::observe;
@@ -16,8 +20,11 @@ use super::refusal::{self, cannot_load};
 use super::sys::{self, XdpPath};
 use crate::backend::device::{self, Device, How};
 use crate::backend::guards::Front;
-use crate::backend::{Backend, BackendError, Engine, Nftables, Observed, Refused, Switched, Target, Wanted};
-use crate::counters::{Counted, Counts, bind, series};
+use crate::backend::{
+    Backend, BackendError, Engine, InForce, Nftables, Observed, Refused, Switched, Target, Wanted,
+};
+use crate::counters::{Counted, Counts, account_series, bind, series};
+use crate::ruleset::Ruleset;
 use crate::state::Namespace;
 
 /// XDP in the network namespace of this process.
@@ -60,6 +67,11 @@ impl Xdp {
         namespace::require_lasting(self.pins.root())
     }
 
+    /// Memory of the counters in bytes; 0 where there are none.
+    pub fn counter_bytes(&self) -> Result<u64, BackendError> {
+        if self.pins.counters().exists() { Counters::bytes() } else { Ok(0) }
+    }
+
     fn counters(&mut self) -> Result<&mut Counters, BackendError> {
         match &mut self.counters {
             Some(counters) => Ok(counters),
@@ -76,7 +88,7 @@ impl Xdp {
     ) -> Result<Switched, BackendError> {
         prepared.key = places::free_key(places, device)?;
         let key = &prepared.key;
-        let (link, engine, refused) = create(prepared, device.index)?;
+        let (link, engine, refused) = create(prepared, device)?;
         self.verify(prepared, &link, engine)?;
         let keep = || {
             self.pins.clear(key)?;
@@ -187,14 +199,22 @@ impl Xdp {
 type Created = (OwnedFd, Engine, Vec<Refused>);
 
 /// Creates the link in the first of the wanted ways that the device takes.
-fn create(prepared: &Prepared, device: u32) -> Result<Created, BackendError> {
+fn create(prepared: &Prepared, device: &Device) -> Result<Created, BackendError> {
     let interface = &prepared.interface;
     let mut refused = Vec::new();
     for &engine in prepared.wanted.xdp {
-        match sys::link_create(prepared.program.as_fd(), device, path(engine)) {
+        if let Some(without) = ask::without_tags(device).filter(|without| without.engine == engine) {
+            refused.push(without);
+            continue;
+        }
+        match sys::link_create(prepared.program.as_fd(), device.index, path(engine)) {
             Ok(link) => return Ok((link, engine, refused)),
-            // Somebody else's program, missing rights, a device that went: no other way would do better.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV)) => {
+            // Somebody else's program, missing rights, a device that went, a fault of the moment: no other way would do
+            // better.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EPERM | libc::ENODEV))
+                    || refusal::is_passing(&error) =>
+            {
                 return Err(BackendError::failed(format!("attach to {interface}"), error));
             }
             Err(error) => refused.push(Refused { engine, reason: refusal::attach(&error) }),
@@ -261,7 +281,9 @@ impl Backend for Xdp {
         namespace::require_lasting(self.pins.root())
             .map_err(|error| cannot_load(&interface, target.wanted, error))?;
         let counters = self.counters().map_err(|error| cannot_load(&interface, target.wanted, error))?;
-        counters.allocate(&series(target.ruleset, target.index))?;
+        let wanted =
+            [series(target.ruleset, target.index), account_series(target.ruleset, target.index)].concat();
+        counters.allocate(&wanted)?;
         let counted = match target.wanted.nft {
             Nftables::Always => Counted::Kept,
             Nftables::Never | Nftables::IfRefused => Counted::All,
@@ -330,6 +352,23 @@ impl Backend for Xdp {
     fn end_counters(&mut self) -> Result<(), BackendError> {
         self.counters = None;
         self.pins.clear_shared()
+    }
+
+    fn inspect(
+        &self,
+        ruleset: &Ruleset,
+        index: usize,
+        record: &InForce,
+    ) -> Result<Vec<String>, BackendError> {
+        let early =
+            clock::ended_early(ruleset, index, record.program_id, Timestamp::now()).map_err(|error| {
+                BackendError::failed(format!("read the clock of {}", record.interface), error)
+            })?;
+        if early.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rules = early.join(", ");
+        Ok(vec![format!("the clock was ahead, so that rules have ended before their time: {rules}")])
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {

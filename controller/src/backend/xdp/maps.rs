@@ -103,6 +103,16 @@ pub(super) fn frozen(name: &str, bytes: &[u8]) -> Result<OwnedFd, MapError> {
     Ok(fd)
 }
 
+/// A map of one element that the program writes.
+pub(super) fn shared(name: &str, bytes: &[u8]) -> Result<OwnedFd, MapError> {
+    let failed = |step| move |source| failure(step, name, bytes.len(), source);
+    let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY;
+    let spec = MapSpec { name, kind, value_size: bytes.len() as u32, entries: 1, flags: 0 };
+    let fd = sys::map_create(spec).map_err(failed("creating"))?;
+    sys::map_update(fd.as_fd(), 0, bytes).map_err(failed("filling"))?;
+    Ok(fd)
+}
+
 /// A per-CPU array of a program's own.
 pub(super) fn per_cpu(name: &str, value_size: u32, entries: u32) -> Result<OwnedFd, MapError> {
     let kind = bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY;

@@ -1,7 +1,7 @@
 //! The BPF object: embedded at build time, bound to one generation's maps when it is loaded.
 //!
-//! Promises: linking makes and freezes the maps that the object describes and takes tables and counters as they are given;
-//! the result is instructions that refer to those maps, with nothing loaded yet.
+//! Promises: linking makes and freezes the maps that the object describes and takes tables, clock and counters as they are
+//! given; the result is instructions that refer to those maps, with nothing loaded yet.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -45,7 +45,11 @@ pub(super) struct Linked {
 }
 
 /// Binds the object to one generation.
-pub(super) fn link(info: &Info, tables: BorrowedFd<'_>, counters: &Counters) -> Result<Linked, ObjectError> {
+pub(super) fn link(
+    info: &Info,
+    (tables, clock): (BorrowedFd<'_>, BorrowedFd<'_>),
+    counters: &Counters,
+) -> Result<Linked, ObjectError> {
     if OBJECT.is_empty() {
         return Err(ObjectError::Skipped);
     }
@@ -57,6 +61,7 @@ pub(super) fn link(info: &Info, tables: BorrowedFd<'_>, counters: &Counters) -> 
     let made = make_maps(&described)?;
     let descriptor = |name: &str, map: &Map| match (name, map.section_kind()) {
         (name::COUNTERS, _) => counters.as_fd().as_raw_fd(),
+        (CLOCK_SECTION, _) => clock.as_raw_fd(),
         (_, EbpfSectionKind::Bss) => tables.as_raw_fd(),
         _ => made[name].as_raw_fd(),
     };
@@ -74,12 +79,12 @@ pub(super) fn link(info: &Info, tables: BorrowedFd<'_>, counters: &Counters) -> 
     Ok(Linked { instructions, license: program.license.clone(), _maps: made.into_values().collect() })
 }
 
-/// The maps that a program has for itself: constants, frozen, and scratch memory. Counters and tables are given.
+/// The maps that a program has for itself: constants, frozen, and scratch memory. Counters, tables and clock are given.
 fn make_maps(described: &HashMap<String, Map>) -> Result<HashMap<&str, OwnedFd>, MapError> {
     let mut made = HashMap::new();
     for (name, map) in described {
         let fd = match (name.as_str(), map.section_kind()) {
-            (name::COUNTERS, _) | (_, EbpfSectionKind::Bss) => continue,
+            (name::COUNTERS | CLOCK_SECTION, _) | (_, EbpfSectionKind::Bss) => continue,
             (INFO_SECTION, _) => maps::frozen(name::INFO, map.data())?,
             (_, EbpfSectionKind::Rodata) => maps::frozen("RODATA", map.data())?,
             (name, _) => maps::per_cpu(name, map.value_size(), map.max_entries())?,
@@ -91,3 +96,6 @@ fn make_maps(described: &HashMap<String, Map>) -> Result<HashMap<&str, OwnedFd>,
 
 /// The section of the [`Info`] constant.
 const INFO_SECTION: &str = ".rodata.info";
+
+/// The section of the [`Clock`](perimeter_classifier::abi::Clock).
+const CLOCK_SECTION: &str = ".data.clock";

@@ -17,8 +17,10 @@ pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendE
     let facts = device::find(interface)?;
     let enforcement = enforcement(pins, interface, facts.as_ref())?;
     let device = kind(facts.as_ref());
-    let refused = match (&device, &enforcement) {
-        (Device::Ethernet { index }, Enforcement::Off | Enforcement::Lost { .. }) => ask::refused(*index),
+    let refused = match (&facts, &enforcement) {
+        (Some(facts), Enforcement::Off | Enforcement::Lost { .. }) if facts.is_ethernet() => {
+            ask::refused(facts)
+        }
         _ => Vec::new(),
     };
     Ok(Observed { device, enforcement, refused, ..Observed::nothing(interface) })

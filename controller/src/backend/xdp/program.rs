@@ -8,10 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use aya_obj::generated::BPF_F_XDP_HAS_FRAGS;
-use perimeter_classifier::abi::{self, ABI_VERSION, Info, MAGIC, name};
+use perimeter_classifier::abi::{self, ABI_VERSION, Info, MAGIC, name, setting};
 use perimeter_classifier::verdict::Decision;
 use thiserror::Error;
 
+use super::clock::{self, Start};
 use super::maps::{self, Counters, MapError};
 use super::object::{self, Linked, ObjectError};
 use super::sys::{self, ProgramInfo, ProgramSpec};
@@ -34,6 +35,7 @@ pub struct Enforcement {
 pub struct Program {
     fd: OwnedFd,
     tables: OwnedFd,
+    clock: OwnedFd,
     info: Info,
 }
 
@@ -113,10 +115,11 @@ impl Program {
             reason_slots: enforcement.reason_slots,
             settings: image.settings,
         };
-        Self::with_info(image, info, counters)
+        Self::with_info(image, info, Start::Runs, counters)
     }
 
-    /// Loads a program for test runs alone: it returns its decision ([`Program::test_run`]) and counts nothing.
+    /// Loads a program for test runs alone: it returns its decision ([`Program::test_run`]) and counts nothing. No rule of it
+    /// expires by itself.
     pub fn private(image: &Image) -> Result<Self, LoadError> {
         let info = Info {
             magic: MAGIC,
@@ -129,15 +132,37 @@ impl Program {
             reason_slots: [0; 15],
             settings: image.settings,
         };
-        Self::with_info(image, info, &Counters::create(1)?)
+        Self::with_info(image, info, Start::Stands, &Counters::create(1)?)
     }
 
-    fn with_info(image: &Image, mut info: Info, counters: &Counters) -> Result<Self, LoadError> {
+    fn with_info(
+        image: &Image,
+        mut info: Info,
+        start: Start,
+        counters: &Counters,
+    ) -> Result<Self, LoadError> {
         let tables;
         (tables, info.mask) = maps::tables(image)?;
-        let linked = object::link(&info, tables.as_fd(), counters)?;
-        let fd = verify(&linked)?;
-        Ok(Program { fd, tables, info })
+        let clock = clock::create(start)?;
+        let verified = |info: &Info| {
+            let linked = object::link(info, (tables.as_fd(), clock.as_fd()), counters)?;
+            verify(&linked)
+        };
+        let fd = match verified(&info) {
+            Err(first @ LoadError::Rejected { .. }) if has_epochs(&info) => {
+                // The kernel may not tell CLOCK_TAI. Where that is not it, its first word is the one to report.
+                info.settings[setting::BOOT_CLOCK] = 1;
+                verified(&info).map_err(|_| first)?
+            }
+            other => other?,
+        };
+        Ok(Program { fd, tables, clock, info })
+    }
+
+    /// Puts the clock of a [private](Program::private) program at an epoch: how many of the instants at which its rules
+    /// expire, each counted once, have passed.
+    pub fn set_epoch(&self, epoch: u32) -> io::Result<()> {
+        clock::set(self.clock.as_fd(), epoch)
     }
 
     /// The record that the program carries.
@@ -178,6 +203,11 @@ impl AsFd for Program {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Whether some rule expires, so that the program reads a clock.
+fn has_epochs(info: &Info) -> bool {
+    info.settings[setting::EPOCHS] != 0
 }
 
 /// Bytes for the verifier's log, which is asked for only after a refusal.

@@ -19,6 +19,9 @@ mod links;
 
 pub use links::{LinkInfo, XdpPath, link_create, link_detach, link_info, link_update, tcx_programs};
 
+/// How often a program is loaded again where a signal ended the verifier's work (`EAGAIN`; `bpf_check` since Linux 5.0).
+const LOAD_TRIES: usize = 5;
+
 /// What a map is made of; its keys have four bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct MapSpec<'a> {
@@ -140,8 +143,15 @@ pub fn program_load(spec: ProgramSpec<'_>, log: Option<&mut [u8]>) -> io::Result
         attr.__bindgen_anon_3.log_buf = log.as_mut_ptr() as u64;
         attr.__bindgen_anon_3.log_size = length(log.len())?;
     }
-    // SAFETY: instructions and log are given with their lengths, the license ends with a zero byte; all outlive the call.
-    unsafe { call_for_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }
+    let mut tries = 0;
+    loop {
+        // SAFETY: instructions and log are given with their lengths, the license ends with a zero byte; all outlive the
+        // call.
+        match unsafe { call_for_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) } {
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) && tries < LOAD_TRIES => tries += 1,
+            other => return other,
+        }
+    }
 }
 
 /// Runs a program `repeat` times on one frame. The kernel copies the frame once; nothing of it comes back.

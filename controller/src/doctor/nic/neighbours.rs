@@ -1,7 +1,9 @@
 //! What stands beside, above and behind a device: what it belongs to, who else judges its frames, what never comes by.
 
 use crate::backend::facts::{HostFacts, Link, NicFacts};
+use crate::backend::is_fed;
 use crate::doctor::Finding;
+use crate::ruleset::Mode;
 
 pub(super) fn findings(facts: &NicFacts, link: &Link, host: &HostFacts) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
@@ -15,7 +17,8 @@ pub(super) fn findings(facts: &NicFacts, link: &Link, host: &HostFacts) -> Vec<F
 fn layer(facts: &NicFacts, link: &Link) -> Option<Finding> {
     let below = link.parent.as_deref().unwrap_or("its parent");
     let show = format!("ip -d link show dev {}", facts.name);
-    let (what, why) = match link.software.as_deref()? {
+    let kind = link.software.as_deref()?;
+    let (what, why) = match kind {
         "vlan" => (
             format!("this is one VLAN of {below}"),
             format!(
@@ -35,9 +38,15 @@ fn layer(facts: &NicFacts, link: &Link) -> Option<Finding> {
             "it receives what is for this host".to_owned(),
             "what goes from port to port does not come by; name the ports to judge that".to_owned(),
         ),
+        _ if is_fed(kind) => (
+            format!("a {kind} hands it frames of another device"),
+            "name that device to judge them before".to_owned(),
+        ),
         _ => return None,
     };
-    Some(Finding::note("layer", what, why).remedy(show))
+    let finding = Finding::note("layer", what, why).remedy(show);
+    // Generic XDP would not see the outer tag, which the kernel takes out before.
+    Some(if is_fed(kind) { finding.excluding(&[Mode::Generic]) } else { finding })
 }
 
 /// A device that others are made of.

@@ -1,6 +1,6 @@
 //! Rules that another rule makes pointless: shadowed, duplicate, redundant.
 //!
-//! A rule is a product of sets: interfaces with their VLANs, sources, destinations, services. One rule covers another
+//! What ends sooner makes nothing pointless. A rule is a product of sets: interfaces with their VLANs, sources, destinations, services. One rule covers another
 //! if each of its sets does. Ten thousand rules make a hundred million pairs, so all but a few of them must be told
 //! apart by the hulls of these sets.
 
@@ -43,11 +43,14 @@ pub(super) fn findings(ruleset: &Ruleset) -> Vec<Finding> {
             other != at
                 && (outer.rule.action == inner.rule.action || outer.rule.action == Action::Deny)
                 && outer.may_cover(inner)
+                && outer.rule.outlasts(inner.rule)
                 && outer.covers(inner, &allowed)
         };
         let Some((other, outer)) = shapes.iter().enumerate().find(is_cover) else { continue };
-        let is_mutual =
-            outer.rule.action == inner.rule.action && inner.may_cover(outer) && inner.covers(outer, &allowed);
+        let is_mutual = outer.rule.action == inner.rule.action
+            && inner.may_cover(outer)
+            && inner.rule.outlasts(outer.rule)
+            && inner.covers(outer, &allowed);
         if is_mutual && other > at {
             continue; // the later of two equal rules is the one to name
         }

@@ -110,6 +110,7 @@ impl Place {
                 Some(other) => {
                     *other != rule
                         && !known.contains(other)
+                        && ruleset.rules[*other].outlasts(&ruleset.rules[rule])
                         && (ruleset.rules[*other].action == action
                             || ruleset.rules[*other].action == Action::Deny)
                 }

@@ -6,6 +6,7 @@ use netlink_packet_core::NetlinkBuffer;
 use netlink_sys::{Socket, SocketAddr};
 
 use crate::backend::nft::read::attribute;
+use crate::backend::uninterrupted::uninterrupted;
 
 const NETFILTER: isize = 12;
 const SUBSYSTEM: u16 = 4 << 8;
@@ -51,8 +52,8 @@ impl Log {
         header.set_length(length);
         header.set_message_type(SUBSYSTEM | CONFIGURE);
         header.set_flags((libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16);
-        self.socket.send(&bytes, 0)?;
-        let (answer, _) = self.socket.recv_from_full()?;
+        uninterrupted(|| self.socket.send(&bytes, 0))?;
+        let (answer, _) = uninterrupted(|| self.socket.recv_from_full())?;
         let code = answer
             .get(HEADER..HEADER + 4)
             .map_or(0, |code| i32::from_ne_bytes([code[0], code[1], code[2], code[3]]));
@@ -62,7 +63,7 @@ impl Log {
     /// The prefix of the next message; `None` where there is none.
     pub(super) fn next(&self) -> io::Result<Option<String>> {
         let mut buffer = Vec::with_capacity(1 << 16);
-        match self.socket.recv(&mut buffer, libc::MSG_DONTWAIT) {
+        match uninterrupted(|| self.socket.recv(&mut buffer, libc::MSG_DONTWAIT)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),

@@ -7,12 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use perimeter_classifier::verdict::DropReason;
 
 use super::Options;
+use super::entries::{End, NEVER, end};
 use super::shape::Shape;
 use super::zones::{Zone, zones};
-use crate::backend::nft::ir::{Base, Chain, Counter, Element, Part, Rule, Set, Statement, Table, Verdict};
+use crate::backend::nft::ir::{
+    Base, Chain, Counter, Element, Field, Part, Rule, Set, Statement, Table, Verdict,
+};
 use crate::backend::nft::names;
-use crate::counters::{Outcome, Subject};
-use crate::ruleset::{Action, Fragments, Interface, Oversize, Ruleset};
+use crate::counters::Outcome;
+use crate::ruleset::{self, Action, Fragments, Interface, Oversize, Ruleset};
 
 /// A table under construction.
 pub(super) struct Build<'a> {
@@ -53,12 +56,12 @@ impl<'a> Build<'a> {
     pub(super) fn finish(mut self, name: String, base: Base) -> Table {
         let reasons: Vec<DropReason> = DropReason::ALL.to_vec();
         for reason in reasons {
-            self.counter(self.dropped(), Subject::Reason(reason), false);
+            self.counter(names::of_reason(self.dropped(), reason, false));
         }
         for rule in self.ruleset.rules.iter().filter(|rule| self.covers(&rule.interfaces)).collect::<Vec<_>>()
         {
             let outcome = if rule.action == Action::Allow { Outcome::Pass } else { self.dropped() };
-            self.counter(outcome, Subject::Rule(rule.action, rule.id.clone()), false);
+            self.counter(names::of_rule(outcome, rule.action, &rule.id, false));
         }
         Table {
             name,
@@ -118,11 +121,10 @@ impl<'a> Build<'a> {
 
     /// What a dropped frame counts as.
     fn dropped(&self) -> Outcome {
-        if self.interface.enforce { Outcome::Drop } else { Outcome::WouldDrop }
+        Outcome::dropped(self.interface.enforce)
     }
 
-    fn counter(&mut self, outcome: Outcome, subject: Subject, stripped: bool) -> String {
-        let name = names::counter(outcome, &subject, stripped);
+    fn counter(&mut self, name: String) -> String {
         self.counters.insert(Counter { name: name.clone() });
         name
     }
@@ -131,7 +133,7 @@ impl<'a> Build<'a> {
     pub(super) fn reason(&mut self, reason: DropReason, shape: Shape) -> Verdict {
         let name = format!("drop.{}{}", reason.name(), ending(shape));
         Verdict::Goto(self.chain(&name, |build| {
-            let counter = build.counter(build.dropped(), Subject::Reason(reason), shape.stripped());
+            let counter = build.counter(names::of_reason(build.dropped(), reason, shape.stripped()));
             let last = if build.interface.enforce { Verdict::Drop } else { Verdict::Accept };
             build.last(counter, &format!("r{}", reason as u32), last)
         }))
@@ -141,16 +143,33 @@ impl<'a> Build<'a> {
     pub(super) fn credit(&mut self, rule: u32, shape: Shape) -> Verdict {
         let of = &self.ruleset.rules[rule as usize];
         let (action, id) = (of.action, of.id.clone());
-        let word = if action == Action::Allow { "allow" } else { "deny" };
-        let name = format!("{word}.{id}{}", ending(shape));
+        let name = credit_name(of, shape);
         Verdict::Goto(self.chain(&name, |build| {
             let passes = action == Action::Allow;
             let outcome = if passes { Outcome::Pass } else { build.dropped() };
-            let counter = build.counter(outcome, Subject::Rule(action, id), shape.stripped());
+            let counter = build.counter(names::of_rule(outcome, action, &id, shape.stripped()));
             let drops = !passes && build.interface.enforce;
             let last = if drops { Verdict::Drop } else { Verdict::Accept };
             build.last(counter, &format!("{}{rule}", if passes { 'p' } else { 'd' }), last)
         }))
+    }
+
+    /// Credits a frame to a rule while the rule has not ended; then a jump comes back as if nothing had been found.
+    pub(super) fn credit_in_time(&mut self, rule: u32, shape: Shape) -> Verdict {
+        let of = &self.ruleset.rules[rule as usize];
+        if end(of) == NEVER {
+            return self.credit(rule, shape);
+        }
+        let name = format!("until.{}", credit_name(of, shape));
+        Verdict::Jump(self.chain(&name, |build| vec![build.credit_rule(rule, shape)]))
+    }
+
+    /// Credits a frame to a rule while the rule has not ended. The time costs as much as a lookup: it comes last.
+    pub(super) fn credit_rule(&mut self, rule: u32, shape: Shape) -> Rule {
+        let end = end(&self.ruleset.rules[rule as usize]);
+        let before = |end: End| Statement::below(Field::Time, &(end * 1_000_000_000).to_be_bytes());
+        let credit = Statement::Verdict(self.credit(rule, shape));
+        Rule::new(if end == NEVER { vec![credit] } else { vec![before(end), credit] })
     }
 
     /// Counts, tells and ends.
@@ -178,6 +197,12 @@ impl<'a> Build<'a> {
     pub(super) fn drops_oversize(&self) -> bool {
         self.interface.oversize == Oversize::Drop
     }
+}
+
+/// The name of the chain that credits a rule.
+fn credit_name(rule: &ruleset::Rule, shape: Shape) -> String {
+    let word = if rule.action == Action::Allow { "allow" } else { "deny" };
+    format!("{word}.{}{}", rule.id, ending(shape))
 }
 
 fn ending(shape: Shape) -> &'static str {

@@ -1,6 +1,6 @@
 //! Rules as boxes: for packets of one kind, the intervals of addresses, ports and the like that a rule matches.
 //!
-//! Promises: the boxes of a rule are exactly what it matches among packets of that kind; they stand in the order in which
+//! Promises: the boxes of a rule are exactly what it matches among packets of that kind, until it ends; they stand in the order in which
 //! rules are credited.
 
 use crate::ruleset::{Action, AddressSet, Family, Rule, Ruleset, Service, TcpState};
@@ -86,6 +86,30 @@ pub(super) type Span = (u128, u128);
 pub(super) struct Entry {
     pub(super) spans: Vec<Span>,
     pub(super) rule: u32,
+    /// When the rule ends.
+    pub(super) end: End,
+}
+
+/// An instant, in seconds since 1970, or [`NEVER`].
+pub(super) type End = u64;
+
+pub(super) const NEVER: End = u64::MAX;
+
+/// When a rule ends; what the kernel's clock never comes to (the year 2262) is never.
+pub(super) fn end(rule: &Rule) -> End {
+    const LAST: i64 = i64::MAX / 1_000_000_000;
+    let Some(end) = rule.end() else { return NEVER };
+    match end.as_second() + i64::from(end.subsec_nanosecond() > 0) {
+        LAST.. => NEVER,
+        seconds => seconds.max(0).unsigned_abs(),
+    }
+}
+
+impl Entry {
+    /// Whether this box, which is judged first, leaves no point of the other at any time.
+    pub(super) fn hides(&self, other: &Entry) -> bool {
+        self.end >= other.end && covers(&self.spans, &other.spans)
+    }
 }
 
 /// The boxes of `rules` for packets of one family and kind, or the rules that have too many.
@@ -107,7 +131,7 @@ pub(super) fn entries(
             for &to in &to {
                 for above in &layer4 {
                     let spans = [from, to].into_iter().chain(above.iter().copied()).collect();
-                    entries.push(Entry { spans, rule: number });
+                    entries.push(Entry { spans, rule: number, end: end(rule) });
                 }
             }
         }

@@ -3,6 +3,7 @@
 use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
+use super::entries::{NEVER, end};
 use super::shape::Shape;
 use super::tags::TAGS;
 use super::{arp, ipv4, ipv6, lengths};
@@ -63,17 +64,30 @@ pub(super) fn oversize(build: &mut Build<'_>, zone: usize, shape: Shape) -> Opti
     build.drops_oversize().then(|| build.fails(DropReason::Oversize, shape, over))
 }
 
-/// The first rule on a zone that names an EtherType or one of [`ether`]'s keys.
-pub(super) fn rule_of(build: &Build<'_>, zone: usize, key: u16) -> Option<u32> {
-    let rules = build.zones[zone].rules.iter().copied();
-    rules.into_iter().find(|&rule| build.ruleset.rules[rule as usize].ethertypes.contains(&key))
+/// The rules on a zone that name an EtherType or one of [`ether`]'s keys, up to the first that does not end.
+fn rules_of(build: &Build<'_>, zone: usize, key: u16) -> Vec<u32> {
+    let names = |rule: &u32| build.ruleset.rules[*rule as usize].ethertypes.contains(&key);
+    let mut found: Vec<u32> = build.zones[zone].rules.iter().copied().filter(names).collect();
+    if let Some(last) = found.iter().position(|&rule| end(&build.ruleset.rules[rule as usize]) == NEVER) {
+        found.truncate(last + 1);
+    }
+    found
 }
 
 /// What becomes of a frame with this key.
 pub(super) fn decide(build: &mut Build<'_>, zone: usize, key: u16, shape: Shape) -> Verdict {
-    match rule_of(build, zone, key) {
-        Some(rule) => build.credit(rule, shape),
-        None => build.reason(DropReason::NoRule, shape),
+    match rules_of(build, zone, key)[..] {
+        [] => build.reason(DropReason::NoRule, shape),
+        [rule] if end(&build.ruleset.rules[rule as usize]) == NEVER => build.credit(rule, shape),
+        ref rules => {
+            let number = build.zones[zone].rules_number;
+            let name = format!("rules{number}.ethertype{key}.{}", shape.name());
+            Verdict::Goto(build.chain(&name, |build| {
+                let mut all: Vec<Rule> = rules.iter().map(|&rule| build.credit_rule(rule, shape)).collect();
+                all.push(build.fails(DropReason::NoRule, shape, Vec::new()));
+                all
+            }))
+        }
     }
 }
 

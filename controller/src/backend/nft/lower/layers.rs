@@ -1,7 +1,8 @@
 //! Boxes that overlap, as layers of boxes that do not.
 //!
 //! Promises: looking a point up layer by layer and taking the first hit gives the rule of the first box, in the order given,
-//! that holds the point. Within a layer no two boxes overlap, as the kernel's sets of intervals demand.
+//! that holds the point, at any time: the boxes of a rule that has ended are no hit, and so hide and cut nothing that
+//! outlasts them. Within a layer no two boxes overlap, as the kernel's sets of intervals demand.
 //!
 //! Boxes that are a point in some dimensions and everything in the others go to layers of their own kind, which come
 //! first: the kernel hashes them. Any other box goes to the first layer where the promise stays true: after every layer
@@ -9,7 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::entries::{Entry, Span, covers};
+use super::entries::{Entry, Span};
 
 /// Boxes none of which overlap.
 #[derive(Debug, Default)]
@@ -74,12 +75,13 @@ fn hashed(entries: Vec<Entry>, highest: &[u128], dimension: usize) -> (Vec<Layer
         };
         let hidden = |layer: &Layer| {
             let found = layer.overlapping(&entry.spans);
-            found.iter().any(|&earlier| covers(&layer.entries[earlier].spans, &entry.spans))
+            found.iter().any(|&earlier| layer.entries[earlier].hides(&entry))
         };
         if layers.iter().chain([&others]).any(hidden) {
             continue;
         }
-        let later = layers[at + 1..].iter().chain([&others]);
+        // In its own layer lies at most the same box, of a rule that ends earlier.
+        let later = layers[at..].iter().chain([&others]);
         let judged_first = later.into_iter().any(|layer| !layer.overlapping(&entry.spans).is_empty());
         if judged_first { others.push(entry) } else { layers[at].push(entry) }
     }
@@ -115,7 +117,7 @@ fn place(layers: &mut Vec<Layer>, entry: Entry, dimension: usize) -> Result<usiz
     let hidden = layers
         .iter()
         .zip(&overlapping)
-        .any(|(layer, found)| found.iter().any(|&at| covers(&layer.entries[at].spans, &entry.spans)));
+        .any(|(layer, found)| found.iter().any(|&at| layer.entries[at].hides(&entry)));
     if hidden {
         return Ok(0);
     }
@@ -127,12 +129,13 @@ fn place(layers: &mut Vec<Layer>, entry: Entry, dimension: usize) -> Result<usiz
         layers[0].push(entry);
         return Ok(1);
     };
-    let holes: Vec<&[Span]> =
-        overlapping[last].iter().map(|&at| layers[last].entries[at].spans.as_slice()).collect();
-    if let Some(pieces) = cut(&entry.spans, &holes) {
+    let in_the_way = overlapping[last].iter().map(|&at| &layers[last].entries[at]);
+    let lasting = in_the_way.clone().all(|earlier| earlier.end >= entry.end);
+    let holes: Vec<&[Span]> = in_the_way.map(|earlier| earlier.spans.as_slice()).collect();
+    if let Some(pieces) = lasting.then(|| cut(&entry.spans, &holes)).flatten() {
         let count = pieces.len();
         for spans in pieces {
-            layers[last].push(Entry { spans, rule: entry.rule });
+            layers[last].push(Entry { spans, ..entry });
         }
         return Ok(count);
     }
@@ -259,13 +262,17 @@ fn shifted(number: u128, scale: u32) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::nft::lower::entries::{End, NEVER};
 
     const HIGHEST: [u128; 4] = [7; 4];
 
-    /// The rule of the first box that holds a point.
-    fn first(entries: &[Entry], point: &[u128]) -> Option<u32> {
-        let holds = |spans: &[Span]| spans.iter().zip(point).all(|(span, at)| (span.0..=span.1).contains(at));
-        entries.iter().find(|entry| holds(&entry.spans)).map(|entry| entry.rule)
+    /// The rule of the first box that holds a point and has not ended at a time.
+    fn first(entries: &[Entry], point: &[u128], time: End) -> Option<u32> {
+        let holds = |entry: &Entry| {
+            let mut spans = entry.spans.iter().zip(point);
+            entry.end > time && spans.all(|(span, at)| (span.0..=span.1).contains(at))
+        };
+        entries.iter().find(|entry| holds(entry)).map(|entry| entry.rule)
     }
 
     fn random_box(chance: &mut fastrand::Rng, dimensions: usize, rule: u32) -> Entry {
@@ -277,7 +284,8 @@ mod tests {
             };
             (u128::from(a.min(b)), u128::from(a.max(b)))
         };
-        Entry { spans: (0..dimensions).map(|_| span(chance)).collect(), rule }
+        let end = if chance.u8(0..3) == 0 { chance.u64(0..4) } else { NEVER };
+        Entry { spans: (0..dimensions).map(|_| span(chance)).collect(), rule, end }
     }
 
     #[test]
@@ -285,12 +293,14 @@ mod tests {
         for seed in 0..300 {
             let mut chance = fastrand::Rng::with_seed(seed);
             let boxes: Vec<Entry> =
-                (0..chance.u32(1..60)).map(|rule| random_box(&mut chance, 3, rule)).collect();
+                (0..chance.u32(1..40)).map(|rule| random_box(&mut chance, 3, rule)).collect();
             let layers = layers(boxes.clone(), &HIGHEST[..3], 1 << 16).expect("few boxes need few layers");
             for number in 0..512u128 {
                 let point = [number & 7, number >> 3 & 7, number >> 6];
-                let hit = layers.iter().find_map(|layer| first(&layer.entries, &point));
-                assert_eq!(hit, first(&boxes, &point), "seed {seed}, point {point:?}");
+                for time in 0..4 {
+                    let hit = layers.iter().find_map(|layer| first(&layer.entries, &point, time));
+                    assert_eq!(hit, first(&boxes, &point, time), "seed {seed}, point {point:?} at {time}");
+                }
             }
         }
     }
@@ -312,8 +322,8 @@ mod tests {
     #[test]
     fn exact_boxes_have_a_layer_of_their_own() {
         let boxes: Vec<Entry> =
-            (0..1000).map(|n| Entry { spans: vec![(n, n), (7, 7)], rule: n as u32 }).collect();
-        let boxes = [boxes, vec![Entry { spans: vec![(0, 9999), (0, 9)], rule: 1000 }]].concat();
+            (0..1000).map(|n| Entry { spans: vec![(n, n), (7, 7)], rule: n as u32, end: NEVER }).collect();
+        let boxes = [boxes, vec![Entry { spans: vec![(0, 9999), (0, 9)], rule: 1000, end: NEVER }]].concat();
         let layers = layers(boxes, &[9999, 9], 1 << 16).expect("one overlaps them");
         assert_eq!(layers.len(), 2);
         assert_eq!(layers[0].entries.len(), 1000);

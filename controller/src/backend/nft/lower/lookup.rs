@@ -128,7 +128,7 @@ fn map(
         .iter()
         .map(|entry| Element {
             key: used.iter().map(|&column| entry.spans[column]).collect(),
-            verdict: Some(build.credit(entry.rule, place.shape)),
+            verdict: Some(build.credit_in_time(entry.rule, place.shape)),
         })
         .collect();
     let key = used.iter().map(|&column| columns[column].part.clone()).collect();

@@ -5,7 +5,7 @@
 
 use nftnl::nftnl_sys::{self as sys, libc};
 
-use super::numbers::COUNTER_OBJECT;
+use super::numbers::{COUNTER_OBJECT, META_TIME};
 use super::objects::{Expression, Rule};
 use crate::backend::nft::ir::{Field, Header, Raw, Relation, Statement, Verdict};
 
@@ -47,7 +47,8 @@ fn compare(rule: &Rule, field: &Field, relation: Relation, value: &[u8]) {
     let ordered = matches!(relation, Relation::Below | Relation::Above);
     let mut value = value.to_vec();
     match field {
-        Field::Length | Field::LengthBits(_) if ordered => rule.add(network_order(FIRST)),
+        Field::Length | Field::LengthBits(_) if ordered => rule.add(network_order(FIRST, 4)),
+        Field::Time => rule.add(network_order(FIRST, 8)),
         Field::Length | Field::LengthBits(_) if cfg!(target_endian = "little") => value.reverse(),
         _ => {}
     }
@@ -65,14 +66,14 @@ fn compare(rule: &Rule, field: &Field, relation: Relation, value: &[u8]) {
     );
 }
 
-/// Turns four bytes round.
-fn network_order(register: u32) -> Expression {
+/// Turns a number of so many bytes round.
+fn network_order(register: u32, bytes: u32) -> Expression {
     Expression::new(c"byteorder")
         .number(sys::NFTNL_EXPR_BYTEORDER_SREG, register)
         .number(sys::NFTNL_EXPR_BYTEORDER_DREG, register)
         .number(sys::NFTNL_EXPR_BYTEORDER_OP, libc::NFT_BYTEORDER_HTON as u32)
-        .number(sys::NFTNL_EXPR_BYTEORDER_LEN, 4)
-        .number(sys::NFTNL_EXPR_BYTEORDER_SIZE, 4)
+        .number(sys::NFTNL_EXPR_BYTEORDER_LEN, bytes)
+        .number(sys::NFTNL_EXPR_BYTEORDER_SIZE, bytes)
 }
 
 fn lookup(set: &str) -> Expression {
@@ -109,7 +110,7 @@ fn load_all(rule: &Rule, fields: &[Field]) {
     for field in fields {
         load(rule, field, register);
         if matches!(field, Field::Length | Field::LengthBits(_)) {
-            rule.add(network_order(register));
+            rule.add(network_order(register, 4));
         }
         register += length(field).div_ceil(REGISTER) as u32;
     }
@@ -129,6 +130,7 @@ fn load(rule: &Rule, field: &Field, register: u32) {
             rule.add(meta(libc::NFT_META_LEN));
             rule.add(masked(&mask.to_ne_bytes(), register));
         }
+        Field::Time => rule.add(meta(META_TIME)),
         other => {
             let raw = place(other);
             rule.add(payload(&raw, register));
@@ -167,6 +169,7 @@ fn length(field: &Field) -> usize {
         Field::Protocol => 2,
         Field::L4Protocol => 1,
         Field::Length | Field::LengthBits(_) => 4,
+        Field::Time => 8,
         other => place(other).length as usize,
     }
 }
@@ -185,7 +188,9 @@ fn place(field: &Field) -> Raw {
         Field::IcmpType | Field::Icmp6Type => (Header::Transport, 0, 1),
         Field::IcmpCode | Field::Icmp6Code => (Header::Transport, 1, 1),
         Field::Raw(raw) => return raw.clone(),
-        Field::Protocol | Field::L4Protocol | Field::Length | Field::LengthBits(_) => (Header::Link, 0, 0),
+        Field::Protocol | Field::L4Protocol | Field::Length | Field::LengthBits(_) | Field::Time => {
+            (Header::Link, 0, 0)
+        }
     };
     Raw { header, offset, length, mask: None }
 }

@@ -21,6 +21,8 @@ pub(in crate::backend::nft) const OBJECT_TYPE: i32 = 3;
 pub(in crate::backend::nft) const OBJECT_DATA: i32 = 4;
 pub(in crate::backend::nft) const COUNTER_BYTES: i32 = 1;
 pub(in crate::backend::nft) const COUNTER_PACKETS: i32 = 2;
+/// `NFT_META_TIME_NS`, Linux 5.4.
+pub(in crate::backend::nft) const META_TIME: i32 = 30;
 /// Types and flags.
 pub(in crate::backend::nft) const COUNTER_OBJECT: u32 = 1;
 pub(in crate::backend::nft) const SET_CONCATENATION: u32 = 0x80;

@@ -10,6 +10,8 @@ use netlink_sys::{Socket, SocketAddr};
 use nftnl::FinalizedBatch;
 use nftnl::nftnl_sys::libc;
 
+use crate::backend::uninterrupted::uninterrupted;
+
 const NETFILTER: isize = 12;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
@@ -64,10 +66,9 @@ pub(in crate::backend::nft) fn send(batch: &FinalizedBatch) -> io::Result<Sent> 
     // The kernel has worked through the batch before `send` returns: what it has to say is there.
     loop {
         let mut buffer = Vec::with_capacity(1 << 16);
-        match socket.recv(&mut buffer, libc::MSG_DONTWAIT) {
+        match uninterrupted(|| socket.recv(&mut buffer, libc::MSG_DONTWAIT)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Sent::Done),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Ok(Sent::Unknown(error)),
         }
         if let Some(error) = messages(&buffer).find_map(|message| failure(&message)) {
@@ -80,11 +81,12 @@ pub(in crate::backend::nft) fn send(batch: &FinalizedBatch) -> io::Result<Sent> 
 pub(in crate::backend::nft) fn dump(kind: i32, attributes: &[u8]) -> io::Result<Vec<Reply>> {
     let socket = open()?;
     let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
-    socket.send(&request(kind, flags as u16, attributes), 0)?;
+    let request = request(kind, flags as u16, attributes);
+    uninterrupted(|| socket.send(&request, 0))?;
     let mut replies = Vec::new();
     loop {
         let mut buffer = Vec::with_capacity(1 << 20);
-        socket.recv(&mut buffer, 0)?;
+        uninterrupted(|| socket.recv(&mut buffer, 0))?;
         for message in messages(&buffer) {
             if message.message_type() == DONE {
                 return Ok(replies);
@@ -161,9 +163,10 @@ pub(in crate::backend::nft) fn text(kind: i32, text: &str) -> Vec<u8> {
 /// The number of the rules' generation in this network namespace; it rises with every transaction that changes them.
 pub(in crate::backend::nft) fn generation() -> io::Result<u32> {
     let socket = open()?;
-    socket.send(&request(libc::NFT_MSG_GETGEN, libc::NLM_F_REQUEST as u16, &[]), 0)?;
+    let request = request(libc::NFT_MSG_GETGEN, libc::NLM_F_REQUEST as u16, &[]);
+    uninterrupted(|| socket.send(&request, 0))?;
     let mut buffer = Vec::with_capacity(1 << 16);
-    socket.recv(&mut buffer, 0)?;
+    uninterrupted(|| socket.recv(&mut buffer, 0))?;
     let found = messages(&buffer).find_map(|message| {
         // The first attribute is the number (NFTA_GEN_ID).
         let value = message.payload().get(GENERIC + 4..GENERIC + 8)?;

@@ -8,6 +8,7 @@ pub(super) fn field(field: &Field) -> String {
         Field::Protocol => "meta protocol",
         Field::L4Protocol => "meta l4proto",
         Field::Length => "meta length",
+        Field::Time => "meta time",
         Field::Ip4Source => "ip saddr",
         Field::Ip4Destination => "ip daddr",
         Field::Ip4Protocol => "ip protocol",
@@ -46,9 +47,12 @@ pub(super) fn place(header: Header, offset: u32, length: u32) -> String {
 
 /// A number as nft writes it beside `field`.
 pub(super) fn value(field: &Field, number: &[u8]) -> String {
+    let decimal = || number.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
     match field {
         Field::Raw(_) | Field::Protocol => format!("0x{}", hex(number)),
-        _ => number.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte)).to_string(),
+        // In seconds, where the kernel has nanoseconds.
+        Field::Time => (decimal() / 1_000_000_000).to_string(),
+        _ => decimal().to_string(),
     }
 }
 

@@ -9,6 +9,8 @@ use netlink_packet_core::{
 };
 use netlink_sys::{Socket, SocketAddr};
 
+use crate::backend::uninterrupted::uninterrupted;
+
 /// Attributes in their order: number and value.
 pub(super) type Attributes = Vec<(u16, Vec<u8>)>;
 
@@ -78,7 +80,8 @@ where
     M: NetlinkSerializable + NetlinkDeserializable,
 {
     let socket = open(protocol)?;
-    socket.send(&packed(question, NLM_F_REQUEST | NLM_F_DUMP), 0)?;
+    let question = packed(question, NLM_F_REQUEST | NLM_F_DUMP);
+    uninterrupted(|| socket.send(&question, 0))?;
     let mut found = Vec::new();
     while !receive(&socket, &mut found)? {}
     Ok(found)
@@ -90,7 +93,8 @@ where
     M: NetlinkSerializable + NetlinkDeserializable,
 {
     let socket = open(protocol)?;
-    socket.send(&packed(question, NLM_F_REQUEST), 0)?;
+    let question = packed(question, NLM_F_REQUEST);
+    uninterrupted(|| socket.send(&question, 0))?;
     let mut found = Vec::new();
     receive(&socket, &mut found)?;
     found.pop().ok_or_else(|| io::Error::other("the kernel answered with nothing"))
@@ -100,7 +104,7 @@ where
 pub(super) fn acknowledged(protocol: isize, messages: Vec<(Raw, u16)>) -> io::Result<()> {
     let socket = open(protocol)?;
     let bytes: Vec<u8> = messages.into_iter().flat_map(|(message, flags)| packed(message, flags)).collect();
-    socket.send(&bytes, 0)?;
+    uninterrupted(|| socket.send(&bytes, 0))?;
     receive::<Raw>(&socket, &mut Vec::new()).map(drop)
 }
 
@@ -126,7 +130,7 @@ fn receive<M>(socket: &Socket, found: &mut Vec<M>) -> io::Result<bool>
 where
     M: NetlinkDeserializable,
 {
-    let (bytes, _) = socket.recv_from_full()?;
+    let (bytes, _) = uninterrupted(|| socket.recv_from_full())?;
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
         let message = NetlinkMessage::<M>::deserialize(rest).map_err(io::Error::other)?;

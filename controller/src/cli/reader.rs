@@ -1,0 +1,102 @@
+//! The state of things again and again, for whoever watches: what never changes is read once.
+//!
+//! Promises: counters, links and records are the kernel's own at each reading. Whether a table was edited behind perimeter's
+//! back takes longer to find out: that is looked at by [`Reader::look`], and remembered by [`Reader::glance`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Global;
+use super::host::{Host, applied};
+use crate::backend::{Backend, Observed};
+use crate::digest::Digest;
+use crate::plan::Known;
+use crate::state::{Expected, expected, on_trial};
+use crate::status::status;
+use crate::telemetry::{Snapshot, Tables};
+
+/// The machine, and what is known of the policies in force.
+pub(super) struct Reader {
+    pub(super) host: Host,
+    /// Generations never change, so that a policy is read once a day: rules end at midnight.
+    known: BTreeMap<Digest, Known>,
+    /// The day of which `known` tells, in UTC.
+    day: jiff::civil::Date,
+    /// What the last look found changed behind perimeter's back, by interface.
+    damage: BTreeMap<String, Vec<String>>,
+}
+
+impl Reader {
+    pub(super) fn open(global: &Global) -> anyhow::Result<Reader> {
+        let (known, damage) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Reader { host: Host::open(global)?, known, day: jiff::civil::Date::MIN, damage })
+    }
+
+    /// Everything, tables included.
+    pub(super) fn look(&mut self, now: jiff::Timestamp) -> anyhow::Result<Snapshot> {
+        self.read(now, true)
+    }
+
+    /// Everything but whether tables were edited, which is as the last look found it.
+    pub(super) fn glance(&mut self, now: jiff::Timestamp) -> anyhow::Result<Snapshot> {
+        self.read(now, false)
+    }
+
+    fn read(&mut self, now: jiff::Timestamp, tables_too: bool) -> anyhow::Result<Snapshot> {
+        let journal = self.host.state.journal()?;
+        let expected = expected(&journal, self.host.namespace);
+        let mut observed = self.host.observe(&names(&expected))?;
+        self.learn(&observed, &expected, now)?;
+        if tables_too {
+            self.host.inspect(&mut observed, &self.known)?;
+            let damage = observed.iter().map(|one| (one.interface.clone(), one.damage.clone()));
+            self.damage = damage.collect();
+        } else {
+            for one in &mut observed {
+                one.damage = self.damage.get(&one.interface).cloned().unwrap_or_default();
+            }
+        }
+        let counts = self.host.backend.counters()?;
+        let status = status(&observed, &expected, &self.known, &[])
+            .with_trial(on_trial(&journal, self.host.namespace).as_ref(), now);
+        let tables =
+            Tables { counters: counts.len() as u64, counter_bytes: self.host.backend.xdp.counter_bytes()? };
+        Ok(Snapshot::new(now, status, &expected, &self.known, &counts, tables))
+    }
+
+    /// Reads the policies that are in force or should be, and lets go of those that no longer are.
+    fn learn(
+        &mut self,
+        observed: &[Observed],
+        expected: &Expected,
+        now: jiff::Timestamp,
+    ) -> anyhow::Result<()> {
+        let today = jiff::tz::TimeZone::UTC.to_datetime(now).date();
+        if self.day != today {
+            (self.day, self.known) = (today, BTreeMap::new());
+        }
+        let in_force = observed.iter().flat_map(Observed::records).map(|record| record.policy);
+        let wanted = expected.settled.iter().chain(&expected.begun).map(|enforced| enforced.policy);
+        let needed: BTreeSet<Digest> = in_force.chain(wanted).collect();
+        self.known.retain(|policy, _| needed.contains(policy));
+        for policy in needed {
+            if self.known.contains_key(&policy) {
+                continue;
+            }
+            if let Some((record, ruleset)) = self.host.state.find(policy)? {
+                self.known.insert(policy, Known::new(ruleset, applied(record), now));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The interfaces that should be enforced, each once.
+pub(super) fn names(expected: &Expected) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in expected.settled.iter().chain(&expected.begun).flat_map(|one| &one.interfaces) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}

@@ -1,0 +1,71 @@
+//! What is in force, whether it is what should be, and how much memory it takes.
+
+use super::super::family::Family;
+use super::super::snapshot::Snapshot;
+use super::number;
+
+/// The series of the state.
+pub(in super::super) fn families(snapshot: &Snapshot) -> Vec<Family> {
+    let [entries, bytes] = tables(snapshot);
+    vec![enforced(snapshot), in_sync(snapshot), info(snapshot), entries, bytes]
+}
+
+fn enforced(snapshot: &Snapshot) -> Family {
+    let mut enforced = Family::gauge(
+        "perimeter_enforced",
+        "1 where the kernel says now that a program of this perimeter drops what the policy does not allow; 0 in shadow mode.",
+    );
+    for one in &snapshot.status.interfaces {
+        enforced.add(&[("interface", &one.interface)], f64::from(u8::from(one.enforced)));
+    }
+    enforced
+}
+
+fn in_sync(snapshot: &Snapshot) -> Family {
+    let mut in_sync = Family::gauge(
+        "perimeter_policy_in_sync",
+        "1 where the kernel enforces on every interface exactly what was put in force last; 0 is drift, which `perimeter status` explains.",
+    );
+    in_sync.add(&[], f64::from(u8::from(snapshot.status.in_sync)));
+    in_sync
+}
+
+fn info(snapshot: &Snapshot) -> Family {
+    let mut info = Family::gauge(
+        "perimeter_policy_info",
+        "Always 1: which policy and generation is in force on an interface, and which engines judge its frames.",
+    );
+    for one in &snapshot.status.interfaces {
+        let (Some(policy), Some(generation)) = (one.policy, one.generation) else { continue };
+        info.add(
+            &[
+                ("hash", &policy.to_string()),
+                ("generation", &generation.to_string()),
+                ("mode", &Snapshot::mode(one)),
+                ("interface", &one.interface),
+            ],
+            1.0,
+        );
+    }
+    info
+}
+
+/// Bytes in a word of a classifier's table.
+const WORD: u64 = 4;
+
+fn tables(snapshot: &Snapshot) -> [Family; 2] {
+    let mut entries = Family::gauge(
+        "perimeter_table_entries",
+        "Entries of a table in the kernel: 32-bit words of an interface's classifier, slots of the counters that are given away.",
+    );
+    let mut bytes = Family::gauge("perimeter_table_bytes", "Memory of a table in the kernel in bytes.");
+    for one in &snapshot.status.interfaces {
+        let Some(size) = one.table_bytes else { continue };
+        let table = format!("classifier:{}", one.interface);
+        entries.add(&[("table", &table)], number(size / WORD));
+        bytes.add(&[("table", &table)], number(size));
+    }
+    entries.add(&[("table", "counters")], number(snapshot.tables.counters));
+    bytes.add(&[("table", "counters")], number(snapshot.tables.counter_bytes));
+    [entries, bytes]
+}
