@@ -76,7 +76,7 @@ impl Aged for Image {
     }
 
     fn judge(&self, epoch: u32, frame: &[u8]) -> Option<Decision> {
-        Some(classify(&Slice(frame), &Later(self, epoch)))
+        Some(classify(&Slice(frame), &Later(self, epoch)).decision)
     }
 }
 
