@@ -104,7 +104,8 @@ fn now(generation: &Generation) -> u64 {
         return unsafe { bpf_ktime_get_tai_ns() }.saturating_sub(AHEAD);
     }
     // SAFETY: the helper has no arguments.
-    unsafe { bpf_ktime_get_boot_ns() + field!(offset) }
+    let boot = unsafe { bpf_ktime_get_boot_ns() };
+    boot + field!(offset)
 }
 
 #[inline(always)]

@@ -67,6 +67,16 @@ fn every_change_of_mode_under_traffic_lets_nothing_through_and_loses_nothing() {
 }
 
 #[test]
+fn a_stand_in_that_was_not_needed_leaves_no_table() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("a.yaml", &policy("auto")), "--yes"]);
+    assert_eq!(
+        (engines(&world, 0), run(&world, &["nft", "list", "ruleset"])),
+        (expected("auto"), String::new())
+    );
+}
+
+#[test]
 fn counters_go_on_over_every_change_of_mode() {
     let Some(world) = World::new(&["wan0"]) else { return };
     let (mut web, mut refused) = (0, 0);

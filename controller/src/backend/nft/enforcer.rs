@@ -127,6 +127,18 @@ impl Nft {
         transact::carry_out(&table, &steps.collect::<Vec<_>>(), &format!("clear the nftables table {table}"))
     }
 
+    /// Removes a table that judges nothing and never has: what was loaded only to stand in. One that has counted stays, since
+    /// counters go on over every change of mode.
+    fn remove_unused(&self, interface: &str) -> Result<(), BackendError> {
+        let table = self.table(interface);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
+        let counters = read::counters(&table).map_err(failed)?;
+        if counters.iter().any(|counter| counter.packets != 0) || self.base(interface)?.is_some() {
+            return Ok(());
+        }
+        transact::carry_out(&table, &[Step::DeleteTable], &format!("remove the nftables table {table}"))
+    }
+
     /// Loads a generation; nothing refers to it yet.
     fn load(&self, prepared: &Prepared) -> Result<(), BackendError> {
         let made = &prepared.table;
@@ -282,6 +294,7 @@ impl Backend for Nft {
     fn discard(&mut self, prepared: Prepared) {
         // It was loaded and nothing leads to it: what is left of it, the next apply clears.
         let _ = self.unload(&prepared.interface, prepared.record.place);
+        let _ = self.remove_unused(&prepared.interface);
     }
 
     fn inspect(
