@@ -58,10 +58,11 @@ pub fn on_trial(events: &[Event], namespace: Namespace) -> Option<Trial> {
     announced.filter(|_| begun)
 }
 
-/// A trial after enforcement has ended on some interfaces.
+/// A trial after enforcement has ended on some interfaces. Only where it ended on one of the trial's own has somebody
+/// decided so since: on those that its policy does not name the trial itself has ended it, and they come back with it.
 fn without(mut trial: Trial, ended: &[String]) -> Option<Trial> {
+    trial.ended.extend(ended.iter().filter(|name| trial.interfaces.contains(name)).cloned());
     trial.interfaces.retain(|name| !ended.contains(name));
-    trial.ended.extend_from_slice(ended);
     (!trial.interfaces.is_empty()).then_some(trial)
 }
 
@@ -110,8 +111,14 @@ fn all_kept(events: &[Event], namespace: Namespace) -> (Vec<Enforced>, Option<En
                 tried.take_if(|(on_trial, _)| on_trial == generation).and_then(|(_, enforced)| enforced)
             }
             What::Detached => {
+                // What a trial itself has ended, its policy not naming it, is kept until the trial is.
+                let own =
+                    tried.as_ref().and_then(|(_, enforced)| enforced.as_ref()).map(|own| &own.interfaces);
+                let is_ended = |name: &String| {
+                    event.interfaces.contains(name) && own.is_none_or(|own| own.contains(name))
+                };
                 if let Some(enforced) = &mut kept {
-                    enforced.interfaces.retain(|name| !event.interfaces.contains(name));
+                    enforced.interfaces.retain(|name| !is_ended(name));
                 }
                 kept = kept.filter(|enforced| !enforced.interfaces.is_empty());
                 None
@@ -206,6 +213,20 @@ mod tests {
         events[..3].iter_mut().for_each(|event| event.interfaces.push("wan1".into()));
         let trial = on_trial(&events, HERE).unwrap();
         assert_eq!((trial.interfaces, trial.ended), (vec!["wan1".to_owned()], vec!["wan0".to_owned()]));
+    }
+
+    /// Generation 1 on wan1, a trial of a policy that names wan0 only.
+    #[test]
+    fn what_a_trial_itself_has_ended_comes_back_and_is_kept() {
+        let mut events =
+            events(&[begun(1), in_force(1), trial(2, Some(1)), begun(2), in_force(2), What::Detached]);
+        for at in [0, 1, 5] {
+            events[at].interfaces = vec!["wan1".into()];
+        }
+        let trial = on_trial(&events, HERE).unwrap();
+        assert_eq!((trial.interfaces, trial.ended), (vec!["wan0".to_owned()], Vec::new()));
+        let kept = kept(&events, HERE).unwrap();
+        assert_eq!((kept.generation, kept.interfaces), (1, vec!["wan1".to_owned()]));
     }
 
     #[test]

@@ -55,6 +55,36 @@ fn what_is_not_confirmed_is_taken_back() {
     assert_eq!(world.perimeter(&["confirm"]).code, 1, "it is too late");
 }
 
+/// Goal: what a trial no longer names is guarded again at its end. Method: from two interfaces to one, and from one to the
+/// other.
+#[test]
+fn what_a_trial_has_ended_is_taken_back_too() {
+    let Some(world) = World::new(&["wan0", "wan1"]) else { return };
+    let both = world.policy("both.yaml", &WEB.replace("wan0:", "wan0: , wan1:"));
+    let (first, other) =
+        (world.policy("first.yaml", WEB), world.policy("other.yaml", &WEB.replace("wan0", "wan1")));
+    for (before, trial) in [(&both, &first), (&first, &other)] {
+        world.ok(&["apply", before, "--yes", "--allow-open"]);
+        // The exit status, and what is enforced.
+        let guarded = || -> (i32, Vec<String>) {
+            let said = world.perimeter(&["status", "--json"]);
+            let status: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+            let judged =
+                status["interfaces"].as_array().unwrap().iter().filter(|one| one["enforced"] == true);
+            (said.code, judged.map(|one| one["interface"].as_str().unwrap().to_owned()).collect())
+        };
+        let wanted = guarded();
+        assert_eq!(wanted.0, 0);
+        world.ok(&["apply", trial, "--yes", "--allow-open", "--confirm-within", "1s"]);
+        assert_ne!(guarded().1, wanted.1);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while guarded() != wanted || world.json(&["status"])["trial"] != serde_json::Value::Null {
+            assert!(Instant::now() < deadline, "{:?} instead of {wanted:?}", guarded());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
 #[test]
 fn what_is_confirmed_stays() {
     let Some(world) = World::new(&["wan0"]) else { return };

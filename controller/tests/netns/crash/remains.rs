@@ -28,7 +28,8 @@ pub(super) struct Remains {
 /// The program in force, its link, and the program before it: no more is ever kept.
 const KEPT: [&str; 3] = ["link", "previous", "program"];
 const NEEDED: [&str; 2] = ["link", "program"];
-const COUNTERS: [&str; 2] = ["counter-keys", "counters"];
+/// What the programs of all interfaces share.
+const SHARED: [&str; 6] = ["counter-keys", "counters", "events", "gates", "marks", "reader"];
 
 impl Remains {
     /// What is there and should not be, and what is missing, given which engines judge each interface. `clean` is what
@@ -60,7 +61,7 @@ impl Remains {
             faults.extend(self.tables.keys().map(|name| format!("the table of {name} is left")));
         }
         let shared: BTreeSet<String> =
-            COUNTERS.iter().filter(|_| !nothing).map(|name| (*name).to_owned()).collect();
+            SHARED.iter().filter(|_| !nothing).map(|name| (*name).to_owned()).collect();
         let pinned = self.pins.values().any(|pins| !pins.is_empty());
         faults.extend(self.shared.difference(&shared).map(|name| format!("{name} is left")));
         let missing = shared.difference(&self.shared).filter(|_| pinned);
