@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::counters::{Accounting, InterfaceCounters, Loss};
 use crate::digest::Digest;
 use crate::ruleset::{Interface, Ruleset, VlanLabels};
-use crate::status::InterfaceStatus;
+use crate::status::{InterfaceStatus, TrialStatus};
 use crate::telemetry::RuleFacts;
 
 pub use self::gather::Gathering;
@@ -48,6 +48,8 @@ pub enum Origin {
     Live {
         /// Whether what is in force is what was put in force.
         in_sync: bool,
+        /// The generation that goes unless it is confirmed.
+        trial: Option<TrialStatus>,
     },
 }
 

@@ -5,10 +5,13 @@
 mod counts;
 mod places;
 
+use jiff::Timestamp;
+
 use super::{CaptureFacts, Judged, Origin, Part, Report};
 use crate::backend::names;
 use crate::counters::{Total, grouped};
-use crate::status::InterfaceStatus;
+use crate::plan::ended;
+use crate::status::{InterfaceStatus, TrialStatus};
 
 /// One piece of a page.
 #[derive(Clone, Debug)]
@@ -85,10 +88,10 @@ pub(super) fn title(report: &Report) -> String {
 }
 
 fn origin(report: &Report) -> Vec<Block> {
-    let made = format!("{} by perimeter {}", report.made, report.version);
+    let made = format!("{} by perimeter {}", second(report.made), report.version);
     match &report.origin {
         Origin::Captures(judged) => captures(judged, made),
-        Origin::Live { in_sync } => {
+        Origin::Live { in_sync, trial } => {
             let mut blocks = vec![facts(vec![("made", made)])];
             if report.interfaces.is_empty() {
                 blocks.push(Block::Text("No interface is enforced in this network namespace.".into()));
@@ -97,9 +100,21 @@ fn origin(report: &Report) -> Vec<Block> {
             } else {
                 blocks.push(Block::Warning("Not all is in force as it was left.".into()));
             }
+            blocks.extend(trial.iter().map(|trial| {
+                let TrialStatus { generation, until, .. } = trial;
+                let until = second(*until);
+                Block::Warning(format!(
+                    "Generation {generation} is on trial until {until} and not confirmed yet."
+                ))
+            }));
             blocks
         }
     }
+}
+
+/// An instant, to the second.
+fn second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 fn captures(judged: &Judged, made: String) -> Vec<Block> {
@@ -108,8 +123,8 @@ fn captures(judged: &Judged, made: String) -> Vec<Block> {
         ("made", made),
         ("policy", policy.clone()),
         ("policy digest", digest.to_string()),
-        ("judged as of", at.to_string()),
-        ("judged by", "the model, as if `enforce: true`; captured bytes are the frame".to_owned()),
+        ("judged as of", second(*at)),
+        ("judged by", "the model, as if enforced; captured bytes are the frame".to_owned()),
     ];
     let columns = vec![
         ("capture", Align::Words),
@@ -143,10 +158,12 @@ fn state(state: &InterfaceStatus) -> Vec<Block> {
     about.extend(state.generation.map(|number| ("generation", number.to_string())));
     about.extend(state.policy.map(|digest| ("policy digest", digest.to_string())));
     about.extend(state.applied.as_ref().map(|applied| {
-        ("applied", format!("{} by {} from {}", applied.at, applied.by, applied.policy_file))
+        ("applied", format!("{} by {} from {}", second(applied.at), applied.by, applied.policy_file))
     }));
+    about.extend(state.why.clone().filter(|_| state.generation.is_some()).map(|why| ("mode", why)));
+    let expired = state.expired.iter().map(|lapse| Block::Text(ended(lapse)));
     let drift = state.drift.iter().map(|drift| Block::Warning(drift.clone()));
-    [facts(about)].into_iter().chain(drift).collect()
+    [facts(about)].into_iter().chain(expired).chain(drift).collect()
 }
 
 /// A table of names and what they stand for.
@@ -174,8 +191,5 @@ fn share(part: u64, whole: u64) -> f64 {
 
 /// What is said where accounting is switched off.
 fn not_counted(part: &Part, what: &str) -> Block {
-    Block::Text(format!(
-        "{what} not counted on {}: the policy's `accounting:` leaves them out.",
-        part.interface
-    ))
+    Block::Text(format!("{what} not counted on {}: the policy's accounting leaves them out.", part.interface))
 }

@@ -26,7 +26,7 @@ pub fn live<'a>(snapshot: &Snapshot, policy: impl Fn(Digest) -> Option<&'a Rules
     Report {
         made: snapshot.at,
         version: env!("CARGO_PKG_VERSION"),
-        origin: Origin::Live { in_sync: snapshot.status.in_sync },
+        origin: Origin::Live { in_sync: snapshot.status.in_sync, trial: snapshot.status.trial },
         interfaces: parts.collect(),
     }
 }

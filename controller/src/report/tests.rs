@@ -135,8 +135,12 @@ fn rows_of_markdown_tables_are_as_wide_as_their_heads() {
 #[test]
 fn an_empty_live_state_is_a_page_too() {
     let made = "2027-01-02T00:00:00Z".parse().unwrap();
-    let report =
-        Report { made, version: "1", origin: Origin::Live { in_sync: false }, interfaces: Vec::new() };
+    let report = Report {
+        made,
+        version: "1",
+        origin: Origin::Live { in_sync: false, trial: None },
+        interfaces: Vec::new(),
+    };
     assert!(markdown(&report).contains("No interface is enforced in this network namespace."));
     assert!(html(&report).starts_with("<!DOCTYPE html>\n"));
 }
@@ -144,10 +148,18 @@ fn an_empty_live_state_is_a_page_too() {
 #[test]
 fn the_live_state_has_its_rules_and_its_state_and_no_verdicts_over_time() {
     let ruleset = ruleset(&["wan0", "lan0"]);
-    let snapshot = crate::telemetry::samples::taken(&ruleset, |_| 7);
+    let mut snapshot = crate::telemetry::samples::taken(&ruleset, |_| 7);
+    let until = "2026-11-22T01:05:00.5Z".parse().unwrap();
+    snapshot.status.trial = Some(TrialStatus { generation: 3, until, overdue: false });
     let report = live(&snapshot, |_| Some(&ruleset));
     let page = markdown(&report);
-    for wanted in ["## Interface wan0", "## Interface lan0", "### Rules that decided", "| arp "] {
+    for wanted in [
+        "## Interface wan0",
+        "## Interface lan0",
+        "### Rules that decided",
+        "| arp ",
+        "on trial until 2026-11-22 01:05:00 UTC",
+    ] {
         assert!(page.contains(wanted), "{wanted} in\n{page}");
     }
     assert!(!page.contains("over time"), "{page}");

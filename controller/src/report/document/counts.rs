@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Part, Timeline};
-use super::{Align, Bar, Block, Chart, Table, totals};
+use super::{Align, Bar, Block, Chart, Table, second, totals};
 use crate::counters::{Outcome, Total, grouped};
 use crate::ruleset::{About, Action};
 
@@ -98,7 +98,7 @@ pub(super) fn rules(part: &Part) -> Vec<Block> {
                 word(one.verdict).to_owned(),
                 said(|about| &about.owner).unwrap_or_default(),
                 said(|about| &about.ticket).unwrap_or_default(),
-                last.map_or(String::new(), ToString::to_string),
+                last.map_or(String::new(), |last| second(*last)),
             ];
             (cells, Total { packets: one.packets, bytes: one.bytes })
         })
