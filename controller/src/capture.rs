@@ -12,6 +12,7 @@
 //! block. So records and blocks are cut by `PcapParser::next_raw_packet` and `RawBlock::from_slice`, which read nothing
 //! but lengths, and the few fixed fields of a block are read here.
 
+mod clock;
 mod events;
 mod pcap;
 mod pcapng;
@@ -23,6 +24,7 @@ pub use events::EventWriter;
 use std::io::{self, Read};
 use std::ops::Range;
 
+use jiff::Timestamp;
 use pcap_file::PcapError;
 
 use self::pcap::Pcap;
@@ -44,6 +46,8 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
     /// Bytes the frame had on the wire, as the file says; more than `bytes` where it was captured short.
     pub original_len: u32,
+    /// When it was captured, where the file says so in a way that can be.
+    pub time: Option<Timestamp>,
 }
 
 /// Why a capture gives no further frame.
@@ -98,6 +102,7 @@ struct Record {
     /// Where its data lie in the window.
     data: Range<usize>,
     original_len: u32,
+    time: Option<Timestamp>,
     /// Bytes of the window that the record takes up.
     size: usize,
 }
@@ -145,7 +150,8 @@ impl<R: Read> Capture<R> {
                 self.spent = record.size;
                 self.frames += 1;
                 let bytes = &self.window.bytes()[record.data];
-                Some(Ok(Frame { number: self.frames, bytes, original_len: record.original_len }))
+                let Record { original_len, time, .. } = record;
+                Some(Ok(Frame { number: self.frames, bytes, original_len, time }))
             }
             Ok(None) => {
                 self.ended = true;

@@ -27,6 +27,7 @@ mod policy_file;
 mod reader;
 mod render;
 mod replay;
+mod report;
 mod restore;
 mod rollback;
 mod schema;
@@ -129,6 +130,7 @@ The usual way:
   perimeter detach                       stop enforcing
   perimeter doctor                       can this machine enforce, and what is in the way?
   perimeter replay gateway.yaml a.pcap   what would it do with this traffic?
+  perimeter report gateway.yaml a.pcap   the same as one page, for a ticket
   perimeter explain gateway.yaml ...     which rule decides about a packet, and why not the others?
 
 Exit status: 0 done, allowed, in sync; 1 error; 2 a negative answer (differences, denied, drift).";
@@ -181,6 +183,7 @@ pub enum Command {
     Detach(detach::DetachArgs),
     Doctor(doctor::DoctorArgs),
     Replay(replay::ReplayArgs),
+    Report(report::ReportArgs),
     Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
     Serve(serve::ServeArgs),
@@ -211,6 +214,7 @@ pub fn run(cli: Cli, env: &mut Env<'_>) -> anyhow::Result<Exit> {
         Command::Detach(args) => detach::run(&args, global, env),
         Command::Doctor(args) => doctor::run(&args, global, env),
         Command::Replay(args) => replay::run(&args, env),
+        Command::Report(args) => report::run(&args, global, env),
         Command::Render(args) => render::run(&args, global, env),
         Command::Explain(args) => explain::run(&args, env),
         Command::Serve(args) => serve::run(&args, global, env),

@@ -4,6 +4,7 @@
 //! digest in the kernel's info record is this one.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -40,6 +41,38 @@ pub fn canonical(ruleset: &Ruleset) -> Vec<u8> {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A reader that digests what passes through it.
+pub struct Digesting<R> {
+    inner: R,
+    state: Sha256,
+    bytes: u64,
+}
+
+impl<R: Read> Digesting<R> {
+    /// Nothing has been read yet.
+    pub fn new(inner: R) -> Self {
+        Digesting { inner, state: Sha256::new(), bytes: 0 }
+    }
+
+    /// Reads what is left; gives the digest and the number of all bytes.
+    ///
+    /// # Errors
+    /// The rest cannot be read.
+    pub fn finish(mut self) -> io::Result<(Digest, u64)> {
+        io::copy(&mut self, &mut io::sink())?;
+        Ok((Digest(self.state.finalize().into()), self.bytes))
+    }
+}
+
+impl<R: Read> Read for Digesting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.state.update(&buffer[..count]);
+        self.bytes += count as u64;
+        Ok(count)
     }
 }
 

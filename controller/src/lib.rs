@@ -33,6 +33,7 @@ pub mod agent;
 pub mod capture;
 pub mod explain;
 pub mod replay;
+pub mod report;
 
 pub mod cli;
 

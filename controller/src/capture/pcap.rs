@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use jiff::Timestamp;
+use pcap_file::TsResolution;
 use pcap_file::pcap::PcapParser;
 
 use super::window::Window;
@@ -40,15 +42,21 @@ impl Pcap {
     pub(super) fn next<R: Read>(&mut self, window: &mut Window<R>) -> Result<Option<Record>, Fault> {
         let found = window.parse(|bytes| {
             let (rest, packet) = self.parser.next_raw_packet(bytes)?;
-            Ok((bytes.len() - rest.len(), packet.orig_len))
+            Ok((bytes.len() - rest.len(), packet.orig_len, packet.ts_sec, packet.ts_frac))
         });
-        found?.map(|(size, original_len)| record(size, original_len)).transpose()
+        let Some((size, original_len, seconds, fraction)) = found? else { return Ok(None) };
+        let unit = match self.parser.header().ts_resolution {
+            TsResolution::MicroSecond => 1_000,
+            TsResolution::NanoSecond => 1,
+        };
+        let nanoseconds = i128::from(seconds) * 1_000_000_000 + i128::from(fraction) * unit;
+        record(size, original_len, Timestamp::from_nanosecond(nanoseconds).ok()).map(Some)
     }
 }
 
-fn record(size: usize, original_len: u32) -> Result<Record, Fault> {
+fn record(size: usize, original_len: u32, time: Option<Timestamp>) -> Result<Record, Fault> {
     if size - RECORD_HEADER > FRAME_LIMIT {
         return Err(Fault::Corrupt("a frame of more than 262,144 bytes"));
     }
-    Ok(Record { data: RECORD_HEADER..size, original_len, size })
+    Ok(Record { data: RECORD_HEADER..size, original_len, time, size })
 }

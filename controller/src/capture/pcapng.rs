@@ -5,8 +5,10 @@ use std::io::Read;
 use std::ops::Range;
 
 use byteorder_slice::{BigEndian, ByteOrder, LittleEndian};
+use jiff::Timestamp;
 use pcap_file::pcapng::RawBlock;
 
+use super::clock::Clock;
 use super::window::Window;
 use super::{ETHERNET, FRAME_LIMIT, Fault, Record};
 
@@ -40,6 +42,8 @@ struct Interface {
     link: u32,
     /// Most bytes captured of a packet; 0 is no limit. Only simple packet blocks need it.
     snap_len: u32,
+    /// What its times count.
+    clock: Clock,
 }
 
 /// A block, as far as its lengths go.
@@ -101,22 +105,23 @@ impl Pcapng {
             kind::INTERFACE_DESCRIPTION => {
                 let fixed = fixed::<8>(body)?;
                 let link = u32::from(B::read_u16(fixed));
-                self.interfaces.push(Interface { link, snap_len: B::read_u32(&fixed[4..]) });
+                let clock = Clock::read::<B>(&body[fixed.len()..]);
+                self.interfaces.push(Interface { link, snap_len: B::read_u32(&fixed[4..]), clock });
             }
             kind::ENHANCED_PACKET => {
                 let fixed = fixed::<20>(body)?;
-                self.interface(B::read_u32(fixed))?;
-                return record(block, 20, B::read_u32(&fixed[12..]), B::read_u32(&fixed[16..])).map(Some);
+                let interface = self.interface(B::read_u32(fixed))?;
+                return stamped::<B>(block, fixed, interface).map(Some);
             }
             kind::PACKET => {
                 let fixed = fixed::<20>(body)?;
-                self.interface(u32::from(B::read_u16(fixed)))?;
-                return record(block, 20, B::read_u32(&fixed[12..]), B::read_u32(&fixed[16..])).map(Some);
+                let interface = self.interface(u32::from(B::read_u16(fixed)))?;
+                return stamped::<B>(block, fixed, interface).map(Some);
             }
             kind::SIMPLE_PACKET => {
                 let original = B::read_u32(fixed::<4>(body)?);
                 let captured = self.interface(0)?.snapped(original);
-                return record(block, 4, captured, original).map(Some);
+                return record(block, 4, captured, original, None).map(Some);
             }
             _ => {}
         }
@@ -142,8 +147,21 @@ impl Interface {
     }
 }
 
+/// A packet of a block that tells the time: interface, time in two halves, captured and original length, data.
+fn stamped<B: ByteOrder>(block: &Block, fixed: &[u8; 20], interface: &Interface) -> Result<Record, Fault> {
+    let ticks = u64::from(B::read_u32(&fixed[4..])) << 32 | u64::from(B::read_u32(&fixed[8..]));
+    let time = interface.clock.time(ticks);
+    record(block, fixed.len(), B::read_u32(&fixed[12..]), B::read_u32(&fixed[16..]), time)
+}
+
 /// A packet whose data begin at `at` in the body of its block.
-fn record(block: &Block, at: usize, captured: u32, original_len: u32) -> Result<Record, Fault> {
+fn record(
+    block: &Block,
+    at: usize,
+    captured: u32,
+    original_len: u32,
+    time: Option<Timestamp>,
+) -> Result<Record, Fault> {
     let captured = captured as usize;
     if captured > block.body.len() - at {
         return Err(Fault::Corrupt("a frame that is longer than its block"));
@@ -152,7 +170,7 @@ fn record(block: &Block, at: usize, captured: u32, original_len: u32) -> Result<
         return Err(Fault::Corrupt("a frame of more than 262,144 bytes"));
     }
     let start = block.body.start + at;
-    Ok(Record { data: start..start + captured, original_len, size: block.size })
+    Ok(Record { data: start..start + captured, original_len, time, size: block.size })
 }
 
 /// The first `N` bytes of a body.

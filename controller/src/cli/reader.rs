@@ -13,6 +13,7 @@ use crate::backend::xdp::events::totals;
 use crate::backend::{Backend, Observed};
 use crate::digest::Digest;
 use crate::plan::Known;
+use crate::ruleset::Ruleset;
 use crate::state::{Expected, expected, on_trial};
 use crate::status::status;
 use crate::telemetry::{Readings, Snapshot};
@@ -48,6 +49,11 @@ impl Reader {
     /// Everything but whether tables were edited, which is as the last look found it.
     pub(super) fn glance(&mut self, now: jiff::Timestamp) -> anyhow::Result<Snapshot> {
         self.read(now, false)
+    }
+
+    /// The policy with this digest, where it is in force or should be and its text is kept.
+    pub(super) fn ruleset(&self, policy: Digest) -> Option<&Ruleset> {
+        self.known.get(&policy).map(|known| &known.stored)
     }
 
     fn read(&mut self, now: jiff::Timestamp, tables_too: bool) -> anyhow::Result<Snapshot> {
