@@ -62,8 +62,9 @@ pub(crate) fn epoch() -> u32 {
     field!(epoch) as u32
 }
 
-/// Brings the epoch up to the time. CPUs may do so at once: what they find differs only while an instant passes, only
-/// more is ever written over less that was read, and the next look puts right what two instants at once might spoil.
+/// Brings the epoch up to the time. CPUs may do so at once: what they find differs only while an instant passes, and only
+/// more is ever written over less that was read. Where two instants pass at once, the slower of two CPUs may write the first
+/// over the second; the next look puts that right, a second later at most.
 #[inline(never)]
 fn look(generation: &Generation) {
     let before = field!(epoch);

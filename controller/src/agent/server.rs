@@ -83,7 +83,7 @@ fn serve(
         let handle = Handle::new();
         let stopping = stop_at_signal(handle.clone())?;
         let app = http::router(&access, questions, pulse).into_make_service();
-        let mut server = axum_server::from_tcp(socket).map_err(system("listen"))?.handle(handle);
+        let mut server = axum_server::from_tcp(socket).map_err(system("listen"))?.handle(handle).http1_only();
         patient(server.http_builder());
         let done = match access.tls {
             None => server.serve(app).await,
@@ -98,6 +98,7 @@ fn serve(
     })
 }
 
+/// HTTP/1 alone has a limit for how long a client may say nothing.
 fn patient(http: &mut Builder<TokioExecutor>) {
     http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
 }

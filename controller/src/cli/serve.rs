@@ -57,6 +57,9 @@ pub struct ServeArgs {
 const LOOK: Duration = Duration::from_secs(5);
 /// How many times as long as a look takes there is none: looking takes a twentieth of one CPU at the most.
 const REST: u32 = 20;
+
+/// However long a look takes, the next is near enough for `/healthz`, which counts a minute of silence as death.
+const LONGEST_REST: Duration = Duration::from_secs(30);
 /// Points of a plot on the page: ten minutes.
 const POINTS: usize = 120;
 /// Requests that may wait for the kernel's answer.
@@ -118,7 +121,7 @@ fn watch(
             }
             watch.said.hear(&looked.and_then(|snapshot| watch.heard(snapshot)), env)?;
             pulse.beat();
-            next = now + LOOK.max(now.elapsed() * REST);
+            next = now + (now.elapsed() * REST).clamp(LOOK, LONGEST_REST);
         }
         match questions.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(question) => {

@@ -34,9 +34,13 @@ pub(super) fn set(clock: BorrowedFd<'_>, epoch: u32) -> io::Result<()> {
     sys::map_update(clock, 0, &to_bytes(Clock { next: u64::MAX, offset: 0, epoch: epoch.into() }))
 }
 
-/// How many instants have passed on the clock of a loaded program; `None` where none of its rules expires.
+/// How many instants have passed on the clock of a loaded program; `None` where none of its rules expires, or where it was
+/// replaced meanwhile.
 pub fn epoch(program: u32) -> io::Result<Option<u64>> {
-    let program = sys::program_by_id(program)?;
+    let program = match sys::program_by_id(program) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        program => program?,
+    };
     for id in sys::program_info(program.as_fd())?.maps {
         let map = sys::map_by_id(id)?;
         if sys::map_info(map.as_fd())?.name == name::CLOCK {
