@@ -121,7 +121,7 @@ END
 
 # counted NAME: packets of a rule or of a drop reason, when the counters were last read.
 counted() {
-    awk -v name="$1" '$1 == name { n = $2 } $2 == name { n = $3 }
+    awk -v name="$1" 'n == "" && $1 == name { n = $2 } n == "" && $2 == name { n = $3 }
                       END { gsub(",", "", n); print n + 0 }' /tmp/counters
 }
 
