@@ -6,8 +6,8 @@
 //! The kernel takes about as long for every expression, and longer to go to another chain. So one load (`window`) judges the
 //! headers up to IP, and the packets that most are, TCP over IPv4 on the first zone, are judged in the base chain: test by test,
 //! each of which only leads away who fails it. A test whose bytes are not there ends its rule, and so leads nobody away.
-//! Therefore every rule here that decides also asks for what only packets have that every test before could be asked of:
-//! a layer 4 that the kernel found behind lengths that are true.
+//! Therefore every rule here that decides also asks for what only packets have that every test before could be asked of: a
+//! layer 4 that the kernel found behind lengths that are true; and a test of the length sees that its header is there.
 
 use perimeter_classifier::verdict::DropReason;
 
@@ -28,6 +28,8 @@ const ANY_OFFSET: u32 = 60;
 /// The fewest words of TCP, and the bytes that they are.
 const FEWEST_WORDS: u32 = 5;
 const NO_OPTIONS: u32 = FEWEST_WORDS * 4;
+/// The header of UDP.
+const DATAGRAM: u32 = 8;
 /// Data offset and the flags that decide.
 const OFFSET_AND_FLAGS: [u8; 2] = [0xf0, 0x17];
 
@@ -111,10 +113,7 @@ fn packets(build: &mut Build<'_>, zone: usize, place: Place, long: &str) -> Vec<
     let options = with_options(build, zone, place);
     let plain = plain(build, place);
     rules.push(Rule::new(vec![plain, Statement::jump(options)]));
-    let (least, most) = ((place.counted() + NO_OPTIONS) as u16, longest(build, zone, place) as u16);
-    let (low, high) = (least.to_be_bytes().to_vec(), most.to_be_bytes().to_vec());
-    let outside = Statement::Outside { field: place.length(), low, high };
-    rules.push(Rule::new(vec![outside, Statement::goto(long)]));
+    rules.push(outside(build, zone, place, NO_OPTIONS, long));
     let mut kind = Kind::TcpNew;
     if lookup::asks_for_state(build, zone) {
         kind = Kind::TcpEstablished;
@@ -129,6 +128,14 @@ fn packets(build: &mut Build<'_>, zone: usize, place: Place, long: &str) -> Vec<
     rules
 }
 
+/// A payload of fewer than `least` bytes, or one that is oversize. What passes has the header of its layer 4 within the frame,
+/// where the kernel has found one at all.
+fn outside(build: &Build<'_>, zone: usize, place: Place, least: u32, long: &str) -> Rule {
+    let (low, high) = ((place.counted() + least) as u16, longest(build, zone, place) as u16);
+    let (low, high) = (low.to_be_bytes().to_vec(), high.to_be_bytes().to_vec());
+    Rule::new(vec![Statement::Outside { field: place.length(), low, high }, Statement::goto(long)])
+}
+
 /// UDP, and the long way for other protocols.
 fn datagrams(build: &mut Build<'_>, zone: usize, place: Place) -> String {
     build.chain(&format!("fast.zone{zone}.{}.{}", Kind::Udp.name(), place.name()), |build| {
@@ -138,10 +145,11 @@ fn datagrams(build: &mut Build<'_>, zone: usize, place: Place) -> String {
         if let Statement::Member { inside, .. } = &mut fills {
             *inside = false;
         }
-        let mut rules: Vec<Rule> = [other, fills]
-            .into_iter()
-            .map(|strange| Rule::new(vec![strange, Statement::goto(&long)]))
-            .collect();
+        let mut rules = vec![
+            Rule::new(vec![other, Statement::goto(&long)]),
+            outside(build, zone, place, DATAGRAM, &long),
+            Rule::new(vec![fills, Statement::goto(&long)]),
+        ];
         rules.extend(judged(build, zone, place, Kind::Udp, &long));
         rules
     })
@@ -237,7 +245,7 @@ fn datagram(build: &mut Build<'_>, zone: usize, place: Place) -> Statement {
     let name = format!("fast.udp{most}.{}", place.set_name());
     let about = "lengths of packets, and of datagrams that fill them";
     pairs(build, (&name, about), [place.length(), place.at(4, 2)], || {
-        (place.counted() + 8..=most).map(|length| [length, length - place.counted()]).collect()
+        (place.counted() + DATAGRAM..=most).map(|length| [length, length - place.counted()]).collect()
     })
 }
 
