@@ -32,13 +32,10 @@ in_gateway() { nsenter --net=/run/netns/gateway "$@"; }
 in_client() { nsenter --net=/run/netns/client "$@"; }
 perimeter() { in_gateway timeout 60 "$VM_PROGRAM" "$@"; }
 
-# What the kernel asks for by itself lies in the folder of this kernel too.
-find_modules() {
-    printf '#!/bin/sh\nexec /usr/sbin/modprobe -d %q "$@"\n' "$VM_MODULES" >/run/modprobe
-    chmod +x /run/modprobe
-    echo /run/modprobe >/proc/sys/kernel/modprobe
+# The drivers of the stage; what nf_tables is made of the kernel asks for by itself, as everywhere.
+load_drivers() {
     local module
-    for module in veth 8021q virtio_net tun nf_tables nfnetlink_log; do /run/modprobe "$module"; done
+    for module in veth 8021q virtio_net tun nf_tables; do modprobe -d "$VM_MODULES" "$module"; done
 }
 
 make_namespaces() {
@@ -160,11 +157,10 @@ try_captures() {
         mapfile -t expected < <(printf '%s\n' "${files[@]}" | sed 's/\.pcap\(ng\)\?$/.expected.jsonl/')
         cat "${expected[@]}" >/tmp/expected.jsonl
         frames=$(wc -l </tmp/expected.jsonl)
-        timeout 120 "$VM_PROGRAM" replay "$policy" "${files[@]}" --engine xdp \
+        timeout 120 "$VM_PROGRAM" replay "$policy" "${files[@]}" --engine all \
             --expect /tmp/expected.jsonl --json >/tmp/replay.jsonl \
             || { tail -n 20 /tmp/replay.jsonl; fail "$policy: a verdict is not the expected one"; }
-        # Not nftables: the table that judges is refused by these kernels.
-        holds "$policy: judged by" "$(sed -n '$s/.*"engines":\[\([^]]*\)\].*/\1/p' /tmp/replay.jsonl)" '"xdp"'
+        holds "$policy: judged by" "$(sed -n '$s/.*"engines":\[\([^]]*\)\].*/\1/p' /tmp/replay.jsonl)" '"model","xdp","nft"'
         holds "$policy: every frame as expected" "$(sed -n '$s/.*"frames":\([0-9]*\).*/\1/p' /tmp/replay.jsonl)" "$frames"
     done
 }
@@ -251,7 +247,7 @@ try_hidden_tags() {
 }
 txvlan() { in_client ethtool -k lan0 | awk '/^tx-vlan-offload:/ { print $2 }'; }
 
-find_modules
+load_drivers
 try_kernel_tests
 try_captures
 try_traffic veth native "native XDP"
