@@ -8,7 +8,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s   (after %s s)\n' "$*" "$SECONDS"; }
 
 # Clippy for the BPF target, with the compiler that controller/build.rs takes.
 lint_bpf() {
