@@ -25,6 +25,7 @@ pub mod program;
 mod prune;
 mod refusal;
 pub mod sys;
+pub mod tallies;
 mod times;
 
 pub use enforcer::{Prepared, Xdp};

@@ -1,4 +1,4 @@
-//! The counters in the kernel: one per-CPU array of slots, and beside it the series that each slot belongs to.
+//! The counters in the kernel: one map with a row of slots for each CPU, and beside it the series that each slot belongs to.
 //!
 //! Promises: both maps are pinned, and outlive programs, generations and this process; their sizes are checked when they
 //! are opened; a series gets its slot before a program counts in it, and keeps it.
@@ -7,15 +7,16 @@ use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{HashMap, Map, MapData};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
 use jiff::Timestamp;
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, Mark};
+use perimeter_classifier::abi::{COUNTER_SLOTS, Mark};
 use perimeter_classifier::verdict::DropReason;
 
-use super::maps::{Shared, SharedMaps};
+use super::maps::{Shared, SharedMaps, counter_rows};
 use super::pins::Pins;
 use super::sys;
+use super::tallies::{ROW_BYTES, Tallies};
 use super::times;
 use crate::backend::BackendError;
 use crate::counters::{Count, Counts, FragmentKind, Outcome, Series, Slots, Subject, allocate};
@@ -40,6 +41,7 @@ const PMTU: u8 = 7;
 
 /// The two maps, open.
 pub(super) struct Counters {
+    map: OwnedFd,
     keys: HashMap<MapData, Key, u32>,
     slots: Slots,
 }
@@ -52,9 +54,7 @@ impl Counters {
             return Ok(None);
         }
         let map = sys::open_pin(&counters).map_err(|error| failed("open", &counters, error))?;
-        Shared::Counters
-            .check(map.as_fd(), COUNTER_SLOTS)
-            .map_err(|error| failed("use", &counters, error))?;
+        Shared::Counters.check(map.as_fd()).map_err(|error| failed("use", &counters, error))?;
         let path = pins.counter_keys();
         let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
         let keys = HashMap::try_from(Map::HashMap(data))
@@ -64,7 +64,7 @@ impl Counters {
             let (key, slot) = entry.map_err(|error| failed("read", &path, error))?;
             slots.insert(decode(&key).ok_or_else(|| layout(&path))?, slot);
         }
-        Ok(Some(Counters { keys, slots }))
+        Ok(Some(Counters { map, keys, slots }))
     }
 
     /// Opens the pinned maps, or makes and pins them.
@@ -90,9 +90,8 @@ impl Counters {
 
     /// Memory of all slots in bytes, on every CPU that this machine can have.
     pub(super) fn bytes() -> Result<u64, BackendError> {
-        let cpus = aya::util::nr_cpus()
-            .map_err(|(what, error)| BackendError::failed(format!("count the CPUs ({what})"), error))?;
-        Ok(u64::from(COUNTER_SLOTS) * (cpus * size_of::<Counter>()) as u64)
+        let rows = counter_rows().map_err(|error| BackendError::failed("count the CPUs", error))?;
+        Ok(u64::from(rows) * ROW_BYTES as u64)
     }
 
     /// The slot of every series so far.
@@ -113,18 +112,15 @@ impl Counters {
 
     /// What every series has counted, summed over the CPUs that this machine can have.
     pub(super) fn read(&self, pins: &Pins) -> Result<Counts, BackendError> {
-        let path = pins.shared(Shared::Counters);
-        let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
-        let map: PerCpuArray<MapData, [u64; 2]> =
-            PerCpuArray::try_from(Map::PerCpuArray(data)).map_err(|_| layout(&path))?;
+        let tallies = Tallies::open(self.map.as_fd())
+            .map_err(|error| failed("read", &pins.shared(Shared::Counters), error))?;
         let marks = Marks::read(pins)?;
-        let read = |(series, slot): (&Series, &u32)| {
-            let values = map.get(slot, 0).map_err(|error| failed("read", &path, error))?;
-            let mut sum = Count { last: marks.time(series, *slot), ..Count::default() };
-            values.iter().for_each(|value| sum.add(count(series, *value)));
-            Ok((series.clone(), sum))
+        let read = |(series, &slot): (&Series, &u32)| {
+            let mut sum = Count { last: marks.time(series, slot), ..Count::default() };
+            tallies.of(slot).for_each(|value| sum.add(count(series, value)));
+            (series.clone(), sum)
         };
-        self.slots.iter().map(read).collect()
+        Ok(self.slots.iter().map(read).collect())
     }
 }
 
@@ -134,7 +130,7 @@ pub(super) fn shared_maps(pins: &Pins) -> Result<SharedMaps, BackendError> {
     let [counters, marks, events, gates, reader] = Shared::ALL;
     let open = |shared| open_or_pin(pins, shared);
     let maps = [open(counters)?, open(marks)?, open(events)?, open(gates)?, open(reader)?];
-    SharedMaps::from_fds(maps, COUNTER_SLOTS).map_err(|error| failed("use", pins.root(), error))
+    SharedMaps::from_fds(maps).map_err(|error| failed("use", pins.root(), error))
 }
 
 fn open_or_pin(pins: &Pins, shared: Shared) -> Result<OwnedFd, BackendError> {
@@ -142,7 +138,8 @@ fn open_or_pin(pins: &Pins, shared: Shared) -> Result<OwnedFd, BackendError> {
     if path.exists() {
         return sys::open_pin(&path).map_err(|error| failed("open", &path, error));
     }
-    let map = shared.make(COUNTER_SLOTS).map_err(|error| failed("create", &path, error))?;
+    let rows = counter_rows().map_err(|error| failed("create", &path, error))?;
+    let map = shared.make(rows).map_err(|error| failed("create", &path, error))?;
     sys::pin(map.as_fd(), &path).map_err(|error| failed("pin", &path, error))?;
     Ok(map)
 }
