@@ -12,6 +12,7 @@ mod enforcer;
 pub mod events;
 mod fold;
 pub mod info;
+mod inherit;
 mod instruction;
 mod known;
 pub mod maps;

@@ -54,7 +54,7 @@ fn a_counters_map_of_another_size_is_refused() {
     let small = MapSpec { name: "small", kind, value_size: 16, entries: 1, flags: 0 };
     maps[Shared::Counters as usize] = sys::map_create(small).unwrap();
     let error = SharedMaps::from_fds(maps).unwrap_err();
-    assert!(matches!(error, MapError::Layout { what: "counters", value_size: 16, .. }), "{error}");
+    assert!(matches!(error, MapError::Layout { what: "cpu_counters", value_size: 16, .. }), "{error}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use perimeter_classifier::abi::{COUNTER_SLOTS, Mark};
 use perimeter_classifier::verdict::DropReason;
 
+use super::inherit;
 use super::maps::{Shared, SharedMaps, counter_rows};
 use super::pins::Pins;
 use super::sys;
@@ -55,15 +56,7 @@ impl Counters {
         }
         let map = sys::open_pin(&counters).map_err(|error| failed("open", &counters, error))?;
         Shared::Counters.check(map.as_fd()).map_err(|error| failed("use", &counters, error))?;
-        let path = pins.counter_keys();
-        let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
-        let keys = HashMap::try_from(Map::HashMap(data))
-            .map_err(|_| BackendError::CounterLayout { path: path.display().to_string() })?;
-        let mut slots = Slots::new();
-        for entry in keys.iter() {
-            let (key, slot) = entry.map_err(|error| failed("read", &path, error))?;
-            slots.insert(decode(&key).ok_or_else(|| layout(&path))?, slot);
-        }
+        let (keys, slots) = open_keys(&pins.counter_keys())?;
         Ok(Some(Counters { map, keys, slots }))
     }
 
@@ -73,18 +66,20 @@ impl Counters {
             return Ok(counters);
         }
         pins.make()?;
-        // Half a pair is left by a crash between two pins: nothing has counted in it yet.
-        for path in [pins.shared(Shared::Counters), pins.counter_keys()] {
-            let _ = std::fs::remove_file(path);
+        let (path, old) = (pins.shared(Shared::Counters), inherit::path(pins));
+        if old.exists() && pins.counter_keys().exists() {
+            let (_, slots) = open_keys(&pins.counter_keys())?;
+            make_and_pin(pins, Shared::Counters, &inherit::row(&old, &slots, count)?)?;
+        } else {
+            // Half a pair is left by a crash between two pins: nothing has counted in it yet.
+            for path in [&path, &pins.counter_keys()] {
+                let _ = std::fs::remove_file(path);
+            }
+            make_keys(pins)?;
+            make_and_pin(pins, Shared::Counters, &[])?;
         }
-        let path = pins.counter_keys();
-        let kind = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
-        let object = aya_obj::Map::new_from_params(kind, KEY_LEN as u32, 4, COUNTER_SLOTS, BPF_F_NO_PREALLOC);
-        let data =
-            MapData::create(object, "COUNTER_KEYS", None).map_err(|error| failed("create", &path, error))?;
-        data.pin(&path).map_err(|error| failed("pin", &path, error))?;
-        let path = pins.shared(Shared::Counters);
-        open_or_pin(pins, Shared::Counters)?;
+        // The program that counts there keeps it.
+        let _ = std::fs::remove_file(old);
         Counters::open(pins)?.ok_or_else(|| layout(&path))
     }
 
@@ -124,6 +119,27 @@ impl Counters {
     }
 }
 
+/// The map of keys, and the slot of each series in it.
+fn open_keys(path: &Path) -> Result<(HashMap<MapData, Key, u32>, Slots), BackendError> {
+    let data = MapData::from_pin(path).map_err(|error| failed("open", path, error))?;
+    let keys = HashMap::try_from(Map::HashMap(data)).map_err(|_| layout(path))?;
+    let mut slots = Slots::new();
+    for entry in keys.iter() {
+        let (key, slot) = entry.map_err(|error| failed("read", path, error))?;
+        slots.insert(decode(&key).ok_or_else(|| layout(path))?, slot);
+    }
+    Ok((keys, slots))
+}
+
+fn make_keys(pins: &Pins) -> Result<(), BackendError> {
+    let path = pins.counter_keys();
+    let kind = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
+    let object = aya_obj::Map::new_from_params(kind, KEY_LEN as u32, 4, COUNTER_SLOTS, BPF_F_NO_PREALLOC);
+    let data =
+        MapData::create(object, "COUNTER_KEYS", None).map_err(|error| failed("create", &path, error))?;
+    data.pin(&path).map_err(|error| failed("pin", &path, error))
+}
+
 /// The maps that programs share, as a program takes them: opened, or made and pinned where they are missing; refused where
 /// they are of another size.
 pub(super) fn shared_maps(pins: &Pins) -> Result<SharedMaps, BackendError> {
@@ -138,8 +154,19 @@ fn open_or_pin(pins: &Pins, shared: Shared) -> Result<OwnedFd, BackendError> {
     if path.exists() {
         return sys::open_pin(&path).map_err(|error| failed("open", &path, error));
     }
+    make_and_pin(pins, shared, &[])
+}
+
+/// A new map whose one element begins with `first`.
+fn make_and_pin(pins: &Pins, shared: Shared, first: &[u8]) -> Result<OwnedFd, BackendError> {
+    let path = pins.shared(shared);
     let rows = counter_rows().map_err(|error| failed("create", &path, error))?;
     let map = shared.make(rows).map_err(|error| failed("create", &path, error))?;
+    if !first.is_empty() {
+        let mut all = vec![0; rows as usize * ROW_BYTES];
+        all[..first.len()].copy_from_slice(first);
+        sys::map_update(map.as_fd(), 0, &all).map_err(|error| failed("fill", &path, error))?;
+    }
     sys::pin(map.as_fd(), &path).map_err(|error| failed("pin", &path, error))?;
     Ok(map)
 }

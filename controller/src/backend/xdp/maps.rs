@@ -85,7 +85,7 @@ impl Shared {
     /// The name for people, of files and of the map.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Shared::Counters => "counters",
+            Shared::Counters => "cpu_counters",
             Shared::Marks => "marks",
             Shared::Events => "events",
             Shared::Gates => "gates",
