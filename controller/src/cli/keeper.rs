@@ -24,7 +24,7 @@ use super::host::{Host, Planned, names};
 use super::{Env, Exit, Global};
 use crate::plan::Plan;
 use crate::reconcile;
-use crate::state::{Event, Lock, StateError, What, on_trial};
+use crate::state::{Event, Lock, StateError, Trial, What, on_trial};
 use crate::tables::Image;
 
 /// How often the journal is looked for something new.
@@ -42,6 +42,8 @@ pub(super) struct Charge {
     /// What comes back; nothing was enforced where this is `None`.
     pub(super) before: Option<u64>,
     pub(super) within: SignedDuration,
+    /// The end of the trial as the journal notes it, by which it is told from any other trial of this number.
+    pub(super) until: Timestamp,
 }
 
 /// Wait for the end of a trial, and take it back unless it was confirmed
@@ -53,6 +55,21 @@ pub struct KeeperArgs {
     before: Option<u64>,
     #[arg(long, value_name = "MILLISECONDS")]
     within: u64,
+    #[arg(long, value_name = "TIME")]
+    until: Timestamp,
+}
+
+/// Which trial a keeper keeps: numbers may come again where a state directory is made anew, instants do not.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    generation: u64,
+    until: Timestamp,
+}
+
+impl Kept {
+    fn is(self, trial: &Trial) -> bool {
+        (trial.generation, trial.until) == (self.generation, self.until)
+    }
 }
 
 /// The way to a keeper: a word, or its end, tells that the switch is over.
@@ -93,7 +110,8 @@ pub(super) fn words(global: &Global, charge: Charge) -> Vec<OsString> {
     if let Some(before) = charge.before {
         words.extend(["--before".to_owned(), before.to_string()].map(OsString::from));
     }
-    words.extend(["--within".to_owned(), charge.within.as_millis().to_string()].map(OsString::from));
+    let (within, until) = (charge.within.as_millis().to_string(), charge.until.to_string());
+    words.extend(["--within", &within, "--until", &until].map(OsString::from));
     words
 }
 
@@ -110,12 +128,13 @@ pub(super) fn run(args: &KeeperArgs, global: &Global, env: &mut Env<'_>) -> anyh
     let mut before = args.before.map(|number| Before::compile(&host, number, env.now)).transpose()?;
     writeln!(env.out, "{READY}")?;
     env.out.flush()?;
-    if !waits(&host, args.generation, Duration::from_millis(args.within)) {
+    let kept = Kept { generation: args.generation, until: args.until };
+    if !waits(&host, kept, Duration::from_millis(args.within)) {
         return Ok(Exit::Done);
     }
     for _ in 0..TRIES {
         env.now = Timestamp::now();
-        match take_back(&mut host, args.generation, &mut before, env) {
+        match take_back(&mut host, kept, &mut before, env) {
             Ok(()) => return Ok(Exit::Done),
             // The log may be on the disk that is full: what has to be done does not wait for it.
             Err(error) => drop(writeln!(env.err, "{} generation {}: {error:#}", env.now, args.generation)),
@@ -159,7 +178,7 @@ impl Before {
 }
 
 /// Waits for the deadline. False where the trial was decided before, or never began.
-fn waits(host: &Host, generation: u64, within: Duration) -> bool {
+fn waits(host: &Host, kept: Kept, within: Duration) -> bool {
     let (over, switch) = mpsc::channel();
     std::thread::spawn(move || {
         // A word, the end, an error: each says that nothing more is to be waited for. Not through `Stdin`, which is locked
@@ -179,7 +198,7 @@ fn waits(host: &Host, generation: u64, within: Duration) -> bool {
         }
         if looked != Some(length) {
             // What cannot be read now, or is gone, is taken for undecided: a trial ends by a word, not by a failure to hear it.
-            is_on = length == 0 || is_on_trial(host, generation).unwrap_or(true);
+            is_on = length == 0 || is_on_trial(host, kept).unwrap_or(true);
             looked = Some(length);
         }
         if is_over && !is_on {
@@ -193,15 +212,14 @@ fn waits(host: &Host, generation: u64, within: Duration) -> bool {
     }
 }
 
-fn is_on_trial(host: &Host, generation: u64) -> anyhow::Result<bool> {
-    let trial = on_trial(&host.state.journal()?, host.namespace);
-    Ok(trial.is_some_and(|trial| trial.generation == generation))
+fn is_on_trial(host: &Host, kept: Kept) -> anyhow::Result<bool> {
+    Ok(on_trial(&host.state.journal()?, host.namespace).is_some_and(|trial| kept.is(&trial)))
 }
 
 /// Puts back what was in force before, unless somebody decided in the last moment.
 fn take_back(
     host: &mut Host,
-    generation: u64,
+    kept: Kept,
     before: &mut Option<Before>,
     env: &mut Env<'_>,
 ) -> anyhow::Result<()> {
@@ -210,10 +228,10 @@ fn take_back(
     if journal.is_empty() {
         bail!("the journal is gone: whether the generation was confirmed cannot be told")
     }
-    let Some(trial) = on_trial(&journal, host.namespace).filter(|trial| trial.generation == generation)
-    else {
+    let Some(trial) = on_trial(&journal, host.namespace).filter(|trial| kept.is(trial)) else {
         return Ok(());
     };
+    let generation = kept.generation;
     let is_noted =
         |event: &Event| matches!(event.what, What::Reverting { generation: it, .. } if it == generation);
     if !journal.iter().any(is_noted) {
