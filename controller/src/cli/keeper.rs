@@ -7,15 +7,14 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -179,15 +178,7 @@ impl Before {
 
 /// Waits for the deadline. False where the trial was decided before, or never began.
 fn waits(host: &Host, kept: Kept, within: Duration) -> bool {
-    let (over, switch) = mpsc::channel();
-    std::thread::spawn(move || {
-        // A word, the end, an error: each says that nothing more is to be waited for. Not through `Stdin`, which is locked
-        // for as long as the command runs.
-        let word = io::stdin().as_fd().try_clone_to_owned();
-        let _ = word.and_then(|word| File::from(word).read(&mut [0]));
-        let _ = over.send(());
-    });
-    let mut is_over = switch.recv_timeout(within).is_ok();
+    let mut is_over = is_said(within);
     let deadline = boottime() + within;
     let mut looked = None;
     let mut is_on = true;
@@ -208,7 +199,22 @@ fn waits(host: &Host, kept: Kept, within: Duration) -> bool {
             return true;
         }
         std::thread::sleep(GLANCE);
-        is_over = is_over || switch.try_recv().is_ok();
+        is_over = is_over || is_said(Duration::ZERO);
+    }
+}
+
+/// Whether something comes by standard input within `limit`: a word, the end, an error each say that nothing more is to be
+/// waited for. Without a thread, of which there may be none to be had.
+fn is_said(limit: Duration) -> bool {
+    let input = io::stdin();
+    let until = boottime() + limit;
+    loop {
+        let left = Timespec::try_from(until.saturating_sub(boottime())).ok();
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], left.as_ref()) {
+            Ok(0) => return false,
+            Err(Errno::INTR) => {}
+            Ok(_) | Err(_) => return true,
+        }
     }
 }
 

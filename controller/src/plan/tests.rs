@@ -246,6 +246,22 @@ fn what_was_switched_on_since_is_switched_off_and_the_generation_stays() {
     assert!(says.contains("! wan1: its MTU is 9,000 and the policy's 1,500"), "{says}");
 }
 
+/// As recorded of a bond of two veth devices (Linux 6.1): generic XDP would not see its tags, native may be had.
+#[test]
+fn a_bond_takes_native_xdp_where_generic_is_refused() {
+    let refused = |engine| crate::backend::Refused { engine, reason: "no".into() };
+    let takes = |mode, engines: &[Engine]| {
+        let mut ruleset = ruleset(&["wan0"]);
+        ruleset.interfaces[0].mode = mode;
+        let refused = engines.iter().copied().map(refused).collect();
+        let facts = [Observed { refused, ..observed("wan0", Enforcement::Off) }];
+        Plan::new(&ruleset, &[0], Facts { observed: &facts, known: &BTreeMap::new() }).is_ok()
+    };
+    assert!(takes(Mode::Native, &[Engine::Generic]) && takes(Mode::Both, &[Engine::Generic]));
+    assert!(!takes(Mode::Generic, &[Engine::Generic]));
+    assert!(!takes(Mode::Native, &[Engine::Native, Engine::Generic]));
+}
+
 #[test]
 fn another_program_does_not_keep_nftables_away() {
     let mut ruleset = ruleset(&["wan0"]);

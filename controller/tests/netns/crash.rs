@@ -317,6 +317,30 @@ fn a_fault_at_any_point_leaves_a_guard_standing_whichever_engine_it_is() {
     world.tries_under_load(&[to_nft, to_xdp, apply]);
 }
 
+/// Goal: a machine that has no thread left to give is told of, not panicked at, and nothing is changed that cannot be
+/// finished. Method: every start of a thread fails, of which some are needed to look at the other ends of the veth pairs.
+#[test]
+fn without_a_thread_to_be_had_commands_say_so() {
+    let Some(world) = World::new(&INTERFACES) else { return };
+    let (old, new) =
+        (world.policy("old.yaml", &policy("auto", 8001)), world.policy("new.yaml", &policy("auto", 8002)));
+    world.ok(&["apply", &old, "--yes"]);
+    let enforced = world.enforced();
+    for command in [&["apply", &new, "--yes"][..], &["plan", &new], &["status"]] {
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        let inject = "inject=clone,clone3:error=EAGAIN";
+        let output = world.traced(&["-e", inject, "-o", "/dev/null"], &command);
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told);
+        assert!(!output.status.success() && !told.contains("panicked"), "{command:?}: {told}");
+        assert!(
+            told.contains("the offloads of its other end cannot be read (Resource temp"),
+            "{command:?}: {told}"
+        );
+        assert_eq!(world.enforced(), enforced, "{command:?}");
+    }
+}
+
 /// Goal: the first apply and the last detach leave nothing half done. Method: faults at their points.
 #[test]
 fn a_fault_in_the_first_apply_or_in_detach_converges() {
