@@ -32,13 +32,10 @@ in_gateway() { nsenter --net=/run/netns/gateway "$@"; }
 in_client() { nsenter --net=/run/netns/client "$@"; }
 perimeter() { in_gateway timeout 60 "$VM_PROGRAM" "$@"; }
 
-# What the kernel asks for by itself lies in the folder of this kernel too.
-find_modules() {
-    printf '#!/bin/sh\nexec /usr/sbin/modprobe -d %q "$@"\n' "$VM_MODULES" >/run/modprobe
-    chmod +x /run/modprobe
-    echo /run/modprobe >/proc/sys/kernel/modprobe
+# The drivers of the stage; what nf_tables is made of the kernel asks for by itself, as everywhere.
+load_drivers() {
     local module
-    for module in veth 8021q virtio_net tun nf_tables nfnetlink_log; do /run/modprobe "$module"; done
+    for module in veth 8021q virtio_net tun nf_tables; do modprobe -d "$VM_MODULES" "$module"; done
 }
 
 make_namespaces() {
@@ -131,10 +128,15 @@ answered() { awk '/packets received/ { print $4 }' "/tmp/ping.$1"; }
 
 # --- what it tries ----------------------------------------------------------------------------------------------------
 
-try_kernel_tests() {
+# Beside what follows, on the other processor: what is emulated takes its time. What the kernel has no part in is left out.
+start_kernel_tests() {
+    timeout 600 "$VM_KERNEL_TESTS" --nocapture --test-threads=1 --skip beyond_the_section >/tmp/tests.log 2>&1 &
+    kernel_tests=$!
+}
+
+await_kernel_tests() {
     step "the tests of the kernel, and the verifier's count for each policy"
-    # What the kernel has no part in is left out.
-    timeout 600 "$VM_KERNEL_TESTS" --nocapture --test-threads=1 --skip beyond_the_section >/tmp/tests.log 2>&1 \
+    wait "$kernel_tests" \
         || { cut -c -300 /tmp/tests.log | tail -n 100; fail "the tests of the kernel fail here"; }
     sed -n '/verified instructions/,/^ok$/p' /tmp/tests.log | grep -v '^ok$'
     holds "the verifier counted for every policy" \
@@ -160,11 +162,10 @@ try_captures() {
         mapfile -t expected < <(printf '%s\n' "${files[@]}" | sed 's/\.pcap\(ng\)\?$/.expected.jsonl/')
         cat "${expected[@]}" >/tmp/expected.jsonl
         frames=$(wc -l </tmp/expected.jsonl)
-        timeout 120 "$VM_PROGRAM" replay "$policy" "${files[@]}" --engine xdp \
+        timeout 120 "$VM_PROGRAM" replay "$policy" "${files[@]}" --engine all \
             --expect /tmp/expected.jsonl --json >/tmp/replay.jsonl \
             || { tail -n 20 /tmp/replay.jsonl; fail "$policy: a verdict is not the expected one"; }
-        # Not nftables: the table that judges is refused by these kernels.
-        holds "$policy: judged by" "$(sed -n '$s/.*"engines":\[\([^]]*\)\].*/\1/p' /tmp/replay.jsonl)" '"xdp"'
+        holds "$policy: judged by" "$(sed -n '$s/.*"engines":\[\([^]]*\)\].*/\1/p' /tmp/replay.jsonl)" '"model","xdp","nft"'
         holds "$policy: every frame as expected" "$(sed -n '$s/.*"frames":\([0-9]*\).*/\1/p' /tmp/replay.jsonl)" "$frames"
     done
 }
@@ -289,9 +290,10 @@ try_bond() {
 }
 unjudged() { perimeter status | sed -n 's/.*a member of bond0 (bond), and what comes in by \(.* is not judged\).*/\1/p'; }
 
-find_modules
-try_kernel_tests
+load_drivers
+start_kernel_tests
 try_captures
+await_kernel_tests
 try_traffic veth native "native XDP"
 try_traffic veth generic "generic XDP"
 try_traffic virtio auto "native XDP"
