@@ -268,11 +268,8 @@ try_bond() {
     ip -n gateway link set bond0 up
     apply_mode native "native XDP"
     holds "of the other member is told" "$(unjudged)" "wan1 is not judged"
-    sed -i 's/^  wan0\(: .*\)/&\n  wan1\1/' "$POLICY"
-    perimeter apply --yes "$POLICY" >/dev/null
-    holds "nothing is told where both are named" "$(unjudged)" ""
     perimeter detach --yes --allow-open >/dev/null
-    sed -i -e '/^  wan1: /d' -e 's/^  wan0: /  bond0: /' "$POLICY"
+    sed -i 's/^  wan0: /  bond0: /' "$POLICY"
     perimeter apply --yes "$POLICY" >/tmp/applied.txt 2>&1 || status=$?
     holds "a bond whose members take tags out is refused" \
         "$status $(grep -c 'bond0: its member wan[01] has rxvlan' /tmp/applied.txt)" "1 2"
@@ -300,6 +297,6 @@ try_traffic virtio auto "native XDP"
 try_traffic veth nft nftables
 try_refusal
 try_hidden_tags
-try_bond
+[ -n "$VM_BRIEF" ] || try_bond
 step "done"
 printf 'vm: everything held under %s\n' "$(uname -r)"
