@@ -78,7 +78,7 @@ pub struct InterfacePlan {
     /// Memory of the tables in bytes, now and then.
     pub table_bytes: (u64, u64),
     pub findings: Vec<String>,
-    /// What is worth knowing though nothing would be done about it, see [`notes`].
+    /// What is worth knowing though nothing would be done about it, see [`notes()`].
     #[serde(default)]
     pub notes: Vec<String>,
     /// What changes for its frames, see [`Plan::tell`]; nothing where that is not known, or everything passes on one side.
