@@ -33,7 +33,7 @@ other_kernels() {
         echo "skipped: there is no qemu-system-x86_64; \`scripts/setup.sh vm\` installs it"
         return
     fi
-    VM_BRIEF=1 exec nice -n 10 scripts/vm.sh 6.1
+    VM_BRIEF=1 exec nice -n 5 setsid scripts/vm.sh 6.1
 }
 
 scripts/setup.sh test
@@ -59,7 +59,7 @@ cargo test --locked --no-run
 log=$(mktemp) guest_log=$(mktemp)
 other_kernels >"$guest_log" 2>&1 &
 guest=$!
-trap 'kill "$guest" 2>/dev/null || true; rm -f "$log" "$guest_log"' EXIT
+trap 'kill -- -"$guest" 2>/dev/null || true; rm -f "$log" "$guest_log"' EXIT
 
 step "tests"
 failed=0

@@ -17,9 +17,9 @@ holds() {
     printf '   holds: %s (%s)\n' "$1" "$2"
 }
 
-# await COMMAND...: until it succeeds, ten seconds long.
+# await COMMAND...: until it succeeds, a minute long: what is emulated on a busy machine takes its time.
 await() {
-    local deadline=$((SECONDS + 10))
+    local deadline=$((SECONDS + 60))
     until "$@"; do
         [ "$SECONDS" -lt "$deadline" ] || return 1
         sleep 0.1
@@ -30,7 +30,7 @@ await() {
 
 in_gateway() { nsenter --net=/run/netns/gateway "$@"; }
 in_client() { nsenter --net=/run/netns/client "$@"; }
-perimeter() { in_gateway timeout 60 "$VM_PROGRAM" "$@"; }
+perimeter() { in_gateway timeout 180 "$VM_PROGRAM" "$@"; }
 
 # The drivers of the stage; what nf_tables is made of the kernel asks for by itself, as everywhere.
 load_drivers() {
@@ -123,14 +123,14 @@ counted() {
 }
 
 # ping NAME TARGET [SOURCE]: three echo requests, not waited for; `answered NAME` tells how many had an answer.
-ping() { in_client timeout 20 busybox ping -c 3 -W 2 ${3:+-I "$3"} "$2" >"/tmp/ping.$1" 2>&1 || true; }
+ping() { in_client timeout 60 busybox ping -c 3 -W 5 ${3:+-I "$3"} "$2" >"/tmp/ping.$1" 2>&1 || true; }
 answered() { awk '/packets received/ { print $4 }' "/tmp/ping.$1"; }
 
 # --- what it tries ----------------------------------------------------------------------------------------------------
 
 # Beside what follows, on the other processor: what is emulated takes its time. What the kernel has no part in is left out.
 start_kernel_tests() {
-    timeout 600 "$VM_KERNEL_TESTS" --nocapture --test-threads=1 --skip beyond_the_section >/tmp/tests.log 2>&1 &
+    timeout 900 "$VM_KERNEL_TESTS" --nocapture --test-threads=1 --skip beyond_the_section >/tmp/tests.log 2>&1 &
     kernel_tests=$!
 }
 
@@ -162,7 +162,7 @@ try_captures() {
         mapfile -t expected < <(printf '%s\n' "${files[@]}" | sed 's/\.pcap\(ng\)\?$/.expected.jsonl/')
         cat "${expected[@]}" >/tmp/expected.jsonl
         frames=$(wc -l </tmp/expected.jsonl)
-        timeout 120 "$VM_PROGRAM" replay "$policy" "${files[@]}" --engine all \
+        timeout 300 "$VM_PROGRAM" replay "$policy" "${files[@]}" --engine all \
             --expect /tmp/expected.jsonl --json >/tmp/replay.jsonl \
             || { tail -n 20 /tmp/replay.jsonl; fail "$policy: a verdict is not the expected one"; }
         holds "$policy: judged by" "$(sed -n '$s/.*"engines":\[\([^]]*\)\].*/\1/p' /tmp/replay.jsonl)" '"model","xdp","nft"'
@@ -204,9 +204,9 @@ cross() {
 # A quarter of a megabyte of TCP.
 transfer() {
     head -c 262144 /dev/urandom >/tmp/sent
-    in_gateway timeout 30 busybox nc -l -p 9000 -e /bin/sh -c 'cat >/tmp/received' &
+    in_gateway timeout 120 busybox nc -l -p 9000 -e /bin/sh -c 'cat >/tmp/received' &
     await listens || fail "nobody listens"
-    in_client timeout 30 busybox nc 10.0.20.1 9000 </tmp/sent || fail "the file could not be sent"
+    in_client timeout 120 busybox nc 10.0.20.1 9000 </tmp/sent || fail "the file could not be sent"
 }
 listens() { in_gateway ss -Hltn "sport = 9000" | grep -q .; }
 

@@ -7,10 +7,11 @@ use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
 
 use super::{Finding, MODES, XDP};
 use crate::backend::facts::{Clock, HostFacts, Memory, Rights};
+use crate::compile::GOOD_WORDS;
 use crate::ruleset::Mode;
 
 /// Tables that the compiler aims to stay below, twice: the generation in force, and the next.
-const TABLES: u64 = 2 * (32 << 20);
+const TABLES: u64 = 2 * (GOOD_WORDS * size_of::<u32>()) as u64;
 /// The row of one CPU in the counters map.
 const COUNTERS: u64 = COUNTER_SLOTS as u64 * size_of::<Counter>() as u64;
 /// Before this the program was not written, so that no clock that is right says so.

@@ -118,14 +118,16 @@ fn what_an_earlier_version_counted_goes_on_to_count() {
         map.set(slot, PerCpuValues::try_from(vec![[7, 700]; cpus]).unwrap(), 0).unwrap();
     }
 
-    world.ok(&["apply", &world.policy("b.yaml", &MINIMUM.replace("8000", "8001")), "--yes"]);
     let each = 7 * cpus as u64;
     let web = || world.json(&["counters", "--rule", "web"])["rules"][0]["packets"].clone();
+    assert_eq!(web(), each, "whoever looks before the first apply sees what was counted");
+    world.ok(&["apply", &world.policy("b.yaml", &MINIMUM.replace("8000", "8001")), "--yes"]);
     assert_eq!(web(), each);
     let received = world.counters("wan0")["received"]["packets"].as_u64().unwrap();
     assert!(received > each && received % each == 0, "{received}");
     world.send("wan0", &udp([192, 0, 2, 1], 8001), 5);
     world.settled("wan0", received + 5);
     assert_eq!(web(), each + 5);
+    world.ok(&["detach", "--yes", "--allow-open"]);
     assert!(!folder.join("counters").exists());
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use perimeter_classifier::abi::{COUNTER_SLOTS, Mark};
 use perimeter_classifier::verdict::DropReason;
 
-use super::inherit;
+use super::inherit::Inherited;
 use super::maps::{Shared, SharedMaps, counter_rows};
 use super::pins::Pins;
 use super::sys;
@@ -40,9 +40,11 @@ const SIZE: u8 = 5;
 const FRAGMENT: u8 = 6;
 const PMTU: u8 = 7;
 
-/// The two maps, open.
+/// The maps, open.
 pub(super) struct Counters {
-    map: OwnedFd,
+    /// None where only an earlier version has counted.
+    map: Option<OwnedFd>,
+    inherited: Option<Inherited>,
     keys: HashMap<MapData, Key, u32>,
     slots: Slots,
 }
@@ -50,36 +52,33 @@ pub(super) struct Counters {
 impl Counters {
     /// Opens the pinned maps; `None` where there are none.
     pub(super) fn open(pins: &Pins) -> Result<Option<Counters>, BackendError> {
-        let counters = pins.shared(Shared::Counters);
-        if !counters.exists() || !pins.counter_keys().exists() {
+        let path = pins.shared(Shared::Counters);
+        let inherited = Inherited::open(pins)?;
+        if !pins.counter_keys().exists() || !path.exists() && inherited.is_none() {
             return Ok(None);
         }
-        let map = sys::open_pin(&counters).map_err(|error| failed("open", &counters, error))?;
-        Shared::Counters.check(map.as_fd()).map_err(|error| failed("use", &counters, error))?;
+        let map = if path.exists() { Some(open_map(&path)?) } else { None };
         let (keys, slots) = open_keys(&pins.counter_keys())?;
-        Ok(Some(Counters { map, keys, slots }))
+        Ok(Some(Counters { map, inherited, keys, slots }))
     }
 
     /// Opens the pinned maps, or makes and pins them.
     pub(super) fn open_or_make(pins: &Pins) -> Result<Counters, BackendError> {
-        if let Some(counters) = Counters::open(pins)? {
-            return Ok(counters);
-        }
-        pins.make()?;
-        let (path, old) = (pins.shared(Shared::Counters), inherit::path(pins));
-        if old.exists() && pins.counter_keys().exists() {
-            let (_, slots) = open_keys(&pins.counter_keys())?;
-            make_and_pin(pins, Shared::Counters, &inherit::row(&old, &slots, count)?)?;
-        } else {
-            // Half a pair is left by a crash between two pins: nothing has counted in it yet.
-            for path in [&path, &pins.counter_keys()] {
-                let _ = std::fs::remove_file(path);
+        let path = pins.shared(Shared::Counters);
+        match Counters::open(pins)? {
+            Some(counters) if counters.map.is_some() => return Ok(counters),
+            // An earlier version's: its slots go on.
+            Some(_) => {}
+            None => {
+                pins.make()?;
+                // Half a pair is left by a crash between two pins: nothing has counted in it yet.
+                for path in [&path, &pins.counter_keys()] {
+                    let _ = std::fs::remove_file(path);
+                }
+                make_keys(pins)?;
             }
-            make_keys(pins)?;
-            make_and_pin(pins, Shared::Counters, &[])?;
         }
-        // The program that counts there keeps it.
-        let _ = std::fs::remove_file(old);
+        open_or_pin(pins, Shared::Counters)?;
         Counters::open(pins)?.ok_or_else(|| layout(&path))
     }
 
@@ -107,16 +106,24 @@ impl Counters {
 
     /// What every series has counted, summed over the CPUs that this machine can have.
     pub(super) fn read(&self, pins: &Pins) -> Result<Counts, BackendError> {
-        let tallies = Tallies::open(self.map.as_fd())
-            .map_err(|error| failed("read", &pins.shared(Shared::Counters), error))?;
+        let tallies = self.map.as_ref().map(|map| Tallies::open(map.as_fd())).transpose();
+        let tallies = tallies.map_err(|error| failed("read", &pins.shared(Shared::Counters), error))?;
         let marks = Marks::read(pins)?;
         let read = |(series, &slot): (&Series, &u32)| {
             let mut sum = Count { last: marks.time(series, slot), ..Count::default() };
-            tallies.of(slot).for_each(|value| sum.add(count(series, value)));
-            (series.clone(), sum)
+            let since = tallies.iter().flat_map(|tallies| tallies.of(slot));
+            let before = self.inherited.as_ref().map(|inherited| inherited.of(slot)).transpose()?;
+            since.chain(before.into_iter().flatten()).for_each(|value| sum.add(count(series, value)));
+            Ok((series.clone(), sum))
         };
-        Ok(self.slots.iter().map(read).collect())
+        self.slots.iter().map(read).collect()
     }
+}
+
+fn open_map(path: &Path) -> Result<OwnedFd, BackendError> {
+    let map = sys::open_pin(path).map_err(|error| failed("open", path, error))?;
+    Shared::Counters.check(map.as_fd()).map_err(|error| failed("use", path, error))?;
+    Ok(map)
 }
 
 /// The map of keys, and the slot of each series in it.
@@ -154,19 +161,8 @@ fn open_or_pin(pins: &Pins, shared: Shared) -> Result<OwnedFd, BackendError> {
     if path.exists() {
         return sys::open_pin(&path).map_err(|error| failed("open", &path, error));
     }
-    make_and_pin(pins, shared, &[])
-}
-
-/// A new map whose one element begins with `first`.
-fn make_and_pin(pins: &Pins, shared: Shared, first: &[u8]) -> Result<OwnedFd, BackendError> {
-    let path = pins.shared(shared);
     let rows = counter_rows().map_err(|error| failed("create", &path, error))?;
     let map = shared.make(rows).map_err(|error| failed("create", &path, error))?;
-    if !first.is_empty() {
-        let mut all = vec![0; rows as usize * ROW_BYTES];
-        all[..first.len()].copy_from_slice(first);
-        sys::map_update(map.as_fd(), 0, &all).map_err(|error| failed("fill", &path, error))?;
-    }
     sys::pin(map.as_fd(), &path).map_err(|error| failed("pin", &path, error))?;
     Ok(map)
 }

@@ -3,6 +3,7 @@
 //! Promises: maps that the program only reads are filled and frozen here, and the program cannot write to them. A shared
 //! map that is too small or of another layout is refused, not used.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -32,7 +33,7 @@ pub enum MapError {
     #[error(
         "this machine can have {0} CPUs, and programs count on at most {COUNTER_ROWS}; `mode: nft` counts on any number"
     )]
-    Cpus(usize),
+    Cpus(u32),
     #[error("how many CPUs this machine can have is not to be read: {0}")]
     Possible(io::Error),
 }
@@ -183,10 +184,22 @@ impl SharedMaps {
 
 /// Rows of counters that every CPU needs which this machine can have, as a power of two.
 pub(super) fn counter_rows() -> Result<u32, MapError> {
-    let cpus = aya::util::nr_cpus().map_err(|(_, error)| MapError::Possible(error))?;
-    match u32::try_from(cpus.next_power_of_two()) {
-        Ok(rows) if rows <= COUNTER_ROWS => Ok(rows),
-        _ => Err(MapError::Cpus(cpus)),
+    rows_for(fs::read_to_string("/sys/devices/system/cpu/possible").map_err(MapError::Possible)?.trim())
+}
+
+/// The same for a list such as `0-3,8`: numbers of CPUs may have gaps, and a row goes by the number.
+fn rows_for(possible: &str) -> Result<u32, MapError> {
+    let last = possible.rsplit(['-', ',']).next().unwrap_or_default();
+    let last: u32 = last.parse().map_err(|_| {
+        MapError::Possible(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the kernel says {possible:?}"),
+        ))
+    })?;
+    let numbers = last.saturating_add(1);
+    match numbers.checked_next_power_of_two() {
+        Some(rows) if rows <= COUNTER_ROWS => Ok(rows),
+        _ => Err(MapError::Cpus(numbers)),
     }
 }
 
@@ -235,4 +248,17 @@ pub(super) fn per_cpu(name: &str, value_size: u32, entries: u32) -> Result<Owned
 
 fn failure(step: &'static str, map: &str, bytes: usize, source: io::Error) -> MapError {
     MapError::Kernel { step, map: map.to_owned(), bytes, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_a_cpu_has_a_row() {
+        let rows = |possible| rows_for(possible).ok();
+        assert_eq!((rows("0"), rows("0-2"), rows("0-3,8-11")), (Some(1), Some(4), Some(16)));
+        assert_eq!((rows("0-511"), rows("0-512"), rows("0-4294967295")), (Some(512), None, None));
+        assert_eq!((rows(""), rows("0-x")), (None, None));
+    }
 }
