@@ -33,7 +33,7 @@ other_kernels() {
         echo "skipped: there is no qemu-system-x86_64; \`scripts/setup.sh vm\` installs it"
         return
     fi
-    exec nice -n 5 setsid scripts/vm.sh 6.1
+    VM_BRIEF=1 exec nice -n 5 setsid scripts/vm.sh 6.1
 }
 
 scripts/setup.sh test

@@ -252,6 +252,41 @@ try_hidden_tags() {
 }
 txvlan() { in_client ethtool -k lan0 | awk '/^tx-vlan-offload:/ { print $2 }'; }
 
+# Two NICs under a bond. What comes in by a member that the policy does not name is told of; the bond itself is refused for
+# as long as a member would hide tags from it.
+try_bond() {
+    step "a bond, and its members"
+    modprobe -d "$VM_MODULES" bonding max_bonds=0
+    make_namespaces
+    ip -n gateway link add bond0 type bond mode active-backup
+    local number status=0
+    for number in 0 1; do
+        ip -n gateway link add "wan$number" type veth peer name "lan$number" netns client
+        ip -n gateway link set "wan$number" master bond0
+        ip -n client link set "lan$number" up
+    done
+    ip -n gateway link set bond0 up
+    apply_mode native "native XDP"
+    holds "of the other member is told" "$(unjudged)" "wan1 is not judged"
+    perimeter detach --yes --allow-open >/dev/null
+    sed -i 's/^  wan0: /  bond0: /' "$POLICY"
+    perimeter apply --yes "$POLICY" >/tmp/applied.txt 2>&1 || status=$?
+    holds "a bond whose members take tags out is refused" \
+        "$status $(grep -c 'bond0: its member wan[01] has rxvlan' /tmp/applied.txt)" "1 2"
+    for number in 0 1; do
+        in_gateway ethtool -K "wan$number" rxvlan off rx-vlan-stag-hw-parse off
+        in_client ethtool -K "lan$number" txvlan off tx-vlan-stag-hw-insert off
+    done
+    perimeter apply --yes "$POLICY" >/tmp/applied.txt || { cat /tmp/applied.txt; fail "the bond cannot be enforced"; }
+    sed -n '$p' /tmp/applied.txt
+    in_gateway ethtool -K wan0 rxvlan on
+    perimeter status >/tmp/status.txt || status=$?
+    holds "and it is drift when one does so again" "$status $(grep -c '! its member wan0 has rxvlan' /tmp/status.txt)" "2 1"
+    perimeter detach --yes --allow-open >/dev/null
+    clear_stage veth
+}
+unjudged() { perimeter status | sed -n 's/.*a member of bond0 (bond), and what comes in by \(.* is not judged\).*/\1/p'; }
+
 load_drivers
 start_kernel_tests
 try_captures
@@ -262,5 +297,6 @@ try_traffic virtio auto "native XDP"
 try_traffic veth nft nftables
 try_refusal
 try_hidden_tags
+[ -n "$VM_BRIEF" ] || try_bond
 step "done"
 printf 'vm: everything held under %s\n' "$(uname -r)"

@@ -25,7 +25,7 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         for lapse in &one.expired {
             writeln!(out, "{:width$}{}", "", ended(lapse))?;
         }
-        for drift in &one.drift {
+        for drift in one.drift.iter().chain(&one.notes) {
             writeln!(out, "{:width$}! {drift}", "")?;
         }
         if let Some(counters) = one.counters.as_ref().filter(|_| one.generation.is_some()) {

@@ -361,15 +361,8 @@ impl Backend for Xdp {
         index: usize,
         record: &InForce,
     ) -> Result<Vec<String>, BackendError> {
-        let early =
-            clock::ended_early(ruleset, index, record.program_id, Timestamp::now()).map_err(|error| {
-                BackendError::failed(format!("read the clock of {}", record.interface), error)
-            })?;
-        if early.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rules = early.join(", ");
-        Ok(vec![format!("the clock was ahead, so that rules have ended before their time: {rules}")])
+        let failed = |error| BackendError::failed(format!("read the clock of {}", record.interface), error);
+        clock::damage((ruleset, index), record.program_id, Timestamp::now()).map_err(failed)
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {
