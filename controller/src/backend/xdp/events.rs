@@ -5,7 +5,7 @@
 //! takes a lock first (`crate::events`). Refuses to guess: a slot that belongs to no series tells nothing.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -62,16 +62,22 @@ impl Ring {
     pub fn read(&mut self, patience: Duration) -> Result<Vec<Event>, BackendError> {
         self.listen()?;
         let mut events = self.drain()?;
-        if events.is_empty() {
-            let mut ring = [PollFd::new(&self.ring, PollFlags::IN)];
-            let wait = Timespec::try_from(patience).map_err(|error| failed("wait for", error))?;
-            match poll(&mut ring, Some(&wait)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(failed("wait for", error)),
-            }
+        if events.is_empty() && !patience.is_zero() {
+            self.wait(&[], patience)?;
             events = self.drain()?;
         }
         Ok(events)
+    }
+
+    /// Waits until something lies in the ring or can be read from one of `others`, but no longer than `patience`.
+    pub fn wait(&self, others: &[BorrowedFd<'_>], patience: Duration) -> Result<(), BackendError> {
+        let mut fds = vec![PollFd::new(&self.ring, PollFlags::IN)];
+        fds.extend(others.iter().map(|other| PollFd::new(other, PollFlags::IN)));
+        let wait = Timespec::try_from(patience).map_err(|error| failed("wait for", error))?;
+        match poll(&mut fds, Some(&wait)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(failed("wait for", error)),
+        }
     }
 
     /// Tells the program that somebody reads, or is about to, for a [`LEASE`] from now on.
