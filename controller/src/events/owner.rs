@@ -39,6 +39,7 @@ pub(super) struct Owner {
 impl Owner {
     /// Begins to read. `lock` is held by this process, and let go at the end.
     pub(super) fn start(ring: Ring, lock: File, socket: &Path) -> Result<Owner, StreamError> {
+        ring.listen()?;
         sign(&lock).map_err(file("write", socket))?;
         let listener = listen(socket).map_err(file("listen on", socket))?;
         let (ours, theirs) = UnixStream::pair().map_err(file("serve", socket))?;

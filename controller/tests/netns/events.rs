@@ -92,6 +92,35 @@ fn drops_and_logged_rules_are_told_and_nothing_else() {
     assert_eq!(counted(&world).emitted, 4);
 }
 
+/// Goal: in front of nftables XDP tells of what it lets through as of what it drops. Method: shadow mode, one frame of each.
+#[test]
+fn in_front_of_nftables_what_would_be_dropped_is_told_as_that() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let policy = POLICY.replace("{ vlans", "{ mode: both, enforce: false, vlans");
+    world.ok(&["apply", &world.policy("a.yaml", &policy), "--yes"]);
+    let mut stream = Stream::open(place(&world)).unwrap();
+    std::thread::sleep(Duration::from_millis(150));
+    let denied = tagged(&udp([203, 0, 113, 66], 8000), 10);
+    let frames = [udp([192, 0, 2, 1], 8000), udp([192, 0, 2, 1], 8001), denied, udp([192, 0, 2, 1], 9)];
+    frames.iter().for_each(|frame| world.send("wan0", frame, 1));
+    let mut events = next(&mut stream, 3);
+    events.sort_by_key(Event::decision);
+    let told: Vec<_> = events.iter().map(|event| (event.decision(), event.vlan.clone().unwrap())).collect();
+    let is = |decision: &str, vlan: &str| (decision.to_owned(), vlan.to_owned());
+    assert_eq!(
+        told,
+        [
+            is("pass: rule told", "untagged"),
+            is("would drop: denied, rule bad", "mgmt"),
+            is("would drop: no_rule", "untagged")
+        ]
+    );
+    let counters = world.settled("wan0", 4);
+    assert_eq!((&counters["passed"]["packets"], &counters["would_drop"]["packets"]), (&2.into(), &2.into()));
+    let hits = &world.json(&["counters"])["accounting"][0]["last_hits"];
+    assert!(["web", "told", "bad"].iter().all(|rule| hits[rule].is_string()), "{hits}");
+}
+
 #[test]
 fn a_full_ring_costs_a_count_and_no_frame() {
     let Some(world) = World::new(&["wan0"]) else { return };

@@ -37,6 +37,8 @@ const OVERSIZE: u8 = 4;
 const SIZE: u8 = 5;
 const FRAGMENT: u8 = 6;
 const PMTU: u8 = 7;
+/// Beside the kind: [`Subject::HandedOn`].
+const HANDED_ON: u8 = 0x80;
 
 /// The two maps, open.
 pub(super) struct Counters {
@@ -168,7 +170,7 @@ impl Marks {
     }
 
     fn time(&self, series: &Series, slot: u32) -> Option<Timestamp> {
-        if !matches!(series.subject, Subject::Rule(..)) {
+        if !matches!(series.subject.decided(), Subject::Rule(..)) {
             return None;
         }
         let start = size_of::<Mark>() * slot as usize + offset_of!(Mark, time);
@@ -216,7 +218,7 @@ fn encode(series: &Series) -> Key {
         (key[KIND], key[LENGTH]) = (kind, text.len() as u8);
         key[ID..ID + text.len()].copy_from_slice(text);
     };
-    match &series.subject {
+    match series.subject.decided() {
         Subject::Rule(Action::Deny, id) => text(DENY, id),
         Subject::Rule(Action::Allow, id) => text(ALLOW, id),
         Subject::Vlan(label) => text(VLAN, label),
@@ -225,6 +227,11 @@ fn encode(series: &Series) -> Key {
         Subject::Size(bucket) => (key[KIND], key[LENGTH]) = (SIZE, *bucket),
         Subject::Fragment(kind) => (key[KIND], key[LENGTH]) = (FRAGMENT, *kind as u8),
         Subject::Pmtu(family) => (key[KIND], key[LENGTH]) = (PMTU, *family as u8),
+        // Nothing is handed on twice.
+        Subject::HandedOn(_) => {}
+    }
+    if matches!(series.subject, Subject::HandedOn(_)) {
+        key[KIND] |= HANDED_ON;
     }
     key
 }
@@ -241,7 +248,7 @@ fn decode(key: &Key) -> Option<Series> {
     };
     let length = usize::from(key[LENGTH]);
     let text = || String::from_utf8(key.get(ID..ID + length)?.to_vec()).ok();
-    let subject = match key[KIND] {
+    let subject = match key[KIND] & !HANDED_ON {
         REASON => Subject::Reason(*DropReason::ALL.get(length)?),
         DENY => Subject::Rule(Action::Deny, text()?),
         ALLOW => Subject::Rule(Action::Allow, text()?),
@@ -252,20 +259,21 @@ fn decode(key: &Key) -> Option<Series> {
         PMTU => Subject::Pmtu(*[Family::V4, Family::V6].get(length)?),
         _ => return None,
     };
+    let subject = if key[KIND] & HANDED_ON == 0 { subject } else { Subject::HandedOn(subject.into()) };
     Some(Series { interface, outcome, subject })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::series;
+    use crate::counters::{account_series, handed_on, series};
     use crate::samples::ruleset;
 
     #[test]
     fn every_series_survives_as_a_key() {
         let mut ruleset = ruleset(&["a-name-of-15-ch"]);
         ruleset.rules[0].id = "x".repeat(63);
-        for series in series(&ruleset, 0) {
+        for series in [series, account_series, handed_on].map(|of| of(&ruleset, 0)).concat() {
             assert_eq!(decode(&encode(&series)), Some(series));
         }
         assert_eq!(decode(&[0xff; KEY_LEN]), None);
