@@ -44,7 +44,7 @@ impl Owner {
         let listener = listen(socket).map_err(file("listen on", socket))?;
         let (ours, theirs) = UnixStream::pair().map_err(file("serve", socket))?;
         let own = Giver::new(ours).map_err(file("serve", socket))?;
-        let work = Work { ring, lock: lock, listener, givers: vec![own] };
+        let work = Work { ring, lock, listener, givers: vec![own] };
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(file("serve", socket))?;
         Ok(Owner { taker: Some(Taker::new(theirs)), thread: Some(thread) })

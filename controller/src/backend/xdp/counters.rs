@@ -7,7 +7,7 @@ use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{HashMap, Map, MapData};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
 use jiff::Timestamp;
 use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, Mark};
@@ -61,11 +61,7 @@ impl Counters {
         let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
         let keys = HashMap::try_from(Map::HashMap(data))
             .map_err(|_| BackendError::CounterLayout { path: path.display().to_string() })?;
-        let mut slots = Slots::new();
-        for entry in keys.iter() {
-            let (key, slot) = entry.map_err(|error| failed("read", &path, error))?;
-            slots.insert(decode(&key).ok_or_else(|| layout(&path))?, slot);
-        }
+        let slots = given(&path)?;
         Ok(Some(Counters { keys, slots }))
     }
 
@@ -116,18 +112,33 @@ impl Counters {
     /// What every series has counted, summed over the CPUs that this machine can have.
     pub(super) fn read(&self, pins: &Pins) -> Result<Counts, BackendError> {
         let path = pins.shared(Shared::Counters);
-        let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
-        let map: PerCpuArray<MapData, [u64; 2]> =
-            PerCpuArray::try_from(Map::PerCpuArray(data)).map_err(|_| layout(&path))?;
+        let map = sys::open_pin(&path).map_err(|error| failed("open", &path, error))?;
+        // The lowest slots are given first.
+        let most = self.slots.values().max().map_or(0, |highest| highest + 1);
+        let elements = sys::map_elements(map.as_fd(), most).map_err(|error| failed("read", &path, error))?;
+        let counted: Vec<&[u8]> = elements.iter().map(|(_, values)| values).collect();
         let marks = Marks::read(pins)?;
         let read = |(series, slot): (&Series, &u32)| {
-            let values = map.get(slot, 0).map_err(|error| failed("read", &path, error))?;
+            let values = counted.get(*slot as usize).ok_or_else(|| layout(&path))?;
             let mut sum = Count { last: marks.time(series, *slot), ..Count::default() };
-            values.iter().for_each(|value| sum.add(count(series, *value)));
+            for [packets, bytes] in values.as_chunks().0.as_chunks().0 {
+                sum.add(count(series, [u64::from_ne_bytes(*packets), u64::from_ne_bytes(*bytes)]));
+            }
             Ok((series.clone(), sum))
         };
         self.slots.iter().map(read).collect()
     }
+}
+
+/// The slot of every series.
+fn given(path: &Path) -> Result<Slots, BackendError> {
+    let keys = sys::open_pin(path).and_then(|map| sys::map_elements(map.as_fd(), COUNTER_SLOTS));
+    let elements = keys.map_err(|error| failed("read", path, error))?;
+    let slot = |(key, slot): (&[u8], &[u8])| {
+        let series = decode(key.try_into().ok()?)?;
+        Some((series, u32::from_ne_bytes(slot.try_into().ok()?)))
+    };
+    elements.iter().map(slot).collect::<Option<Slots>>().ok_or_else(|| layout(path))
 }
 
 /// The maps that programs share, as a program takes them: opened, or made and pinned where they are missing; refused where
