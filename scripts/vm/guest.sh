@@ -128,10 +128,15 @@ answered() { awk '/packets received/ { print $4 }' "/tmp/ping.$1"; }
 
 # --- what it tries ----------------------------------------------------------------------------------------------------
 
-try_kernel_tests() {
+# Beside what follows, on the other processor: what is emulated takes its time. What the kernel has no part in is left out.
+start_kernel_tests() {
+    timeout 600 "$VM_KERNEL_TESTS" --nocapture --test-threads=1 --skip beyond_the_section >/tmp/tests.log 2>&1 &
+    kernel_tests=$!
+}
+
+await_kernel_tests() {
     step "the tests of the kernel, and the verifier's count for each policy"
-    # What the kernel has no part in is left out.
-    timeout 600 "$VM_KERNEL_TESTS" --nocapture --test-threads=1 --skip beyond_the_section >/tmp/tests.log 2>&1 \
+    wait "$kernel_tests" \
         || { cut -c -300 /tmp/tests.log | tail -n 100; fail "the tests of the kernel fail here"; }
     sed -n '/verified instructions/,/^ok$/p' /tmp/tests.log | grep -v '^ok$'
     holds "the verifier counted for every policy" \
@@ -248,8 +253,9 @@ try_hidden_tags() {
 txvlan() { in_client ethtool -k lan0 | awk '/^tx-vlan-offload:/ { print $2 }'; }
 
 load_drivers
-try_kernel_tests
+start_kernel_tests
 try_captures
+await_kernel_tests
 try_traffic veth native "native XDP"
 try_traffic veth generic "generic XDP"
 try_traffic virtio auto "native XDP"

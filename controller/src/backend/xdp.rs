@@ -12,6 +12,7 @@ mod enforcer;
 pub mod events;
 mod fold;
 pub mod info;
+mod inherit;
 mod instruction;
 mod known;
 pub mod maps;
@@ -25,6 +26,7 @@ pub mod program;
 mod prune;
 mod refusal;
 pub mod sys;
+pub mod tallies;
 mod times;
 
 pub use enforcer::{Prepared, Xdp};

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use perimeter::backend::xdp::maps::{Shared, SharedMaps};
 use perimeter::backend::xdp::program::{Enforcement, Program, TestRunError};
 use perimeter::backend::xdp::sys;
+use perimeter::backend::xdp::tallies::Tallies;
 use perimeter::counters::{
     Counted, Outcome, SIZE_BOUNDS, Series, Slots, Subject, account_series, allocate, bind, series,
 };
@@ -42,23 +43,15 @@ impl Counting {
         let enforce = ruleset.interfaces[index].enforce;
         let enforcement =
             Enforcement { generation: 1, policy: [0; 32], enforce, reason_slots: binding.reasons };
-        let shared = SharedMaps::create(COUNTER_SLOTS).unwrap();
+        let shared = SharedMaps::create().unwrap();
         let program = Program::load(&image, enforcement, &shared).unwrap();
         Some(Counting { program, shared, slots })
     }
 
     fn counted(&self) -> Sums {
-        let highest = self.slots.values().max().unwrap();
-        let elements = sys::map_elements(self.shared.get(Shared::Counters), highest + 1).unwrap();
-        let values: Vec<&[u8]> = elements.iter().map(|(_, values)| values).collect();
+        let tallies = Tallies::open(self.shared.get(Shared::Counters)).unwrap();
         let sum = |(series, slot): (&Series, &u32)| {
-            let mut sum = [0, 0];
-            for cpu in values[*slot as usize].chunks_exact(16) {
-                let [packets, bytes] =
-                    [0, 8].map(|at| u64::from_ne_bytes(cpu[at..at + 8].try_into().unwrap()));
-                sum = added(series, sum, [packets, bytes]);
-            }
-            (series.clone(), sum)
+            (series.clone(), tallies.of(*slot).fold([0, 0], |sum, cpu| added(series, sum, cpu)))
         };
         self.slots.iter().map(sum).collect()
     }

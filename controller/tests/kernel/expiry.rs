@@ -57,7 +57,7 @@ struct Scene {
 impl Scene {
     fn new(lead: Duration) -> Self {
         let end = programs_now() + lead;
-        let counters = SharedMaps::create(64).unwrap();
+        let counters = SharedMaps::create().unwrap();
         let mut image = compile(&edge::uncounted(ruleset(end)), 0).unwrap();
         image.bind_slots(&[BAD, WEB, VISITORS]);
         let reason_slots = std::array::from_fn(|reason| reason as u32);

@@ -1,4 +1,4 @@
-//! The counters in the kernel: one per-CPU array of slots, and beside it the series that each slot belongs to.
+//! The counters in the kernel: one map with a row of slots for each CPU, and beside it the series that each slot belongs to.
 //!
 //! Promises: both maps are pinned, and outlive programs, generations and this process; their sizes are checked when they
 //! are opened; a series gets its slot before a program counts in it, and keeps it.
@@ -10,12 +10,14 @@ use std::path::Path;
 use aya::maps::{HashMap, Map, MapData};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
 use jiff::Timestamp;
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, Mark};
+use perimeter_classifier::abi::{COUNTER_SLOTS, Mark};
 use perimeter_classifier::verdict::DropReason;
 
-use super::maps::{Shared, SharedMaps};
+use super::inherit;
+use super::maps::{Shared, SharedMaps, counter_rows};
 use super::pins::Pins;
 use super::sys;
+use super::tallies::{ROW_BYTES, Tallies};
 use super::times;
 use crate::backend::BackendError;
 use crate::counters::{Count, Counts, FragmentKind, Outcome, Series, Slots, Subject, allocate};
@@ -42,6 +44,7 @@ const HANDED_ON: u8 = 0x80;
 
 /// The two maps, open.
 pub(super) struct Counters {
+    map: OwnedFd,
     keys: HashMap<MapData, Key, u32>,
     slots: Slots,
 }
@@ -54,15 +57,9 @@ impl Counters {
             return Ok(None);
         }
         let map = sys::open_pin(&counters).map_err(|error| failed("open", &counters, error))?;
-        Shared::Counters
-            .check(map.as_fd(), COUNTER_SLOTS)
-            .map_err(|error| failed("use", &counters, error))?;
-        let path = pins.counter_keys();
-        let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
-        let keys = HashMap::try_from(Map::HashMap(data))
-            .map_err(|_| BackendError::CounterLayout { path: path.display().to_string() })?;
-        let slots = given(&path)?;
-        Ok(Some(Counters { keys, slots }))
+        Shared::Counters.check(map.as_fd()).map_err(|error| failed("use", &counters, error))?;
+        let (keys, slots) = open_keys(&pins.counter_keys())?;
+        Ok(Some(Counters { map, keys, slots }))
     }
 
     /// Opens the pinned maps, or makes and pins them.
@@ -71,26 +68,27 @@ impl Counters {
             return Ok(counters);
         }
         pins.make()?;
-        // Half a pair is left by a crash between two pins: nothing has counted in it yet.
-        for path in [pins.shared(Shared::Counters), pins.counter_keys()] {
-            let _ = std::fs::remove_file(path);
+        let (path, old) = (pins.shared(Shared::Counters), inherit::path(pins));
+        if old.exists() && pins.counter_keys().exists() {
+            let (_, slots) = open_keys(&pins.counter_keys())?;
+            make_and_pin(pins, Shared::Counters, &inherit::row(&old, &slots, count)?)?;
+        } else {
+            // Half a pair is left by a crash between two pins: nothing has counted in it yet.
+            for path in [&path, &pins.counter_keys()] {
+                let _ = std::fs::remove_file(path);
+            }
+            make_keys(pins)?;
+            make_and_pin(pins, Shared::Counters, &[])?;
         }
-        let path = pins.counter_keys();
-        let kind = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
-        let object = aya_obj::Map::new_from_params(kind, KEY_LEN as u32, 4, COUNTER_SLOTS, BPF_F_NO_PREALLOC);
-        let data =
-            MapData::create(object, "COUNTER_KEYS", None).map_err(|error| failed("create", &path, error))?;
-        data.pin(&path).map_err(|error| failed("pin", &path, error))?;
-        let path = pins.shared(Shared::Counters);
-        open_or_pin(pins, Shared::Counters)?;
+        // The program that counts there keeps it.
+        let _ = std::fs::remove_file(old);
         Counters::open(pins)?.ok_or_else(|| layout(&path))
     }
 
     /// Memory of all slots in bytes, on every CPU that this machine can have.
     pub(super) fn bytes() -> Result<u64, BackendError> {
-        let cpus = aya::util::nr_cpus()
-            .map_err(|(what, error)| BackendError::failed(format!("count the CPUs ({what})"), error))?;
-        Ok(u64::from(COUNTER_SLOTS) * (cpus * size_of::<Counter>()) as u64)
+        let rows = counter_rows().map_err(|error| BackendError::failed("count the CPUs", error))?;
+        Ok(u64::from(rows) * ROW_BYTES as u64)
     }
 
     /// The slot of every series so far.
@@ -111,34 +109,38 @@ impl Counters {
 
     /// What every series has counted, summed over the CPUs that this machine can have.
     pub(super) fn read(&self, pins: &Pins) -> Result<Counts, BackendError> {
-        let path = pins.shared(Shared::Counters);
-        let map = sys::open_pin(&path).map_err(|error| failed("open", &path, error))?;
-        // The lowest slots are given first.
-        let most = self.slots.values().max().map_or(0, |highest| highest + 1);
-        let elements = sys::map_elements(map.as_fd(), most).map_err(|error| failed("read", &path, error))?;
-        let counted: Vec<&[u8]> = elements.iter().map(|(_, values)| values).collect();
+        let tallies = Tallies::open(self.map.as_fd())
+            .map_err(|error| failed("read", &pins.shared(Shared::Counters), error))?;
         let marks = Marks::read(pins)?;
-        let read = |(series, slot): (&Series, &u32)| {
-            let values = counted.get(*slot as usize).ok_or_else(|| layout(&path))?;
-            let mut sum = Count { last: marks.time(series, *slot), ..Count::default() };
-            for [packets, bytes] in values.as_chunks().0.as_chunks().0 {
-                sum.add(count(series, [u64::from_ne_bytes(*packets), u64::from_ne_bytes(*bytes)]));
-            }
-            Ok((series.clone(), sum))
+        let read = |(series, &slot): (&Series, &u32)| {
+            let mut sum = Count { last: marks.time(series, slot), ..Count::default() };
+            tallies.of(slot).for_each(|value| sum.add(count(series, value)));
+            (series.clone(), sum)
         };
-        self.slots.iter().map(read).collect()
+        Ok(self.slots.iter().map(read).collect())
     }
 }
 
-/// The slot of every series.
-fn given(path: &Path) -> Result<Slots, BackendError> {
-    let keys = sys::open_pin(path).and_then(|map| sys::map_elements(map.as_fd(), COUNTER_SLOTS));
-    let elements = keys.map_err(|error| failed("read", path, error))?;
+/// The map of keys, and the slot of each series in it.
+fn open_keys(path: &Path) -> Result<(HashMap<MapData, Key, u32>, Slots), BackendError> {
+    let data = MapData::from_pin(path).map_err(|error| failed("open", path, error))?;
+    let elements =
+        sys::map_elements(data.fd().as_fd(), COUNTER_SLOTS).map_err(|error| failed("read", path, error))?;
     let slot = |(key, slot): (&[u8], &[u8])| {
-        let series = decode(key.try_into().ok()?)?;
-        Some((series, u32::from_ne_bytes(slot.try_into().ok()?)))
+        Some((decode(key.try_into().ok()?)?, u32::from_ne_bytes(slot.try_into().ok()?)))
     };
-    elements.iter().map(slot).collect::<Option<Slots>>().ok_or_else(|| layout(path))
+    let slots = elements.iter().map(slot).collect::<Option<Slots>>().ok_or_else(|| layout(path))?;
+    let keys = HashMap::try_from(Map::HashMap(data)).map_err(|_| layout(path))?;
+    Ok((keys, slots))
+}
+
+fn make_keys(pins: &Pins) -> Result<(), BackendError> {
+    let path = pins.counter_keys();
+    let kind = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
+    let object = aya_obj::Map::new_from_params(kind, KEY_LEN as u32, 4, COUNTER_SLOTS, BPF_F_NO_PREALLOC);
+    let data =
+        MapData::create(object, "COUNTER_KEYS", None).map_err(|error| failed("create", &path, error))?;
+    data.pin(&path).map_err(|error| failed("pin", &path, error))
 }
 
 /// The maps that programs share, as a program takes them: opened, or made and pinned where they are missing; refused where
@@ -147,7 +149,7 @@ pub(super) fn shared_maps(pins: &Pins) -> Result<SharedMaps, BackendError> {
     let [counters, marks, events, gates, reader] = Shared::ALL;
     let open = |shared| open_or_pin(pins, shared);
     let maps = [open(counters)?, open(marks)?, open(events)?, open(gates)?, open(reader)?];
-    SharedMaps::from_fds(maps, COUNTER_SLOTS).map_err(|error| failed("use", pins.root(), error))
+    SharedMaps::from_fds(maps).map_err(|error| failed("use", pins.root(), error))
 }
 
 fn open_or_pin(pins: &Pins, shared: Shared) -> Result<OwnedFd, BackendError> {
@@ -155,7 +157,19 @@ fn open_or_pin(pins: &Pins, shared: Shared) -> Result<OwnedFd, BackendError> {
     if path.exists() {
         return sys::open_pin(&path).map_err(|error| failed("open", &path, error));
     }
-    let map = shared.make(COUNTER_SLOTS).map_err(|error| failed("create", &path, error))?;
+    make_and_pin(pins, shared, &[])
+}
+
+/// A new map whose one element begins with `first`.
+fn make_and_pin(pins: &Pins, shared: Shared, first: &[u8]) -> Result<OwnedFd, BackendError> {
+    let path = pins.shared(shared);
+    let rows = counter_rows().map_err(|error| failed("create", &path, error))?;
+    let map = shared.make(rows).map_err(|error| failed("create", &path, error))?;
+    if !first.is_empty() {
+        let mut all = vec![0; rows as usize * ROW_BYTES];
+        all[..first.len()].copy_from_slice(first);
+        sys::map_update(map.as_fd(), 0, &all).map_err(|error| failed("fill", &path, error))?;
+    }
     sys::pin(map.as_fd(), &path).map_err(|error| failed("pin", &path, error))?;
     Ok(map)
 }

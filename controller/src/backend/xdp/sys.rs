@@ -17,9 +17,11 @@ use aya_obj::generated::{
 
 mod batch;
 mod links;
+mod mapping;
 
 pub use batch::{Elements, map_elements};
 pub use links::{LinkInfo, XdpPath, link_create, link_detach, link_info, link_update, tcx_programs};
+pub use mapping::Mapping;
 
 /// How often a program is loaded again where a signal ended the verifier's work (`EAGAIN`; `bpf_check` since Linux 5.0).
 const LOAD_TRIES: usize = 5;

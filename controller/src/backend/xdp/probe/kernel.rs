@@ -19,7 +19,7 @@ const DROP: i32 = 1;
 /// Asks for every feature.
 pub(super) fn probes() -> Vec<Probe> {
     let frozen = maps::frozen("doctor", &[0; 8]).map(drop).map_err(|error| error.cause());
-    let per_cpu = SharedMaps::create(1).map(drop).map_err(|error| error.cause());
+    let per_cpu = SharedMaps::uncounted().map(drop).map_err(|error| error.cause());
     vec![
         Probe { feature: KernelFeature::FrozenMaps, answer: answer(frozen) },
         Probe { feature: KernelFeature::CpuMaps, answer: answer(per_cpu) },

@@ -19,30 +19,26 @@ pub struct Elements {
 }
 
 impl Elements {
-    /// Keys with their values; of a per-CPU map the values of every possible CPU in a row.
+    /// Keys with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.keys.chunks_exact(self.key_size.max(1)).zip(self.values.chunks_exact(self.value_size.max(1)))
     }
 }
 
-/// The first elements of a hash or of a per-CPU array, at most `most` of them. Linux 5.6 for hashes, 5.13 for per-CPU arrays.
+/// The elements of a hash, at most `most` of them (Linux 5.6).
 ///
 /// # Errors
-/// `Unsupported` for a map of another kind; what the kernel says, 524 (`ENOTSUPP`) where it is older than that.
+/// `Unsupported` for a map of another kind; what the kernel says.
 pub fn map_elements(map: BorrowedFd<'_>, most: u32) -> io::Result<Elements> {
     let info = map_info(map)?;
-    let value_size = match info.kind {
-        kind if kind == bpf_map_type::BPF_MAP_TYPE_HASH as u32 => info.value_size as usize,
-        kind if kind == bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32 => {
-            let cpus = aya::util::nr_cpus().map_err(|(_, error)| error)?;
-            (info.value_size as usize).next_multiple_of(8) * cpus
-        }
-        _ => return Err(io::ErrorKind::Unsupported.into()),
-    };
+    if info.kind != bpf_map_type::BPF_MAP_TYPE_HASH as u32 {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let value_size = info.value_size as usize;
     let (key_size, count) = (info.key_size as usize, most.min(info.entries));
     let mut keys = vec![0; key_size * count as usize];
     let mut values = vec![0; value_size * count as usize];
-    // Where to go on: a key of an array, the number of a bucket of a hash; four bytes of either.
+    // Where to go on: the number of a bucket.
     let mut next = 0u32;
     let mut attr = no_attributes();
     attr.batch.out_batch = (&raw mut next) as u64;
@@ -51,7 +47,7 @@ pub fn map_elements(map: BorrowedFd<'_>, most: u32) -> io::Result<Elements> {
     attr.batch.count = count;
     attr.batch.map_fd = map.as_raw_fd().cast_unsigned();
     // SAFETY: the kernel writes at most `count` keys and values of the sizes that it told itself, for which there is room,
-    // and four bytes to `next`: keys of our arrays have as many.
+    // and four bytes to `next`.
     let result = unsafe { call(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) };
     match result {
         // The end of the map was met.
