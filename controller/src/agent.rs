@@ -6,6 +6,7 @@
 
 mod access;
 mod http;
+mod limits;
 mod page;
 pub mod presence;
 pub mod privileges;

@@ -39,6 +39,8 @@ const OVERSIZE: u8 = 4;
 const SIZE: u8 = 5;
 const FRAGMENT: u8 = 6;
 const PMTU: u8 = 7;
+/// Beside the kind: [`Subject::HandedOn`].
+const HANDED_ON: u8 = 0x80;
 
 /// The maps, open.
 pub(super) struct Counters {
@@ -129,12 +131,13 @@ fn open_map(path: &Path) -> Result<OwnedFd, BackendError> {
 /// The map of keys, and the slot of each series in it.
 fn open_keys(path: &Path) -> Result<(HashMap<MapData, Key, u32>, Slots), BackendError> {
     let data = MapData::from_pin(path).map_err(|error| failed("open", path, error))?;
+    let elements =
+        sys::map_elements(data.fd().as_fd(), COUNTER_SLOTS).map_err(|error| failed("read", path, error))?;
+    let slot = |(key, slot): (&[u8], &[u8])| {
+        Some((decode(key.try_into().ok()?)?, u32::from_ne_bytes(slot.try_into().ok()?)))
+    };
+    let slots = elements.iter().map(slot).collect::<Option<Slots>>().ok_or_else(|| layout(path))?;
     let keys = HashMap::try_from(Map::HashMap(data)).map_err(|_| layout(path))?;
-    let mut slots = Slots::new();
-    for entry in keys.iter() {
-        let (key, slot) = entry.map_err(|error| failed("read", path, error))?;
-        slots.insert(decode(&key).ok_or_else(|| layout(path))?, slot);
-    }
     Ok((keys, slots))
 }
 
@@ -188,7 +191,7 @@ impl Marks {
     }
 
     fn time(&self, series: &Series, slot: u32) -> Option<Timestamp> {
-        if !matches!(series.subject, Subject::Rule(..)) {
+        if !matches!(series.subject.decided(), Subject::Rule(..)) {
             return None;
         }
         let start = size_of::<Mark>() * slot as usize + offset_of!(Mark, time);
@@ -236,7 +239,7 @@ fn encode(series: &Series) -> Key {
         (key[KIND], key[LENGTH]) = (kind, text.len() as u8);
         key[ID..ID + text.len()].copy_from_slice(text);
     };
-    match &series.subject {
+    match series.subject.decided() {
         Subject::Rule(Action::Deny, id) => text(DENY, id),
         Subject::Rule(Action::Allow, id) => text(ALLOW, id),
         Subject::Vlan(label) => text(VLAN, label),
@@ -245,6 +248,11 @@ fn encode(series: &Series) -> Key {
         Subject::Size(bucket) => (key[KIND], key[LENGTH]) = (SIZE, *bucket),
         Subject::Fragment(kind) => (key[KIND], key[LENGTH]) = (FRAGMENT, *kind as u8),
         Subject::Pmtu(family) => (key[KIND], key[LENGTH]) = (PMTU, *family as u8),
+        // Nothing is handed on twice.
+        Subject::HandedOn(_) => {}
+    }
+    if matches!(series.subject, Subject::HandedOn(_)) {
+        key[KIND] |= HANDED_ON;
     }
     key
 }
@@ -261,7 +269,7 @@ fn decode(key: &Key) -> Option<Series> {
     };
     let length = usize::from(key[LENGTH]);
     let text = || String::from_utf8(key.get(ID..ID + length)?.to_vec()).ok();
-    let subject = match key[KIND] {
+    let subject = match key[KIND] & !HANDED_ON {
         REASON => Subject::Reason(*DropReason::ALL.get(length)?),
         DENY => Subject::Rule(Action::Deny, text()?),
         ALLOW => Subject::Rule(Action::Allow, text()?),
@@ -272,20 +280,21 @@ fn decode(key: &Key) -> Option<Series> {
         PMTU => Subject::Pmtu(*[Family::V4, Family::V6].get(length)?),
         _ => return None,
     };
+    let subject = if key[KIND] & HANDED_ON == 0 { subject } else { Subject::HandedOn(subject.into()) };
     Some(Series { interface, outcome, subject })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::series;
+    use crate::counters::{account_series, handed_on, series};
     use crate::samples::ruleset;
 
     #[test]
     fn every_series_survives_as_a_key() {
         let mut ruleset = ruleset(&["a-name-of-15-ch"]);
         ruleset.rules[0].id = "x".repeat(63);
-        for series in series(&ruleset, 0) {
+        for series in [series, account_series, handed_on].map(|of| of(&ruleset, 0)).concat() {
             assert_eq!(decode(&encode(&series)), Some(series));
         }
         assert_eq!(decode(&[0xff; KEY_LEN]), None);
