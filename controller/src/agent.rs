@@ -1,11 +1,12 @@
 //! The agent: what the kernel says, over HTTP, for Prometheus and for people.
 //!
 //! Promises: it only reads, and nothing is enforced less where it is not there. Who can reach it from another machine must
-//! speak TLS and know the token. The threads that read requests hold no capability; the one that asks the kernel holds
+//! speak TLS and know the token. The threads that read requests hold no capability; those that ask the kernel and read its events hold
 //! [`privileges::KEPT`]. Refuses to listen beyond this machine without both.
 
 mod access;
 mod http;
+mod limits;
 mod page;
 pub mod presence;
 pub mod privileges;

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod guards;
 pub mod loss;
 pub mod memory;
+mod netlink;
 pub mod nft;
 mod observed;
 pub mod offload;
@@ -26,7 +27,7 @@ use crate::tables::Image;
 
 pub(crate) use device::is_fed;
 pub use observed::{
-    Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion, names,
+    Bond, Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion, names,
 };
 pub use wanted::{Nftables, Refused, Wanted, list};
 

@@ -55,7 +55,7 @@ impl Budget {
 }
 
 /// A scheme is good enough below this many words (128 MiB): a finer one would only cost reads.
-const GOOD_WORDS: usize = 1 << 25;
+pub(crate) const GOOD_WORDS: usize = 1 << 25;
 
 /// Most steps (changes of a pair of classes, or of a context) of one scheme: a few seconds. What needs more would not fit
 /// a cache either.

@@ -19,15 +19,17 @@ mod loss;
 mod places;
 mod render;
 mod report;
+mod steady;
 
 pub use accounting::{
     Accounting, FragmentKind, Fragments, PmtuCount, SIZE_BOUNDS, Sizes, Switches, VlanCount, accounting,
 };
 pub use event::{Event, EventTotals, HEADER_BYTES, MAJOR_NON_CONFORMITY};
 pub use loss::{Cause, Loss, Lost, TOLERATED};
-pub use places::{account_series, bind};
+pub use places::{account_series, bind, handed_on};
 pub use render::{grouped, human, human_accounting, human_rules};
 pub use report::{InterfaceCounters, ReasonCount, RuleCount, Total, report};
+pub use steady::Steady;
 
 /// What happened to the frames that a slot counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,6 +62,19 @@ pub enum Subject {
     Size(u8),
     Fragment(FragmentKind),
     Pmtu(Family),
+    /// What XDP hands on to nftables, which counts it: names a frame in events, tells when a rule matched last, and adds to
+    /// nothing.
+    HandedOn(Box<Subject>),
+}
+
+impl Subject {
+    /// What was decided about a frame, whoever counts it.
+    pub fn decided(&self) -> &Subject {
+        match self {
+            Subject::HandedOn(subject) => subject,
+            subject => subject,
+        }
+    }
 }
 
 /// What one slot counts.
@@ -73,15 +88,11 @@ pub struct Series {
 /// Slot 0 is never given away: a frame counted there was credited to a rule of another interface, which is a defect.
 pub const FIRST_SLOT: u32 = 1;
 
-/// The last slot is never given away either: where nftables judges behind XDP, it counts what XDP lets through, and the
-/// XDP program counts that here, which nobody reads.
-pub const PASSED_ON: u32 = COUNTER_SLOTS - 1;
-
-/// What an XDP program counts under its own name.
+/// What an XDP program counts for the sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     All,
-    /// Only what it does not let through.
+    /// Only what it does not let through: of the rest the verdict is that of nftables behind it ([`Subject::HandedOn`]).
     Kept,
 }
 
@@ -124,7 +135,7 @@ pub fn series(ruleset: &Ruleset, index: usize) -> Vec<Series> {
 /// Gives every series of `wanted` that has no slot the lowest free one. Returns the new ones only.
 pub fn allocate(taken: &Slots, wanted: &[Series]) -> Result<Slots, Full> {
     let used: BTreeSet<u32> = taken.values().copied().collect();
-    let mut free = (FIRST_SLOT..PASSED_ON).filter(|slot| !used.contains(slot));
+    let mut free = (FIRST_SLOT..COUNTER_SLOTS).filter(|slot| !used.contains(slot));
     let missing: BTreeSet<&Series> = wanted.iter().filter(|series| !taken.contains_key(series)).collect();
     let given: Slots =
         missing.iter().zip(&mut free).map(|(series, slot)| ((*series).clone(), slot)).collect();

@@ -4,6 +4,8 @@
 
 pub mod filter;
 pub mod journal;
+mod line;
+mod owner;
 mod stream;
 
 pub use stream::{Place, Stream, StreamError};

@@ -9,6 +9,7 @@ mod diff;
 mod file;
 mod known;
 mod meaning;
+mod notes;
 mod refusal;
 mod render;
 mod words;
@@ -27,6 +28,7 @@ pub use diff::{FieldChange, Group, RuleChange, RuleStep};
 pub use file::{PlanFile, PlanFileError, changed};
 pub use known::{Known, Lapse, mode_name};
 pub use meaning::{Change, Dying, Shown, Told};
+pub use notes::notes;
 pub use refusal::Refusal;
 pub use render::{Detail, ended, human, in_sync};
 
@@ -76,6 +78,9 @@ pub struct InterfacePlan {
     /// Memory of the tables in bytes, now and then.
     pub table_bytes: (u64, u64),
     pub findings: Vec<String>,
+    /// What is worth knowing though nothing would be done about it, see [`notes()`].
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What changes for its frames, see [`Plan::tell`]; nothing where that is not known, or everything passes on one side.
     #[serde(default)]
     pub meaning: Option<Told>,
@@ -238,6 +243,8 @@ impl InterfacePlan {
             )
         });
         let (settings, groups, same_rules) = difference.unwrap_or_default();
+        let judged_by = after.zip(guard.as_ref()).map(|(after, guard)| (after, guard.engines.as_slice()));
+        let notes = judged_by.map(|(after, by)| notes(after.ruleset, after.index, observed, by));
         InterfacePlan {
             interface: observed.interface.clone(),
             step,
@@ -260,6 +267,7 @@ impl InterfacePlan {
                 after.map_or(0, |after| after.table_bytes),
             ),
             findings: observed.findings.clone(),
+            notes: notes.unwrap_or_default(),
             meaning: None,
         }
     }

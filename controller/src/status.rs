@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::backend::{Enforcement, Engine, Observed};
 use crate::counters::InterfaceCounters;
 use crate::digest::Digest;
-use crate::plan::{Applied, Known, Lapse, mode_name};
+use crate::plan::{Applied, Known, Lapse, mode_name, notes};
+use crate::ruleset::Ruleset;
 use crate::state::{Enforced, Expected, Trial};
 use drift::drift;
 
@@ -46,6 +47,8 @@ pub struct InterfaceStatus {
     pub in_sync: bool,
     /// Every way in which it is not as it was left, and what to do.
     pub drift: Vec<String>,
+    /// What is worth knowing though it is as it was left. No drift.
+    pub notes: Vec<String>,
     /// The mode of the policy in force, where that is known.
     pub mode: Option<&'static str>,
     /// The engine that a frame meets first.
@@ -117,7 +120,8 @@ fn interface(
     let record = observed.in_force();
     let other = matches!(observed.leading(), Enforcement::OtherVersion(_));
     let known = record.and_then(|record| known.get(&record.policy));
-    let mode = known.and_then(|known| known.mode(record.map_or("", |record| record.interface.as_str())));
+    let name = record.map_or("", |record| record.interface.as_str());
+    let mode = known.and_then(|known| known.mode(name));
     let wanted = wanted.filter(|wanted| wanted.interfaces.contains(&observed.interface));
     let drift = drift(observed, wanted, mode);
     InterfaceStatus {
@@ -125,6 +129,7 @@ fn interface(
         enforced: other || record.is_some_and(|record| record.enforce),
         in_sync: drift.is_empty(),
         drift,
+        notes: known.map_or(Vec::new(), |known| told(&known.ruleset, name, observed)),
         mode: mode.map(mode_name),
         engine: observed.engines().first().copied(),
         engines: observed.engines(),
@@ -137,6 +142,12 @@ fn interface(
         table_bytes: record.map(|_| observed.records().map(|record| record.table_bytes).sum()),
         counters,
     }
+}
+
+/// What is worth knowing of what is judged as `name`.
+fn told(ruleset: &Ruleset, name: &str, observed: &Observed) -> Vec<String> {
+    let index = ruleset.interfaces.iter().position(|one| one.name == name);
+    index.map_or(Vec::new(), |index| notes(ruleset, index, observed, &observed.engines()))
 }
 
 #[cfg(test)]

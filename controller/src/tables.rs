@@ -65,6 +65,8 @@ impl Tables for Image {
         self.settings[index]
     }
 
+    /// What is outside is 0 here. The kernel's host takes the index modulo its tables instead, whose size is a power of two:
+    /// the two differ only for an index that no compiled image contains.
     fn word(&self, index: u32) -> u32 {
         self.words.get(index as usize).copied().unwrap_or(0)
     }

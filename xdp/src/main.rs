@@ -2,7 +2,8 @@
 //! (`stats`), a voice (`events`) and a watch (`clock`).
 //!
 //! Promises: one verdict a frame, counted once; bytes that do not lie in the first buffer are read through the
-//! kernel's own bounded copy, never guessed; in shadow mode every frame passes. Needs Linux 5.18 (`xdp.frags`).
+//! kernel's own bounded copy, never guessed; in shadow mode every frame passes. Needs Linux 5.18 (`xdp.frags`), and 6.0 for maps of
+//! more than 4 MiB (`array_map_alloc_check`).
 #![no_std]
 #![no_main]
 

@@ -1,24 +1,28 @@
 //! The one place where a frame is counted.
 //!
 //! Promises: one update of the slot of its rule or reason a frame, and one for each series of accounting that the policy
-//! has, on this CPU's own copy, without atomics: nothing else runs on this CPU meanwhile. What is not counted costs
-//! nothing: its setting is a constant.
+//! has, in this CPU's own row, without atomics: nothing else runs on this CPU meanwhile. What is not counted costs
+//! nothing: its setting is a constant. A row is found once a frame, where a per-CPU map would be asked for every slot.
 
 use core::cell::UnsafeCell;
 
-use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
-use aya_ebpf::macros::map;
-use aya_ebpf::maps::PerCpuArray;
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, Mark, setting};
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_coarse_ns};
+use perimeter_classifier::abi::{COUNTER_ROWS, COUNTER_SLOTS, Counter, Mark, setting};
 use perimeter_classifier::learned::{Judged, Learned};
 use perimeter_classifier::tables::{Tables, rule_slot, size_slot, vlan_slots};
 use perimeter_classifier::verdict::Decision;
 
 use crate::tables::{Generation, Given};
 
-/// Shared by every interface and generation: the controller gives the pinned map.
-#[map]
-static COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(COUNTER_SLOTS, 0);
+/// Shared by every interface and generation. The controller puts the pinned map, whose rows are as many as [`Info::rows`]
+/// says, in the place of this section.
+///
+/// [`Info::rows`]: perimeter_classifier::abi::Info::rows
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.counters")]
+static COUNTERS: Given<[Counter; COUNTER_COUNT]> =
+    Given(UnsafeCell::new([Counter { packets: 0, bytes: 0 }; COUNTER_COUNT]));
+const COUNTER_COUNT: usize = (COUNTER_ROWS * COUNTER_SLOTS) as usize;
 
 /// When the rule of each slot matched last. The controller puts the pinned map in the place of this section.
 #[unsafe(no_mangle)]
@@ -49,23 +53,46 @@ pub(crate) fn count(generation: &Generation, judged: Judged, len: u32) -> Counte
         }
         Decision::Drop(reason) => (generation.reason_slot(reason as u32), false),
     };
-    add(slot, len);
-    let vlan = vlan(generation, judged, len);
+    let row = Row::of_this_cpu(generation);
+    row.add(slot, len);
+    let vlan = vlan(generation, row, judged, len);
     if let Some(slot) = size_slot(generation, len) {
-        add(slot, len);
+        row.add(slot, len);
     }
-    rare(generation, judged.learned, len);
+    rare(generation, row, judged.learned, len);
     Counted { slot, vlan, logged }
 }
 
-/// One frame more of `len` bytes.
-#[inline(always)]
-fn add(slot: u32, len: u32) {
-    let Some(counter) = COUNTERS.get_ptr_mut(slot) else { return };
-    // SAFETY: the pointer is to this CPU's copy of a slot, and this program is not interrupted by itself.
-    let counter = unsafe { &mut *counter };
-    counter.packets += 1;
-    counter.bytes += u64::from(len);
+/// The counters of this CPU, by the number of the first.
+#[derive(Clone, Copy)]
+struct Row(u32);
+
+impl Row {
+    #[inline(always)]
+    fn of_this_cpu(generation: &Generation) -> Row {
+        // SAFETY: takes nothing and cannot fail.
+        let cpu = unsafe { bpf_get_smp_processor_id() };
+        Row((cpu & generation.rows()) * COUNTER_SLOTS)
+    }
+
+    /// The counter of a slot. It lies in the map, and only this CPU writes to it, which is not interrupted by this program.
+    #[inline(always)]
+    fn counter(self, slot: u32) -> *mut Counter {
+        let index = self.0 | slot & (COUNTER_SLOTS - 1);
+        // SAFETY: the map holds the rows that the mask leaves (the verifier checks this against the map that is there).
+        unsafe { COUNTERS.0.get().cast::<Counter>().add(index as usize) }
+    }
+
+    /// One frame more of `len` bytes.
+    #[inline(always)]
+    fn add(self, slot: u32, len: u32) {
+        let counter = self.counter(slot);
+        // SAFETY: see `counter`.
+        unsafe {
+            (*counter).packets += 1;
+            (*counter).bytes += u64::from(len);
+        }
+    }
 }
 
 /// Notes that the rule of a slot has matched now. The cell is shared by all CPUs, so that it is written only when the
@@ -89,36 +116,37 @@ fn hit(generation: &Generation, slot: u32) {
 
 /// Counts the frame on its VLAN; the slot.
 #[inline(always)]
-fn vlan(generation: &Generation, judged: Judged, len: u32) -> u32 {
+fn vlan(generation: &Generation, row: Row, judged: Judged, len: u32) -> u32 {
     let Some(slots) = vlan_slots(generation, judged.learned.label) else { return 0 };
     let slot = match judged.decision {
         Decision::Pass(_) => generation.word(slots),
         Decision::Denied(_) | Decision::Drop(_) => generation.word(slots + 1),
     };
-    add(slot, len);
+    row.add(slot, len);
     if judged.learned.oversize != 0 {
-        add(generation.word(slots + 2), len);
+        row.add(generation.word(slots + 2), len);
     }
     slot
 }
 
 /// Counts fragments and messages about the MTU of a path.
 #[inline(always)]
-fn rare(generation: &Generation, learned: Learned, len: u32) {
+fn rare(generation: &Generation, row: Row, learned: Learned, len: u32) {
     let fragments = generation.setting(setting::FRAGMENT_SLOTS);
     if fragments != 0 && learned.fragment != 0 {
-        add(generation.word(fragments + learned.fragment - 1), len);
+        row.add(generation.word(fragments + learned.fragment - 1), len);
     }
     let messages = generation.setting(setting::PMTU_SLOTS);
     if messages == 0 || learned.pmtu == 0 {
         return;
     }
-    let Some(counter) = COUNTERS.get_ptr_mut(generation.word(messages + learned.pmtu - 1)) else { return };
-    // SAFETY: as in `add`.
-    let counter = unsafe { &mut *counter };
-    counter.packets += 1;
+    let counter = row.counter(generation.word(messages + learned.pmtu - 1));
     let announced = u64::from(learned.announced);
-    if announced != 0 && (counter.bytes == 0 || announced < counter.bytes) {
-        counter.bytes = announced;
+    // SAFETY: see `counter`.
+    unsafe {
+        (*counter).packets += 1;
+        if announced != 0 && ((*counter).bytes == 0 || announced < (*counter).bytes) {
+            (*counter).bytes = announced;
+        }
     }
 }

@@ -26,6 +26,7 @@ static INFO: Given<Info> = Given(UnsafeCell::new(Info {
     enforce: 0,
     report: 0,
     mask: 0,
+    rows: 0,
     reason_slots: [0; 15],
     settings: [0; SETTINGS],
 }));
@@ -59,6 +60,12 @@ impl Generation {
     #[inline(always)]
     pub(crate) fn enforces(&self) -> bool {
         info!(enforce) != 0
+    }
+
+    /// Rows of counters less one.
+    #[inline(always)]
+    pub(crate) fn rows(&self) -> u32 {
+        info!(rows)
     }
 
     /// Whether the decision itself is the return value.

@@ -30,10 +30,13 @@ pub struct Files {
     pub token: Option<PathBuf>,
 }
 
+/// A certificate, its key, and what is spoken with them.
+pub(super) type Tls = Arc<ServerConfig>;
+
 /// How requests are let in.
 #[derive(Clone)]
 pub struct Access {
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<Tls>,
     pub(super) token: Option<Token>,
     /// Only this machine can reach it.
     pub(super) is_local: bool,

@@ -6,30 +6,32 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, Stats64, XdpAttached,
 };
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::BackendError;
-use super::uninterrupted::uninterrupted;
+use super::netlink;
 
 /// One device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Device {
     pub(super) name: String,
     pub(super) index: u32,
     /// ARPHRD number; 1 is Ethernet.
     pub(super) kind: u16,
+    /// Bytes of layer 3 that it takes.
+    pub(super) mtu: u32,
+    /// The index of what it is a member of: a bond, a bridge.
+    pub(super) controller: Option<u32>,
+    /// What software device it is, as `ip link` spells it; `None` for hardware.
+    pub(super) software: Option<String>,
     pub(super) program: Option<Attached>,
     /// The other end, where this is one of a veth pair.
     pub(super) veth_peer: Option<PeerLink>,
-    /// What it is (as `ip link` spells it), where another device hands it its frames after the kernel has taken the outer
-    /// tag out of them.
-    pub(super) fed_as: Option<String>,
 }
 
 /// The XDP program on a device.
@@ -107,6 +109,16 @@ pub(super) fn by_index(index: u32) -> io::Result<Option<Device>> {
     ask(question)
 }
 
+/// The devices that are members of the one of this index, in the kernel's order.
+pub(super) fn members(controller: u32) -> io::Result<Vec<Device>> {
+    let all = netlink::dump(NETLINK_ROUTE, RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+    let device = |message| match message {
+        RouteNetlinkMessage::NewLink(link) => Some(describe(link)),
+        _ => None,
+    };
+    Ok(all.into_iter().filter_map(device).filter(|one| one.controller == Some(controller)).collect())
+}
+
 /// The number by which this network namespace knows another; `None` where it knows none.
 pub(super) fn namespace_number(namespace: BorrowedFd<'_>) -> io::Result<Option<i32>> {
     let mut question = NsidMessage::default();
@@ -137,42 +149,25 @@ fn unasked() -> io::Error {
 
 /// One question, one answer.
 fn request(question: RouteNetlinkMessage) -> io::Result<RouteNetlinkMessage> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST;
-    let mut request = NetlinkMessage::new(header, NetlinkPayload::from(question));
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    uninterrupted(|| socket.send(&bytes, 0))?;
-    let (answer, _) = uninterrupted(|| socket.recv_from_full())?;
-    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
-    match answer.payload {
-        NetlinkPayload::InnerMessage(message) => Ok(message),
-        NetlinkPayload::Error(error) => Err(error.to_io()),
-        _ => Err(unasked()),
-    }
+    netlink::ask(NETLINK_ROUTE, question)
 }
 
 fn describe(link: LinkMessage) -> Device {
     let mut device = Device {
-        name: String::new(),
         index: link.header.index,
         kind: u16::from(link.header.link_layer_type),
-        program: None,
-        veth_peer: None,
-        fed_as: None,
+        ..Device::default()
     };
     let (mut veth, mut peer, mut namespace) = (false, None, None);
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(name) => device.name = name,
+            LinkAttribute::Mtu(bytes) => device.mtu = bytes,
+            LinkAttribute::Controller(index) => device.controller = Some(index),
             LinkAttribute::Xdp(xdp) => device.program = attached(&xdp),
             LinkAttribute::LinkInfo(info) => {
                 veth = info.contains(&LinkInfo::Kind(InfoKind::Veth));
-                device.fed_as = info.iter().find_map(fed);
+                device.software = info.iter().find_map(software);
             }
             LinkAttribute::Link(index) => peer = Some(index),
             LinkAttribute::LinkNetNsId(number) => namespace = Some(number),
@@ -189,14 +184,30 @@ fn describe(link: LinkMessage) -> Device {
 const FED: [&str; 10] =
     ["bond", "bridge", "hsr", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "openvswitch", "team"];
 
+/// Kinds of devices whose members all carry its frames: what comes in by one of them came to the whole.
+const SHARED: [&str; 2] = ["bond", "team"];
+
+impl Device {
+    /// What it is (as `ip link` spells it), where another device hands it its frames after the kernel has taken the outer
+    /// tag out of them.
+    pub(super) fn fed_as(&self) -> Option<&str> {
+        self.software.as_deref().filter(|kind| is_fed(kind))
+    }
+
+    /// Whether it is made of members that share its frames.
+    pub(super) fn is_bond(&self) -> bool {
+        self.software.as_deref().is_some_and(|kind| SHARED.contains(&kind))
+    }
+}
+
 /// Whether devices of a kind get their frames without the outer tag.
 pub(crate) fn is_fed(kind: &str) -> bool {
     FED.contains(&kind)
 }
 
-fn fed(info: &LinkInfo) -> Option<String> {
+fn software(info: &LinkInfo) -> Option<String> {
     match info {
-        LinkInfo::Kind(kind) => Some(kind.to_string()).filter(|kind| is_fed(kind)),
+        LinkInfo::Kind(kind) => Some(kind.to_string()),
         _ => None,
     }
 }

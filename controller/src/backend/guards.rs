@@ -136,10 +136,10 @@ impl<X: Front, N: Backend, O: Offloads> Guards<X, N, O> {
     }
 
     fn standing(&self, interface: &str) -> Result<Standing, BackendError> {
-        let engine = |observed: Observed| observed.engines().first().copied();
         Ok(Standing {
-            xdp: engine(self.xdp.observe(interface)?),
-            nft: engine(self.nft.observe(interface)?).is_some(),
+            xdp: self.xdp.observe(interface)?.engines().first().copied(),
+            // What cannot be told what it is may judge all the same: it falls with the rest.
+            nft: self.nft.observe(interface)?.enforcement != Enforcement::Off,
         })
     }
 }

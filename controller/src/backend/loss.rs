@@ -15,11 +15,15 @@ use crate::counters::{Cause, Loss, Lost, Total};
 /// Where the kernel tells of its queues, one line a CPU.
 const SOFTNET: &str = "/proc/net/softnet_stat";
 
-/// What one device lost; `None` where there is no such device.
+/// What one device lost; `None` where there is no such device. What is lost after the program is never told as more than it
+/// is: the driver's own drops, which are subtracted, are read later.
 pub fn loss(interface: &str) -> io::Result<Option<Loss>> {
     let Some(device) = device::statistics(interface)? else { return Ok(None) };
-    // A driver need not count anything, nor say who it is.
-    let driver = ethtool::statistics(interface).unwrap_or_default();
+    // A driver need not count anything, nor say who it is. One that does, and does not answer now, leaves nothing to tell.
+    let driver = match ethtool::statistics(interface) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Vec::new(),
+        counted => counted?,
+    };
     let name = ethtool::driver(interface).unwrap_or_default();
     let softnet = fs::read_to_string(SOFTNET).unwrap_or_default();
     Ok(Some(sort(interface, &device, &Driver { name: &name, counters: &driver }, &softnet)))

@@ -10,6 +10,12 @@ use crate::digest::Digest;
 pub struct Observed {
     pub interface: String,
     pub device: Device,
+    /// Bytes of layer 3 that the device takes.
+    pub mtu: Option<u32>,
+    /// The bond or team that it is a member of.
+    pub bond: Option<Bond>,
+    /// Whether the driver says that it runs XDP by itself; asked only where it does not do so for perimeter.
+    pub offers_native: bool,
     /// What XDP does, or the one backend that was asked.
     pub enforcement: Enforcement,
     /// What nftables does, which judges what XDP lets through.
@@ -40,6 +46,16 @@ pub enum Device {
     Ethernet {
         index: u32,
     },
+}
+
+/// A device whose frames come by way of several others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bond {
+    pub name: String,
+    /// As `ip link` spells it.
+    pub kind: String,
+    /// Its other members.
+    pub others: Vec<String>,
 }
 
 /// What judges the frames of a device.
@@ -197,6 +213,9 @@ impl Observed {
         Observed {
             interface: interface.to_owned(),
             device: Device::Missing,
+            mtu: None,
+            bond: None,
+            offers_native: false,
             enforcement: Enforcement::Off,
             behind: Enforcement::Off,
             damage: Vec::new(),

@@ -7,10 +7,10 @@ mod memory;
 
 use std::io;
 
-use super::device::Device;
+use super::device::{self, Device};
 use super::ethtool::{self, State};
 use super::peer::Peer;
-use super::{BackendError, Feature, Offload};
+use super::{BackendError, Engine, Feature, Offload};
 
 pub use memory::Devices;
 
@@ -64,7 +64,27 @@ fn read(device: &Device) -> Result<Found, BackendError> {
              `ip netns attach NAME PID` names a network namespace"
         )),
     }
+    let failed = |error| BackendError::failed(format!("look at the members of {name}"), error);
+    let members = if device.is_bond() { device::members(device.index).map_err(failed)? } else { Vec::new() };
+    for member in members {
+        let found = read(&member)?;
+        offloads.obstacles.extend(falsified(name, &member.name, &found.features));
+        offloads.obstacles.extend(found.obstacles.iter().map(|why| format!("{}: {why}", member.name)));
+    }
     Ok(offloads)
+}
+
+/// What a member of a bond does to its frames before XDP on the bond sees them: nothing that is set on the bond changes it.
+fn falsified(bond: &str, member: &str, offloads: &[Offload]) -> Option<String> {
+    let harmful = offloads.iter().filter(|one| one.on && one.feature.harms(Engine::Native));
+    let harmful: Vec<&str> = harmful.map(|one| one.feature.name()).collect();
+    (!harmful.is_empty()).then(|| {
+        format!(
+            "its member {member} has {} on, so that XDP on {bond} would judge frames as they were not on the wire; switch \
+             that off on {member} with `ethtool -K`, or name the members in the policy instead of {bond}",
+            harmful.join(", ")
+        )
+    })
 }
 
 fn known(states: &[State], which: impl Fn(Feature) -> bool) -> Vec<Offload> {
@@ -119,6 +139,19 @@ mod tests {
             assert!(found.starts_with("wan0p, the other end of wan0") && found.contains(name), "{found}");
         }
         assert_eq!(merging("wan0", "wan0p", &[state("tx-tcp-segmentation", false)]), None);
+    }
+
+    #[test]
+    fn what_a_member_does_to_the_frames_of_its_bond_is_told() {
+        let offload = |feature, on| Offload { feature, on, fixed: false };
+        let found =
+            falsified("bond0", "wan1", &[offload(Feature::Lro, true), offload(Feature::RxVlan, true)]);
+        let found = found.unwrap();
+        assert!(found.starts_with("its member wan1 has lro, rxvlan on, so that XDP on bond0"), "{found}");
+        assert_eq!(
+            falsified("bond0", "wan1", &[offload(Feature::RxVlan, false), offload(Feature::Gro, true)]),
+            None
+        );
     }
 
     #[test]

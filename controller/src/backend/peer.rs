@@ -45,8 +45,11 @@ fn within<T: Send>(namespace: Option<&File>, what: impl FnOnce() -> io::Result<T
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
         what()
     };
-    thread::scope(|scope| scope.spawn(inside).join())
-        .unwrap_or_else(|_| Err(io::Error::other("the thread that entered its network namespace failed")))
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().spawn_scoped(scope, inside)?;
+        let failed = |_| Err(io::Error::other("the thread that entered its network namespace failed"));
+        thread.join().unwrap_or_else(failed)
+    })
 }
 
 /// Opens the namespace that has this number here.

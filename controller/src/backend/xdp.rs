@@ -1,8 +1,8 @@
 //! The XDP backend: one program a generation and interface, over frozen maps of its own and the shared counters.
 //!
 //! Promises: nothing is pinned while a program is made, so a killed process leaves nothing behind; every map that the
-//! program reads is frozen before it is loaded. Needs Linux 5.18 and the rights of root (CAP_BPF, CAP_NET_ADMIN,
-//! CAP_PERFMON).
+//! program reads is frozen before it is loaded. Needs Linux 6.0 (5.18 on up to 4 CPUs) and the rights of root
+//! (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
 
 mod ask;
 mod bytecode;
@@ -12,6 +12,7 @@ mod enforcer;
 pub mod events;
 mod fold;
 pub mod info;
+mod inherit;
 mod instruction;
 mod known;
 pub mod maps;
@@ -25,6 +26,7 @@ pub mod program;
 mod prune;
 mod refusal;
 pub mod sys;
+pub mod tallies;
 mod times;
 
 pub use enforcer::{Prepared, Xdp};

@@ -75,7 +75,8 @@ mod tests {
         assert!(String::from_utf8_lossy(&bytes).contains("drop: no_rule"));
         let mut capture = Capture::new(bytes.as_slice()).unwrap();
         for _ in 0..2 {
-            assert_eq!(capture.next_frame().unwrap().unwrap().bytes, event().header);
+            let frame = capture.next_frame().unwrap().unwrap();
+            assert_eq!((frame.bytes, frame.time), (event().header.as_slice(), Some(event().time)));
         }
         assert!(capture.next_frame().is_none());
     }

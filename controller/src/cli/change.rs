@@ -137,7 +137,7 @@ pub(super) fn put_in_force(
     // The record tells when it was done, not when it was thought of.
     env.now = Timestamp::now();
     match how.within {
-        Some(within) => on_trial(host, &lock, (planned, wish), within, global, env)?,
+        Some(within) => on_trial(host, lock, (planned, wish), within, global, env)?,
         None => {
             let report = carry_out(host, &lock, (planned, wish), None, env)?;
             tell(&report, &wish.ruleset, env)?;
@@ -160,7 +160,7 @@ fn same(when: &str, then: &Plan, now: &Plan) -> anyhow::Result<()> {
 /// Applies, with a keeper that takes it back unless somebody confirms.
 fn on_trial(
     host: &mut Host,
-    lock: &Lock,
+    lock: Lock,
     (planned, wish): (Planned, &Wish),
     within: SignedDuration,
     global: &Global,
@@ -168,17 +168,20 @@ fn on_trial(
 ) -> anyhow::Result<()> {
     let before = host.whole(&planned.plan)?;
     let program = env.program.clone();
+    let until = env.now + within;
+    let charge = |generation| keeper::Charge { generation, before, within, until };
     let mut keeper = None;
     let mut start = |generation| {
-        keeper = Some(keeper::start(&program, global, keeper::Charge { generation, before, within })?);
+        keeper = Some(keeper::start(&program, global, charge(generation))?);
         Ok(())
     };
-    let trial = Trial { before, until: env.now + within, keeper: &mut start };
-    let report = carry_out(host, lock, (planned, wish), Some(trial), env)?;
+    let trial = Trial { before, until, keeper: &mut start };
+    let report = carry_out(host, &lock, (planned, wish), Some(trial), env)?;
     drop(keeper);
     let until = Timestamp::now() + within;
-    let generation = report.generation.unwrap_or(0);
-    let timer = timer::start(&program, global, keeper::Charge { generation, before, within }, host.namespace);
+    // Whoever wants to confirm, or to go back, does not wait for systemd.
+    drop(lock);
+    let timer = timer::start(&program, global, charge(report.generation.unwrap_or(0)), host.namespace);
     tell(&report, &wish.ruleset, env)?;
     let back = before.map_or("nothing is enforced again, as before".to_owned(), |before| {
         format!("what generation {before} says is in force again")

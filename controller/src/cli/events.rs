@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp, Unit};
 use perimeter_classifier::verdict::DropReason;
 
 use super::host::Host;
 use super::{Env, Exit, Global};
 use crate::backend::xdp::events::totals;
 use crate::capture::EventWriter;
-use crate::counters::{Event, EventTotals};
+use crate::counters::{Event, EventTotals, grouped};
 use crate::describe::describe;
 use crate::events::filter::{Filter, Prefix};
 use crate::events::journal::{Journal, SOCKET};
@@ -72,6 +72,9 @@ fn parse_duration(text: &str) -> Result<SignedDuration, String> {
     text.parse().map_err(|error: jiff::Error| error.to_string())
 }
 
+/// An event that nobody has read for so long was told before this command began.
+const FRESH: SignedDuration = SignedDuration::from_secs(2);
+
 /// Carries out the command.
 pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let host = Host::open(global)?;
@@ -91,7 +94,7 @@ pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyh
         vlan: args.vlan.clone(),
         address: args.address,
     };
-    let (begun, mut shown) = (Instant::now(), 0);
+    let (begun, mut shown, mut missed) = (Instant::now(), 0, 0);
     let is_over = |shown: u64| args.count.is_some_and(|count| shown >= count);
     loop {
         let left = args.length.map_or(SignedDuration::from_secs(1), |length| {
@@ -101,22 +104,46 @@ pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyh
             break;
         }
         for event in stream.next(left.unsigned_abs())?.iter().filter(|event| filter.takes(event)) {
+            if let (0, Some(words)) = (shown, stale(event, Timestamp::now())) {
+                writeln!(env.err, "perimeter: {words}")?;
+            }
             if !is_over(shown) {
                 sinks.take(event, env)?;
                 shown += 1;
             }
         }
         env.out.flush()?;
+        if stream.missed() > missed {
+            let gap = grouped(stream.missed() - missed);
+            writeln!(env.err, "perimeter: {gap} events were not shown here: the output did not keep up")?;
+            missed = stream.missed();
+        }
     }
-    writeln!(env.err, "{}", summary(shown, before, count()?))?;
+    writeln!(env.err, "{}", summary(shown, missed, before, count()?))?;
     Ok(Exit::Done)
 }
 
+/// That an event was told while nobody read, where it was. The ring keeps what a reader has left in it, for hours if need be.
+fn stale(first: &Event, now: Timestamp) -> Option<String> {
+    let age = now.duration_since(first.time);
+    (age > FRESH).then(|| {
+        let time = first.time.strftime("%Y-%m-%d %H:%M:%S");
+        format!(
+            "the first events are old, left by a reader that ended: they begin at {time} UTC, {:#} ago",
+            age.round(Unit::Second).unwrap_or(age)
+        )
+    })
+}
+
 /// What was shown, and what could not be.
-fn summary(shown: u64, before: EventTotals, after: EventTotals) -> String {
+fn summary(shown: u64, missed: u64, before: EventTotals, after: EventTotals) -> String {
     let since = |of: fn(EventTotals) -> u64| of(after).saturating_sub(of(before));
+    let stalled = match missed {
+        0 => String::new(),
+        missed => format!(", {missed} were missed because the output did not keep up"),
+    };
     format!(
-        "{shown} shown; meanwhile {} beyond the limit of events were counted only, {} were lost",
+        "{shown} shown; meanwhile {} beyond the limit of events were counted only, {} were lost{stalled}",
         since(|totals| totals.suppressed),
         since(|totals| totals.lost)
     )

@@ -7,15 +7,14 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -24,7 +23,7 @@ use super::host::{Host, Planned, names};
 use super::{Env, Exit, Global};
 use crate::plan::Plan;
 use crate::reconcile;
-use crate::state::{Event, Lock, StateError, What, on_trial};
+use crate::state::{Event, Lock, StateError, Trial, What, on_trial};
 use crate::tables::Image;
 
 /// How often the journal is looked for something new.
@@ -42,6 +41,8 @@ pub(super) struct Charge {
     /// What comes back; nothing was enforced where this is `None`.
     pub(super) before: Option<u64>,
     pub(super) within: SignedDuration,
+    /// The end of the trial as the journal notes it, by which it is told from any other trial of this number.
+    pub(super) until: Timestamp,
 }
 
 /// Wait for the end of a trial, and take it back unless it was confirmed
@@ -53,6 +54,21 @@ pub struct KeeperArgs {
     before: Option<u64>,
     #[arg(long, value_name = "MILLISECONDS")]
     within: u64,
+    #[arg(long, value_name = "TIME")]
+    until: Timestamp,
+}
+
+/// Which trial a keeper keeps: numbers may come again where a state directory is made anew, instants do not.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    generation: u64,
+    until: Timestamp,
+}
+
+impl Kept {
+    fn is(self, trial: &Trial) -> bool {
+        (trial.generation, trial.until) == (self.generation, self.until)
+    }
 }
 
 /// The way to a keeper: a word, or its end, tells that the switch is over.
@@ -93,7 +109,8 @@ pub(super) fn words(global: &Global, charge: Charge) -> Vec<OsString> {
     if let Some(before) = charge.before {
         words.extend(["--before".to_owned(), before.to_string()].map(OsString::from));
     }
-    words.extend(["--within".to_owned(), charge.within.as_millis().to_string()].map(OsString::from));
+    let (within, until) = (charge.within.as_millis().to_string(), charge.until.to_string());
+    words.extend(["--within", &within, "--until", &until].map(OsString::from));
     words
 }
 
@@ -110,12 +127,13 @@ pub(super) fn run(args: &KeeperArgs, global: &Global, env: &mut Env<'_>) -> anyh
     let mut before = args.before.map(|number| Before::compile(&host, number, env.now)).transpose()?;
     writeln!(env.out, "{READY}")?;
     env.out.flush()?;
-    if !waits(&host, args.generation, Duration::from_millis(args.within)) {
+    let kept = Kept { generation: args.generation, until: args.until };
+    if !waits(&host, kept, Duration::from_millis(args.within)) {
         return Ok(Exit::Done);
     }
     for _ in 0..TRIES {
         env.now = Timestamp::now();
-        match take_back(&mut host, args.generation, &mut before, env) {
+        match take_back(&mut host, kept, &mut before, env) {
             Ok(()) => return Ok(Exit::Done),
             // The log may be on the disk that is full: what has to be done does not wait for it.
             Err(error) => drop(writeln!(env.err, "{} generation {}: {error:#}", env.now, args.generation)),
@@ -159,16 +177,8 @@ impl Before {
 }
 
 /// Waits for the deadline. False where the trial was decided before, or never began.
-fn waits(host: &Host, generation: u64, within: Duration) -> bool {
-    let (over, switch) = mpsc::channel();
-    std::thread::spawn(move || {
-        // A word, the end, an error: each says that nothing more is to be waited for. Not through `Stdin`, which is locked
-        // for as long as the command runs.
-        let word = io::stdin().as_fd().try_clone_to_owned();
-        let _ = word.and_then(|word| File::from(word).read(&mut [0]));
-        let _ = over.send(());
-    });
-    let mut is_over = switch.recv_timeout(within).is_ok();
+fn waits(host: &Host, kept: Kept, within: Duration) -> bool {
+    let mut is_over = is_said(within);
     let deadline = boottime() + within;
     let mut looked = None;
     let mut is_on = true;
@@ -179,7 +189,7 @@ fn waits(host: &Host, generation: u64, within: Duration) -> bool {
         }
         if looked != Some(length) {
             // What cannot be read now, or is gone, is taken for undecided: a trial ends by a word, not by a failure to hear it.
-            is_on = length == 0 || is_on_trial(host, generation).unwrap_or(true);
+            is_on = length == 0 || is_on_trial(host, kept).unwrap_or(true);
             looked = Some(length);
         }
         if is_over && !is_on {
@@ -189,19 +199,33 @@ fn waits(host: &Host, generation: u64, within: Duration) -> bool {
             return true;
         }
         std::thread::sleep(GLANCE);
-        is_over = is_over || switch.try_recv().is_ok();
+        is_over = is_over || is_said(Duration::ZERO);
     }
 }
 
-fn is_on_trial(host: &Host, generation: u64) -> anyhow::Result<bool> {
-    let trial = on_trial(&host.state.journal()?, host.namespace);
-    Ok(trial.is_some_and(|trial| trial.generation == generation))
+/// Whether something comes by standard input within `limit`: a word, the end, an error each say that nothing more is to be
+/// waited for. Without a thread, of which there may be none to be had.
+fn is_said(limit: Duration) -> bool {
+    let input = io::stdin();
+    let until = boottime() + limit;
+    loop {
+        let left = Timespec::try_from(until.saturating_sub(boottime())).ok();
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], left.as_ref()) {
+            Ok(0) => return false,
+            Err(Errno::INTR) => {}
+            Ok(_) | Err(_) => return true,
+        }
+    }
+}
+
+fn is_on_trial(host: &Host, kept: Kept) -> anyhow::Result<bool> {
+    Ok(on_trial(&host.state.journal()?, host.namespace).is_some_and(|trial| kept.is(&trial)))
 }
 
 /// Puts back what was in force before, unless somebody decided in the last moment.
 fn take_back(
     host: &mut Host,
-    generation: u64,
+    kept: Kept,
     before: &mut Option<Before>,
     env: &mut Env<'_>,
 ) -> anyhow::Result<()> {
@@ -210,10 +234,10 @@ fn take_back(
     if journal.is_empty() {
         bail!("the journal is gone: whether the generation was confirmed cannot be told")
     }
-    let Some(trial) = on_trial(&journal, host.namespace).filter(|trial| trial.generation == generation)
-    else {
+    let Some(trial) = on_trial(&journal, host.namespace).filter(|trial| kept.is(trial)) else {
         return Ok(());
     };
+    let generation = kept.generation;
     let is_noted =
         |event: &Event| matches!(event.what, What::Reverting { generation: it, .. } if it == generation);
     if !journal.iter().any(is_noted) {

@@ -19,6 +19,9 @@ const REMEMBERED: usize = 50;
 /// How long to wait for an event, and before it is tried again where the ring cannot be read.
 const BREATH: Duration = Duration::from_millis(500);
 
+/// [`Stream::open`] or [`Stream::claim`].
+pub(super) type Open = fn(Place) -> Result<Stream, StreamError>;
+
 /// What was heard, the latest last.
 #[derive(Default)]
 struct Heard {
@@ -34,17 +37,16 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Begins to listen to the events of an instance.
-    pub(super) fn start(global: &Global, namespace: Namespace) -> std::io::Result<Listening> {
+    /// Begins to listen to the events of an instance; `open` says with what right.
+    pub(super) fn start(global: &Global, namespace: Namespace, open: Open) -> std::io::Result<Listening> {
         let place = Place { bpffs: global.bpffs.clone(), state_dir: global.state_dir.clone(), namespace };
         let (heard, stop) = (Arc::new(Mutex::new(Heard::default())), Arc::new(AtomicBool::new(false)));
         let (ears, end) = (heard.clone(), stop.clone());
         let thread = thread::Builder::new().name("events".to_owned()).spawn(move || {
             let mut stream = None;
             while !end.load(Ordering::Relaxed) {
-                let next = hear(&mut stream, &place);
+                let next = hear(&mut stream, &place, open);
                 if next.is_err() {
-                    stream = None;
                     thread::sleep(BREATH);
                 }
                 ears.lock().unwrap_or_else(PoisonError::into_inner).take(next);
@@ -75,10 +77,10 @@ impl Drop for Listening {
     }
 }
 
-fn hear(stream: &mut Option<Stream>, place: &Place) -> Result<Vec<Event>, StreamError> {
+fn hear(stream: &mut Option<Stream>, place: &Place, open: Open) -> Result<Vec<Event>, StreamError> {
     match stream {
         Some(stream) => stream.next(BREATH),
-        none => none.insert(Stream::open(place.clone())?).next(BREATH),
+        none => none.insert(open(place.clone())?).next(BREATH),
     }
 }
 

@@ -11,6 +11,7 @@ use super::host::{Host, applied};
 use crate::backend::loss::loss;
 use crate::backend::xdp::events::totals;
 use crate::backend::{Backend, Observed};
+use crate::counters::Steady;
 use crate::digest::Digest;
 use crate::plan::Known;
 use crate::ruleset::Ruleset;
@@ -28,6 +29,8 @@ pub(super) struct Reader {
     day: jiff::civil::Date,
     /// What the last look found changed behind perimeter's back, by interface.
     damage: BTreeMap<String, Vec<String>>,
+    /// What was told of losses, which never falls.
+    losses: Steady,
 }
 
 impl Reader {
@@ -38,6 +41,7 @@ impl Reader {
             known: BTreeMap::new(),
             day: jiff::civil::Date::MIN,
             damage: BTreeMap::new(),
+            losses: Steady::default(),
         })
     }
 
@@ -73,12 +77,14 @@ impl Reader {
         let counts = self.host.backend.counters()?;
         let status = status(&observed, &expected, &self.known, &[])
             .with_trial(on_trial(&journal, self.host.namespace).as_ref(), now);
-        let devices = observed.iter().map(|one| one.interface.as_str());
+        let devices: Vec<&str> = observed.iter().map(|one| one.interface.as_str()).collect();
+        self.losses.keep(&devices);
+        // A device that cannot be asked is drift, and told as that.
+        let told = |name: &&str| self.losses.tell(name, loss(name).ok().flatten());
         let readings = Readings {
             counts,
             counter_bytes: self.host.backend.xdp.counter_bytes()?,
-            // A device that cannot be asked is drift, and told as that.
-            losses: devices.filter_map(|name| loss(name).ok().flatten()).collect(),
+            losses: devices.iter().filter_map(told).collect(),
             events: totals(&self.bpffs, self.host.namespace)?,
         };
         Ok(Snapshot::new(now, status, &expected, &self.known, readings))

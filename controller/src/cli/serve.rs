@@ -16,6 +16,7 @@ use crate::agent::presence::{Note, Presence};
 use crate::agent::{
     Answer, Files, Notices, PageData, Past, Pulse, Question, access, bind, lines, notices, privileges, start,
 };
+use crate::events::Stream;
 use crate::telemetry::{Snapshot, Trends};
 
 /// Serve metrics and a page about what is enforced, and watch over it
@@ -88,7 +89,7 @@ pub(super) fn run(args: &ServeArgs, global: &Global, env: &mut Env<'_>) -> anyho
     let server = start(bound, access, asking, pulse.clone())?;
     writeln!(env.out, "serving {url}")?;
     env.out.flush()?;
-    let events = Listening::start(global, reader.host.namespace)?;
+    let events = Listening::start(global, reader.host.namespace, Stream::claim)?;
     let mut seen = Watch { reader, said: Said::default(), trends: Trends::new(POINTS), events };
     watch(&mut seen, &questions, &pulse, env)?;
     server.join()?;

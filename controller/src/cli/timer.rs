@@ -1,14 +1,19 @@
 //! What takes a generation on trial back where its keeper was killed: a timer of systemd, where systemd runs.
 //!
-//! Promises: the timer does what the keeper does, a moment later; where the keeper, or anybody, was first, it does nothing.
-//! It needs no keeper, no terminal and no login, and knows the network namespace by its name.
+//! Promises: the timer does what the keeper does, a moment later, to the trial that it was made for and to no other; where
+//! the keeper, or anybody, was first, it does nothing. It needs no keeper, no terminal and no login, and knows the network
+//! namespace by its name. Refuses where process 1, in whose mount namespace it would run, sees other places under the same
+//! names; waits for systemd for a moment only, and holds nothing meanwhile.
 
 use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
+use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2};
 
 use super::Global;
 use super::keeper::{self, Charge};
@@ -18,8 +23,12 @@ use crate::state::Namespace;
 const BOOTED: &str = "/run/systemd/system";
 /// Where network namespaces have names (ip-netns(8)).
 const NAMED: &str = "/run/netns";
+/// The files as process 1 sees them, and with it what systemd starts (proc_pid_root(5)).
+const ROOT_OF_INIT: &str = "/proc/1/root";
 /// How much later than the keeper it acts.
 const LATER: SignedDuration = SignedDuration::from_secs(5);
+/// How long systemd may take to say that the timer stands.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a command runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,16 +50,13 @@ pub(super) fn start(
         return Err("no systemd runs here".to_owned());
     }
     let place = place().map_err(|error| format!("the network namespace cannot be told ({error})"))?;
-    let words = words(program, global, charge, (namespace, &place))?;
-    let output = Command::new("systemd-run").args(words).stdin(Stdio::null()).output();
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let told = String::from_utf8_lossy(&output.stderr);
-            Err(format!("systemd refuses a timer ({})", told.lines().next().unwrap_or("it does not say why")))
-        }
-        Err(error) => Err(format!("systemd-run cannot be run ({error})")),
+    let mut needed = vec![program, &global.state_dir, &global.bpffs];
+    if let Where::Named(path) = &place {
+        needed.push(path);
     }
+    seen_alike(Path::new(ROOT_OF_INIT), &needed)?;
+    let words = words(program, global, charge, (namespace, &place))?;
+    ask(Command::new("systemd-run").args(words), PATIENCE)
 }
 
 /// The words after `systemd-run`.
@@ -60,7 +66,8 @@ fn words(
     charge: Charge,
     (namespace, place): (Namespace, &Where),
 ) -> Result<Vec<OsString>, String> {
-    let unit = format!("--unit=perimeter-trial-{}-{}", namespace.cookie, charge.generation);
+    let (cookie, generation, until) = (namespace.cookie, charge.generation, charge.until.as_millisecond());
+    let unit = format!("--unit=perimeter-trial-{cookie}-{generation}-{until}");
     let after = format!("--on-active={}s", (charge.within + LATER).as_secs());
     let options = ["--quiet", "--collect", &unit, &after, "--timer-property=AccuracySec=1s", "--"];
     let mut words: Vec<OsString> = options.map(OsString::from).to_vec();
@@ -78,7 +85,7 @@ fn words(
 }
 
 /// Where this process runs.
-fn place() -> std::io::Result<Where> {
+fn place() -> io::Result<Where> {
     let number = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
     let own = number(Path::new("/proc/self/ns/net"))?;
     if number(Path::new("/proc/1/ns/net"))? == own {
@@ -87,6 +94,67 @@ fn place() -> std::io::Result<Where> {
     let named = std::fs::read_dir(NAMED).into_iter().flatten().flatten().map(|entry| entry.path());
     let found = named.into_iter().find(|path| number(path).is_ok_and(|it| it == own));
     Ok(found.map_or(Where::Nameless, Where::Named))
+}
+
+/// Refuses where a process whose files begin at `root` finds something else than this one under any of these absolute
+/// paths. What is not there here is not needed there.
+fn seen_alike(root: &Path, paths: &[&Path]) -> Result<(), String> {
+    let number = |file| fstat(file).map(|facts| (facts.st_dev, facts.st_ino));
+    let found = |path: &Path| number(open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?);
+    // A link leads within that root too (Linux 5.6).
+    let found_there = |path: &Path| {
+        let root = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let how = (OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
+        number(openat2(root, path, how.0, how.1, how.2)?)
+    };
+    for path in paths {
+        if let Ok(here) = found(path)
+            && found_there(path) != Ok(here)
+        {
+            let path = path.display();
+            return Err(format!("systemd runs in another mount namespace, which does not have this {path}"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command to its end, which must come within `limit`.
+fn ask(command: &mut Command, limit: Duration) -> Result<(), String> {
+    let name = command.get_program().display().to_string();
+    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut child = started.map_err(|error| format!("{name} cannot be run ({error})"))?;
+    match ends(&mut child, limit) {
+        Ok(Some(status)) if status.success() => Ok(()),
+        Ok(Some(_)) => {
+            let mut told = String::new();
+            let line = child.stderr.take().map(|told| BufReader::new(told).lines().next());
+            told.extend(line.flatten().and_then(Result::ok));
+            Err(format!(
+                "systemd refuses a timer ({})",
+                if told.is_empty() { "it does not say why" } else { &told }
+            ))
+        }
+        Ok(None) => {
+            // Should it come to stand all the same, it knows its trial.
+            let _ = child.kill().and_then(|()| child.wait());
+            Err(format!("systemd does not answer within {} s", limit.as_secs()))
+        }
+        Err(error) => Err(format!("{name} cannot be waited for ({error})")),
+    }
+}
+
+/// How a process ends; `None` where it does not within `limit`.
+fn ends(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[cfg(test)]
@@ -99,16 +167,17 @@ mod tests {
     fn told(place: &Where) -> Result<String, String> {
         let line = ["perimeter", "--state-dir", "/s", "--bpffs", "/b", "status"];
         let global = Cli::try_parse_from(line).unwrap().global;
-        let charge = Charge { generation: 8, before: Some(7), within: SignedDuration::from_secs(60) };
+        let until = jiff::Timestamp::from_millisecond(1_900_000_000_123).unwrap();
+        let charge = Charge { generation: 8, before: Some(7), within: SignedDuration::from_secs(60), until };
         let namespace = Namespace { cookie: 4_096 };
         let told = words(Path::new("/usr/local/sbin/perimeter"), &global, charge, (namespace, place))?;
         Ok(told.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" "))
     }
 
-    const TIMER: &str =
-        "--quiet --collect --unit=perimeter-trial-4096-8 --on-active=65s --timer-property=AccuracySec=1s --";
-    const KEEPER: &str =
-        "/usr/local/sbin/perimeter --state-dir /s --bpffs /b keeper --generation 8 --before 7 --within 0";
+    const TIMER: &str = "--quiet --collect --unit=perimeter-trial-4096-8-1900000000123 --on-active=65s \
+                         --timer-property=AccuracySec=1s --";
+    const KEEPER: &str = "/usr/local/sbin/perimeter --state-dir /s --bpffs /b keeper --generation 8 --before 7 \
+                          --within 0 --until 2030-03-17T17:46:40.123Z";
 
     #[test]
     fn the_timer_runs_a_keeper_that_does_not_wait() {
@@ -120,5 +189,42 @@ mod tests {
         let named = Where::Named("/run/netns/gw".into());
         assert_eq!(told(&named), Ok(format!("{TIMER} nsenter --net=/run/netns/gw {KEEPER}")));
         assert!(told(&Where::Nameless).is_err());
+    }
+
+    /// Goal: a timer that would not find the pins or the journal is not counted on. Method: roots made of folders, one with
+    /// a link that leads to the right place only where it is followed outside of it.
+    #[test]
+    fn process_1_must_see_the_same_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        assert_eq!(seen_alike(Path::new("/"), &[&state, Path::new("/no/such/place")]), Ok(()));
+        let root = folder.path().join("root");
+        let there = root.join(state.strip_prefix("/").unwrap());
+        std::fs::create_dir_all(there.parent().unwrap()).unwrap();
+        let refused = |why: &str| assert!(seen_alike(&root, &[&state]).is_err(), "{why}");
+        refused("nothing is there");
+        std::os::unix::fs::symlink(&state, &there).unwrap();
+        refused("a link that leads to itself");
+        std::fs::remove_file(&there).unwrap();
+        std::fs::create_dir(&there).unwrap();
+        refused("another folder of this name");
+    }
+
+    #[test]
+    fn a_systemd_that_hangs_holds_nobody_up() {
+        let shell = |script: &str, limit| ask(Command::new("sh").args(["-c", script]), limit);
+        let begun = Instant::now();
+        let hangs = shell("exec sleep 60", Duration::from_millis(50));
+        assert_eq!(hangs, Err("systemd does not answer within 0 s".to_owned()));
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let limit = Duration::from_secs(30);
+        assert_eq!(shell("exit 0", limit), Ok(()));
+        assert_eq!(
+            shell("echo no bus >&2; exit 1", limit),
+            Err("systemd refuses a timer (no bus)".to_owned())
+        );
+        let missing = ask(&mut Command::new("/no/such/systemd-run"), limit).unwrap_err();
+        assert!(missing.starts_with("/no/such/systemd-run cannot be run"), "{missing}");
     }
 }

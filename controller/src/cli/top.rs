@@ -14,6 +14,7 @@ use ratatui::crossterm::event::{self, Event};
 use super::listening::Listening;
 use super::reader::Reader;
 use super::{Env, Exit, Global};
+use crate::events::Stream;
 use model::{Key, Model};
 
 /// Watch the rates of interfaces, reasons, rules and VLANs
@@ -47,7 +48,7 @@ pub(super) fn run(args: &TopArgs, global: &Global, env: &mut Env<'_>) -> anyhow:
     let mut reader = Reader::open(global)?;
     let mut model = Model::new(env.colour_out);
     model.take(&reader.look(Timestamp::now())?);
-    let events = Listening::start(global, reader.host.namespace)?;
+    let events = Listening::start(global, reader.host.namespace, Stream::open)?;
     let mut terminal = ratatui::try_init()?;
     let result = watch(&mut terminal, &mut reader, &mut model, &events, Duration::from_secs(args.every));
     ratatui::try_restore()?;

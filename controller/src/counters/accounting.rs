@@ -136,6 +136,11 @@ pub fn accounting(counts: &Counts, switches: &Switches) -> Vec<Accounting> {
             ..Accounting::default()
         });
         let is_on = |of: fn(&ruleset::Accounting) -> bool| on.is_none_or(of);
+        if let Subject::Rule(_, id) = series.subject.decided()
+            && is_on(|on| on.last_hit)
+        {
+            one.hit(id, count.last);
+        }
         match &series.subject {
             Subject::Vlan(label) if is_on(|on| on.vlan) => {
                 let total = match series.outcome {
@@ -154,12 +159,6 @@ pub fn accounting(counts: &Counts, switches: &Switches) -> Vec<Accounting> {
                 let (family, packets, smallest) = (*family, count.packets, count.smallest);
                 one.pmtu.get_or_insert_default().push(PmtuCount { family, packets, smallest });
             }
-            Subject::Rule(_, id) if is_on(|on| on.last_hit) => {
-                let hits = one.last_hits.get_or_insert_default();
-                if let Some(last) = count.last {
-                    hits.entry(id.clone()).and_modify(|known| *known = last.max(*known)).or_insert(last);
-                }
-            }
             _ => {}
         }
     }
@@ -175,6 +174,13 @@ impl Accounting {
             vlans.insert(at, VlanCount { vlan: label.to_owned(), ..VlanCount::default() });
         }
         &mut vlans[at]
+    }
+
+    fn hit(&mut self, rule: &str, last: Option<Timestamp>) {
+        let hits = self.last_hits.get_or_insert_default();
+        if let Some(last) = last {
+            hits.entry(rule.to_owned()).and_modify(|known| *known = last.max(*known)).or_insert(last);
+        }
     }
 
     fn size(&mut self, bucket: u8, count: super::Count) {

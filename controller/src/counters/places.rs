@@ -6,7 +6,7 @@
 use perimeter_classifier::abi::{RULE_LOGS, SIZE_SLOTS, VLAN_SLOTS};
 use perimeter_classifier::verdict::DropReason;
 
-use super::{Counted, FragmentKind, Outcome, PASSED_ON, SIZE_BOUNDS, Series, Slots, Subject};
+use super::{Counted, FragmentKind, Outcome, SIZE_BOUNDS, Series, Slots, Subject};
 use crate::ruleset::{Action, Family, Interface, Ruleset, VlanLabels};
 use crate::tables::Binding;
 
@@ -37,28 +37,31 @@ pub fn account_series(ruleset: &Ruleset, index: usize) -> Vec<Series> {
     wanted
 }
 
+/// Every series that one interface counts beside these where nftables judges behind it.
+pub fn handed_on(ruleset: &Ruleset, index: usize) -> Vec<Series> {
+    let decided =
+        account_series(ruleset, index).into_iter().filter(|one| matches!(one.subject, Subject::Vlan(_)));
+    let all = super::series(ruleset, index).into_iter().chain(decided);
+    let passed = all.filter(|series| series.outcome != Outcome::Drop);
+    passed.map(|series| Series { subject: Subject::HandedOn(series.subject.into()), ..series }).collect()
+}
+
 /// The slots of one interface, in the order in which the program looks them up. Every series must have its slot.
 pub fn bind(slots: &Slots, ruleset: &Ruleset, index: usize, counted: Counted) -> Binding {
     let interface = &ruleset.interfaces[index];
     let dropped = Outcome::dropped(interface.enforce);
-    let of = Lookup { slots, interface };
-    let kept = |outcome, subject| match of.slot(outcome, subject) {
-        0 => 0,
-        _ if counted == Counted::Kept && outcome != Outcome::Drop => PASSED_ON,
-        slot => slot,
-    };
+    let of = Lookup { slots, interface, counted };
     let rules = ruleset.rules.iter().map(|rule| {
         let outcome = if rule.action == Action::Allow { Outcome::Pass } else { dropped };
-        match kept(outcome, Subject::Rule(rule.action, rule.id.clone())) {
-            // An event tells its series by the slot, and this one has none.
-            slot @ (0 | PASSED_ON) => slot,
+        match of.decided(outcome, Subject::Rule(rule.action, rule.id.clone())) {
+            0 => 0,
             slot => slot | if rule.log { RULE_LOGS } else { 0 },
         }
     });
     let passed = |subject| of.slot(Outcome::Pass, subject);
     Binding {
         rules: rules.collect(),
-        reasons: DropReason::ALL.map(|reason| kept(dropped, Subject::Reason(reason))),
+        reasons: DropReason::ALL.map(|reason| of.decided(dropped, Subject::Reason(reason))),
         vlans: if interface.accounting.vlan { of.vlans(ruleset, index, dropped) } else { Vec::new() },
         sizes: (0..SIZE_SLOTS).map(|unit| passed(Subject::Size(bucket(unit)))).collect(),
         fragments: FragmentKind::ALL.map(|kind| passed(Subject::Fragment(kind))).to_vec(),
@@ -70,9 +73,20 @@ pub fn bind(slots: &Slots, ruleset: &Ruleset, index: usize, counted: Counted) ->
 struct Lookup<'a> {
     slots: &'a Slots,
     interface: &'a Interface,
+    counted: Counted,
 }
 
 impl Lookup<'_> {
+    /// The slot of what is counted by who decides.
+    fn decided(&self, outcome: Outcome, subject: Subject) -> u32 {
+        match (self.counted, outcome) {
+            (Counted::Kept, Outcome::Pass | Outcome::WouldDrop) => {
+                self.slot(outcome, Subject::HandedOn(subject.into()))
+            }
+            _ => self.slot(outcome, subject),
+        }
+    }
+
     /// 0 where the series has none.
     fn slot(&self, outcome: Outcome, subject: Subject) -> u32 {
         let series = Series { interface: self.interface.name.clone(), outcome, subject };
@@ -83,8 +97,8 @@ impl Lookup<'_> {
         let labels = VlanLabels::of(ruleset, index);
         let one = |label: &String| -> [u32; VLAN_SLOTS as usize] {
             [
-                self.slot(Outcome::Pass, Subject::Vlan(label.clone())),
-                self.slot(dropped, Subject::Vlan(label.clone())),
+                self.decided(Outcome::Pass, Subject::Vlan(label.clone())),
+                self.decided(dropped, Subject::Vlan(label.clone())),
                 self.slot(Outcome::Pass, Subject::Oversize(label.clone())),
                 0,
             ]

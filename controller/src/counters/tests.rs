@@ -50,15 +50,35 @@ fn a_binding_finds_the_slot_of_each_rule_and_reason() {
 }
 
 #[test]
-fn in_front_of_nftables_only_what_is_kept_out_is_counted() {
+fn in_front_of_nftables_what_is_let_through_is_named_and_adds_to_nothing() {
     let ruleset = ruleset();
-    let slots = allocate(&Slots::new(), &[series(&ruleset, 0), series(&ruleset, 1)].concat()).unwrap();
+    let all = |index| {
+        let of = [series, account_series, handed_on].map(|of| of(&ruleset, index));
+        of.concat()
+    };
+    let slots = allocate(&Slots::new(), &[all(0), all(1)].concat()).unwrap();
+    let named = |slot: u32| {
+        slots.iter().find(|(_, given)| **given == slot).map(|(series, _)| series.clone()).unwrap()
+    };
     let (alone, front) = (bind(&slots, &ruleset, 0, Counted::All), bind(&slots, &ruleset, 0, Counted::Kept));
     assert_eq!((front.reasons, front.rules[0]), (alone.reasons, alone.rules[0]), "what it drops");
-    assert_eq!((front.rules[1], front.rules[2]), (PASSED_ON, 0), "what it lets through, and another's rule");
+    let web = Subject::Rule(Action::Allow, "web".into());
+    assert_eq!(named(front.rules[1]).subject, Subject::HandedOn(web.into()), "what it lets through");
+    assert_eq!(front.rules[2], 0, "another's rule");
+    assert_eq!(front.vlans[1], alone.vlans[1], "what it drops of a VLAN");
+    assert!(matches!(named(front.vlans[0]).subject, Subject::HandedOn(_)));
+    assert_eq!((front.vlans[2], front.sizes, front.pmtu), (alone.vlans[2], alone.sizes, alone.pmtu));
     let shadow = bind(&slots, &ruleset, 1, Counted::Kept);
-    assert!(shadow.reasons.iter().all(|&slot| slot == PASSED_ON), "shadow mode lets everything through");
-    assert!(!slots.values().any(|&slot| slot == PASSED_ON));
+    let let_through = |slot: &u32| {
+        matches!(named(*slot).subject, Subject::HandedOn(_)) && named(*slot).outcome == Outcome::WouldDrop
+    };
+    assert!(shadow.reasons.iter().all(let_through), "shadow mode lets everything through");
+    let counts: Counts =
+        slots.keys().map(|series| (series.clone(), Count { packets: 1, ..Count::default() })).collect();
+    let counted = all(0).len() - account_series(&ruleset, 0).len() - handed_on(&ruleset, 0).len();
+    assert_eq!(report(&counts)[1].received.packets, counted as u64);
+    let vlans = accounting(&counts, &Switches::new())[1].vlans.clone().unwrap();
+    assert!(vlans.iter().all(|vlan| (vlan.passed.packets, vlan.dropped.packets) == (1, 1)));
 }
 
 #[test]
@@ -69,7 +89,7 @@ fn a_full_table_names_the_rules_that_nothing_uses() {
         outcome: Outcome::Pass,
         subject: Subject::Rule(Action::Allow, format!("old-{number}")),
     };
-    let taken: Slots = (FIRST_SLOT..PASSED_ON - 3).map(|slot| (old(slot), slot)).collect();
+    let taken: Slots = (FIRST_SLOT..COUNTER_SLOTS - 3).map(|slot| (old(slot), slot)).collect();
     let error = allocate(&taken, &series(&ruleset, 0)).unwrap_err();
     assert_eq!(error.wanted, 17 - 3);
     let text = error.to_string();

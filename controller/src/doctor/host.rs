@@ -7,11 +7,12 @@ use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
 
 use super::{Finding, MODES, XDP};
 use crate::backend::facts::{Clock, HostFacts, Memory, Rights};
+use crate::compile::GOOD_WORDS;
 use crate::ruleset::Mode;
 
 /// Tables that the compiler aims to stay below, twice: the generation in force, and the next.
-const TABLES: u64 = 2 * (32 << 20);
-/// The counters map of one CPU.
+const TABLES: u64 = 2 * (GOOD_WORDS * size_of::<u32>()) as u64;
+/// The row of one CPU in the counters map.
 const COUNTERS: u64 = COUNTER_SLOTS as u64 * size_of::<Counter>() as u64;
 /// Before this the program was not written, so that no clock that is right says so.
 const WRITTEN: &str = "2026-01-01T00:00:00Z";
@@ -57,7 +58,7 @@ fn memory(facts: &Memory, kernel: &str) -> Vec<Finding> {
         Ok(cpus) => *cpus,
         Err(cause) => return vec![Finding::unknown("memory", "how many CPUs there may be", cause)],
     };
-    let needed = COUNTERS * u64::from(cpus) + TABLES;
+    let needed = COUNTERS * u64::from(cpus).next_power_of_two() + TABLES;
     let need =
         format!("counters for {cpus} CPUs and two generations of tables can take {} MiB", needed >> 20);
     let mut findings = vec![match &facts.available {

@@ -20,7 +20,7 @@ fn unknown<T>() -> Fact<T> {
 
 fn machine() -> HostFacts {
     let features =
-        [KernelFeature::FrozenMaps, KernelFeature::CpuMaps, KernelFeature::Xdp, KernelFeature::Frags];
+        [KernelFeature::FrozenMaps, KernelFeature::SharedMaps, KernelFeature::Xdp, KernelFeature::Frags];
     HostFacts {
         kernel: "6.18.44".into(),
         rights: Ok(Rights { root: true, missing: Vec::new(), user_namespace: false }),

@@ -1,27 +1,32 @@
 //! Events as they come, for any number of those who ask.
 //!
 //! Promises: the ring has one reader, whoever takes the lock first: the agent, or one `perimeter events`. It hands every
-//! event on, as a line of JSON over a local socket, to all who come after it; when it ends, one of them takes its place. A
-//! follower that does not keep up is cut off, and never holds the ring up. Lock and socket lie in the state directory.
+//! event on over a local socket to all who come after it; when it ends, one of them takes its place. Who claims the ring, as
+//! the agent does, gets it from who reads it. Who does not keep up misses events, and is told how many; the ring is never held
+//! up. Lock and socket lie in the state directory.
 
-use std::fs::{self, File, Permissions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use super::line::{Taken, Taker};
+use super::owner::{End, Owner};
 use crate::backend::BackendError;
 use crate::backend::xdp::events::Ring;
 use crate::counters::Event;
 use crate::state::Namespace;
 
-/// Bytes that a follower may be behind.
-const BEHIND: usize = 4 << 20;
-
 /// The longest wait in one go: new followers are let in, and the reader's lease is renewed, at least so often.
-const BREATH: Duration = Duration::from_millis(500);
+pub(super) const BREATH: Duration = Duration::from_millis(500);
+
+/// A reader that gives no sign of life for so long reads nothing: it gives one every [`BREATH`].
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Who gave way to another reader leaves it so much time to take the lock.
+const COURTESY: Duration = Duration::from_millis(200);
 
 /// Where an instance keeps its things.
 #[derive(Clone, Debug)]
@@ -35,11 +40,13 @@ pub struct Place {
 pub struct Stream {
     place: Place,
     source: Option<Source>,
+    claims: bool,
+    missed: u64,
 }
 
 enum Source {
-    Ring(Box<Owner>),
-    Socket(Follower),
+    Ring(Owner),
+    Socket(Taker),
 }
 
 /// Why events cannot be had.
@@ -49,13 +56,26 @@ pub enum StreamError {
     Ring(#[from] BackendError),
     #[error("cannot {what} {path}: {cause}")]
     File { what: &'static str, path: String, cause: io::Error },
+    #[error(
+        "process {pid} reads the events of this machine and hands nothing on: if it was stopped, `kill -CONT {pid}` lets it go on, `kill -KILL {pid}` lets another one read"
+    )]
+    Silent { pid: String },
 }
 
 impl Stream {
     /// Begins to follow. Nothing need be enforced yet: events come once it is.
     pub fn open(place: Place) -> Result<Stream, StreamError> {
-        let source = connect(&place)?;
-        Ok(Stream { place, source })
+        Stream::connected(place, false)
+    }
+
+    /// Begins to follow, and takes the ring from who reads it: this one is to be relied on to read.
+    pub fn claim(place: Place) -> Result<Stream, StreamError> {
+        Stream::connected(place, true)
+    }
+
+    fn connected(place: Place, claims: bool) -> Result<Stream, StreamError> {
+        let source = connect(&place, claims)?;
+        Ok(Stream { place, source, claims, missed: 0 })
     }
 
     /// Whether there is something to follow.
@@ -63,29 +83,37 @@ impl Stream {
         self.source.is_some()
     }
 
-    /// Tells the program that its reader is still there, though it does not read for a while.
-    pub fn listen(&self) -> Result<(), StreamError> {
-        match &self.source {
-            Some(Source::Ring(owner)) => Ok(owner.ring.listen()?),
-            _ => Ok(()),
-        }
+    /// Events so far that were told by the kernel and are not among those that [`Stream::next`] gave: it was not called in
+    /// time.
+    pub fn missed(&self) -> u64 {
+        self.missed
     }
 
-    /// The next events; none where none came within `patience`, or within half a second. To be called again at once: while
-    /// it is not, nobody reads.
+    /// The next events; none where none came within `patience`, or within half a second.
     pub fn next(&mut self, patience: Duration) -> Result<Vec<Event>, StreamError> {
         let patience = patience.min(BREATH);
-        let events = match &mut self.source {
-            Some(Source::Ring(owner)) if owner.ring.is_current() => return owner.next(patience),
-            Some(Source::Socket(follower)) => follower.next(patience),
-            _ => None,
+        let taken = match &mut self.source {
+            Some(Source::Ring(owner)) => owner.next(patience),
+            Some(Source::Socket(follower)) => {
+                let taken = follower.next(patience);
+                if taken.is_some() && follower.silence() > SILENCE {
+                    return Err(StreamError::Silent { pid: reader(&self.place) });
+                }
+                taken
+            }
+            None => None,
         };
-        if let Some(events) = events {
+        if let Some(Taken { events, missed }) = taken {
+            self.missed += missed;
             return Ok(events);
         }
         // The lock is let go before it is asked for again.
-        self.source = None;
-        self.source = connect(&self.place)?;
+        if let Some(Source::Ring(owner)) = self.source.take()
+            && owner.end()? == End::GaveWay
+        {
+            thread::sleep(COURTESY);
+        }
+        self.source = connect(&self.place, self.claims)?;
         if self.source.is_none() {
             thread::sleep(patience);
         }
@@ -93,145 +121,39 @@ impl Stream {
     }
 }
 
+fn path(place: &Place, ending: &str) -> PathBuf {
+    place.state_dir.join(format!("events-{}.{ending}", place.namespace.cookie))
+}
+
+/// The process that holds the lock, as it says itself.
+fn reader(place: &Place) -> String {
+    fs::read_to_string(path(place, "lock")).unwrap_or_else(|_| "?".to_owned())
+}
+
 /// The ring where nobody reads it, else the socket of who does; `None` where there is neither yet.
-fn connect(place: &Place) -> Result<Option<Source>, StreamError> {
-    let path = |ending: &str| place.state_dir.join(format!("events-{}.{ending}", place.namespace.cookie));
-    let (lock, socket) = (path("lock"), path("socket"));
+fn connect(place: &Place, claims: bool) -> Result<Option<Source>, StreamError> {
+    let (lock, socket) = (path(place, "lock"), path(place, "socket"));
     fs::create_dir_all(&place.state_dir).map_err(file("create", &place.state_dir))?;
     let held = File::options().create(true).append(true).open(&lock).map_err(file("open", &lock))?;
     match held.try_lock() {
         Ok(()) => {
             let Some(ring) = Ring::open(&place.bpffs, place.namespace)? else { return Ok(None) };
-            Ok(Some(Source::Ring(Box::new(Owner::new(ring, held, &socket)?))))
+            Ok(Some(Source::Ring(Owner::start(ring, held, &socket)?)))
         }
-        Err(TryLockError::WouldBlock) => Ok(Follower::new(&socket).map(Source::Socket)),
+        Err(TryLockError::WouldBlock) => {
+            // Nobody listens for a moment while one makes way for another.
+            let Ok(connected) = UnixStream::connect(&socket) else { return Ok(None) };
+            let mut follower = Taker::new(connected);
+            if claims && follower.claim().is_err() {
+                return Ok(None);
+            }
+            Ok(Some(Source::Socket(follower)))
+        }
         Err(TryLockError::Error(cause)) => Err(file("lock", &lock)(cause)),
     }
 }
 
-fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StreamError {
+pub(super) fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StreamError {
     let path = path.display().to_string();
     move |cause| StreamError::File { what, path, cause }
-}
-
-/// Who reads the ring.
-struct Owner {
-    ring: Ring,
-    _lock: File,
-    listener: UnixListener,
-    followers: Vec<Behind>,
-}
-
-/// A follower, and what it has not taken yet.
-struct Behind {
-    socket: UnixStream,
-    bytes: Vec<u8>,
-}
-
-impl Owner {
-    /// Opens the socket, in the place of what another owner may have left.
-    fn new(ring: Ring, lock: File, socket: &Path) -> Result<Owner, StreamError> {
-        match fs::remove_file(socket) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(file("remove", socket)(cause)),
-            _ => {}
-        }
-        let listener = UnixListener::bind(socket).map_err(file("listen on", socket))?;
-        fs::set_permissions(socket, Permissions::from_mode(0o600)).map_err(file("protect", socket))?;
-        listener.set_nonblocking(true).map_err(file("listen on", socket))?;
-        Ok(Owner { ring, _lock: lock, listener, followers: Vec::new() })
-    }
-
-    fn next(&mut self, patience: Duration) -> Result<Vec<Event>, StreamError> {
-        while let Ok((socket, _)) = self.listener.accept() {
-            if socket.set_nonblocking(true).is_ok() {
-                self.followers.push(Behind { socket, bytes: Vec::new() });
-            }
-        }
-        let events = self.ring.read(patience)?;
-        let mut lines = Vec::new();
-        for event in &events {
-            // An event is plain data: writing it to memory does not fail.
-            if serde_json::to_writer(&mut lines, event).is_ok() {
-                lines.push(b'\n');
-            }
-        }
-        self.followers.retain_mut(|follower| follower.take(&lines));
-        Ok(events)
-    }
-}
-
-impl Behind {
-    /// Hands on what there is; false where the follower is gone, or too far behind.
-    fn take(&mut self, lines: &[u8]) -> bool {
-        self.bytes.extend_from_slice(lines);
-        while !self.bytes.is_empty() {
-            match self.socket.write(&self.bytes) {
-                Ok(0) => return false,
-                Ok(written) => drop(self.bytes.drain(..written)),
-                Err(cause) if cause.kind() == ErrorKind::WouldBlock => break,
-                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return false,
-            }
-        }
-        self.bytes.len() <= BEHIND
-    }
-}
-
-/// Who is told by the owner.
-struct Follower {
-    socket: UnixStream,
-    bytes: Vec<u8>,
-}
-
-impl Follower {
-    /// `None` where nobody listens.
-    fn new(socket: &Path) -> Option<Follower> {
-        Some(Follower { socket: UnixStream::connect(socket).ok()?, bytes: Vec::new() })
-    }
-
-    /// `None` at the end.
-    fn next(&mut self, patience: Duration) -> Option<Vec<Event>> {
-        self.socket.set_read_timeout(Some(patience.max(Duration::from_millis(1)))).ok()?;
-        let mut chunk = [0; 16 << 10];
-        match self.socket.read(&mut chunk) {
-            Ok(0) => return None,
-            Ok(read) => self.bytes.extend_from_slice(&chunk[..read]),
-            Err(cause)
-                if matches!(
-                    cause.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) => {}
-            Err(_) => return None,
-        }
-        let whole = self.bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        let lines: Vec<u8> = self.bytes.drain(..whole).collect();
-        lines
-            .split(|&byte| byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).ok())
-            .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::samples::event;
-
-    #[test]
-    fn a_follower_gets_every_event_whole_and_is_cut_off_when_it_does_not_read() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        ours.set_nonblocking(true).unwrap();
-        let (mut owner, mut follower) =
-            (Behind { socket: ours, bytes: Vec::new() }, Follower { socket: theirs, bytes: Vec::new() });
-        let line = [serde_json::to_vec(&event()).unwrap(), b"\n".to_vec()].concat();
-        assert!(owner.take(&line[..20]));
-        assert_eq!(follower.next(Duration::from_millis(1)), Some(Vec::new()));
-        assert!(owner.take(&[&line[20..], &line].concat()));
-        assert_eq!(follower.next(Duration::from_millis(100)), Some(vec![event(), event()]));
-        let many = line.repeat((2 * BEHIND) / line.len());
-        assert!(!owner.take(&many), "it is further behind than it may be");
-        drop(owner);
-        while follower.next(Duration::from_millis(100)).is_some() {}
-    }
 }

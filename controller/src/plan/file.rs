@@ -124,7 +124,7 @@ fn changed_interface(then: &InterfacePlan, now: &InterfacePlan) -> Option<String
         })
     } else if then.switch_off != now.switch_off {
         Some(format!("{name}: its offloads are not what they were"))
-    } else if then.findings != now.findings {
+    } else if (&then.findings, &then.notes) != (&now.findings, &now.notes) {
         Some(format!("{name}: what the plan warned of is not what it was"))
     } else {
         Some(format!("{name}: the difference from what is in force is another"))

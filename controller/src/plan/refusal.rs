@@ -50,8 +50,10 @@ fn interface(wish: &Interface, fact: &Observed) -> Vec<Refusal> {
     }
     let wanted = Wanted::of(wish.mode);
     let engines = choice::choose(wish.mode, None, fact).engines;
-    // That the kernel takes no XDP program at all is certain; what a driver takes shows only when it is asked to.
-    let no_xdp = fact.refused.iter().any(|refused| refused.engine == Engine::Generic);
+    // That the kernel takes no XDP program at all is certain; what a driver takes shows only when it is asked to. A bond may
+    // take native XDP though generic is out of the question there.
+    let refused = |engine| fact.refused.iter().any(|refused| refused.engine == engine);
+    let no_xdp = refused(Engine::Generic) && wanted.xdp.iter().all(|engine| refused(*engine));
     if no_xdp && !wanted.xdp.is_empty() && wanted.nft != Nftables::IfRefused {
         refusals.push(Refusal::NoXdp { interface, refused: fact.refused.clone() });
         return refusals;

@@ -26,14 +26,24 @@ pub fn human(plan: &Plan, detail: Detail, out: &mut dyn Write) -> io::Result<()>
     }
     if !plan.changes {
         in_sync(plan, out)?;
+        unchanged(plan, out)?;
         return lapses(plan, out);
     }
     for one in plan.interfaces.iter().filter(|one| one.changes()) {
         interface(one, out)?;
     }
+    unchanged(plan, out)?;
     super::meaning::human(plan, detail, out)?;
     lapses(plan, out)?;
     if plan.makes_generation() { summary(plan, out) } else { Ok(()) }
+}
+
+/// What is worth knowing of interfaces to which nothing would be done.
+fn unchanged(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    for one in plan.interfaces.iter().filter(|one| !one.changes()) {
+        one.notes.iter().try_for_each(|note| writeln!(out, "! {}: {note}", one.interface))?;
+    }
+    Ok(())
 }
 
 /// What ends by itself, and what has.
@@ -133,7 +143,7 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
         (Step::Replace, same) => writeln!(out, "\n  = everything else (rules: {same})")?,
         _ => {}
     }
-    for finding in &one.findings {
+    for finding in one.findings.iter().chain(&one.notes) {
         writeln!(out, "\n  ! {finding}")?;
     }
     writeln!(out)

@@ -226,6 +226,42 @@ fn every_refusal_is_told_at_once() {
     assert!(says[2].contains("lro is on"), "{}", says[2]);
 }
 
+/// Goal: merging that a NIC or somebody switches on under a live policy is undone without a new generation; what is only worth
+/// knowing is told. Method: facts as of a NIC that has LRO and GRO-HW, which no device of the tests on the wire has.
+#[test]
+fn what_was_switched_on_since_is_switched_off_and_the_generation_stays() {
+    let ruleset = ruleset(&["wan0", "wan1"]);
+    let on = |feature| Offload { feature, on: true, fixed: false };
+    let offloads = [Feature::RxVlan, Feature::Lro, Feature::GroHw, Feature::Gro].map(on).to_vec();
+    let merging = Observed { offloads, ..observed("wan0", in_force(&ruleset, 8)) };
+    let large = Observed { mtu: Some(9000), ..observed("wan1", in_force_as(1, &ruleset, 8)) };
+    let plan = plan(&ruleset, &[merging, large], &known(&ruleset));
+    assert!(plan.changes && !plan.makes_generation());
+    let says = text(&plan);
+    for line in ["~ offload rxvlan: on -> off", "~ offload lro: on -> off", "~ offload rx-gro-hw: on -> off"]
+    {
+        assert!(says.contains(line), "{says}");
+    }
+    assert!(!says.contains("offload gro:"), "it merges behind XDP: {says}");
+    assert!(says.contains("! wan1: its MTU is 9,000 and the policy's 1,500"), "{says}");
+}
+
+/// As recorded of a bond of two veth devices (Linux 6.1): generic XDP would not see its tags, native may be had.
+#[test]
+fn a_bond_takes_native_xdp_where_generic_is_refused() {
+    let refused = |engine| crate::backend::Refused { engine, reason: "no".into() };
+    let takes = |mode, engines: &[Engine]| {
+        let mut ruleset = ruleset(&["wan0"]);
+        ruleset.interfaces[0].mode = mode;
+        let refused = engines.iter().copied().map(refused).collect();
+        let facts = [Observed { refused, ..observed("wan0", Enforcement::Off) }];
+        Plan::new(&ruleset, &[0], Facts { observed: &facts, known: &BTreeMap::new() }).is_ok()
+    };
+    assert!(takes(Mode::Native, &[Engine::Generic]) && takes(Mode::Both, &[Engine::Generic]));
+    assert!(!takes(Mode::Generic, &[Engine::Generic]));
+    assert!(!takes(Mode::Native, &[Engine::Native, Engine::Generic]));
+}
+
 #[test]
 fn another_program_does_not_keep_nftables_away() {
     let mut ruleset = ruleset(&["wan0"]);

@@ -168,6 +168,8 @@ impl Tally {
                 Subject::Size(bucket) => self.sizes[usize::from(*bucket)],
                 Subject::Fragment(kind) => self.fragments[*kind as usize],
                 Subject::Pmtu(family) => self.pmtu[usize::from(*family == Family::V6)],
+                // One engine judges a capture.
+                Subject::HandedOn(_) => return None,
             };
             Some((series, count))
         });

@@ -3,9 +3,12 @@
 use std::io::{self, Write};
 
 use super::{InterfaceStatus, Status, TrialStatus};
-use crate::backend::names;
+use crate::backend::{Engine, names};
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 use crate::plan::ended;
+
+/// What nobody sees where nftables judges alone.
+const UNSEEN: &str = "nftables alone counts by reason and rule: not by VLAN, size, fragment, path MTU or last hit, and tells of no frame";
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
 pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
@@ -25,11 +28,14 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         for lapse in &one.expired {
             writeln!(out, "{:width$}{}", "", ended(lapse))?;
         }
-        for drift in &one.drift {
+        for drift in one.drift.iter().chain(&one.notes) {
             writeln!(out, "{:width$}! {drift}", "")?;
         }
         if let Some(counters) = one.counters.as_ref().filter(|_| one.generation.is_some()) {
             writeln!(out, "{:width$}{}", "", sums(counters))?;
+        }
+        if one.generation.is_some() && one.engines == [Engine::Nft] {
+            writeln!(out, "{:width$}{UNSEEN}", "")?;
         }
     }
     status.trial.iter().try_for_each(|trial| writeln!(out, "{}", on_trial(trial)))

@@ -34,6 +34,18 @@ fn what_was_put_in_force_and_is_in_force_is_in_sync() {
 }
 
 #[test]
+fn what_nobody_counts_where_nftables_judges_alone_is_told() {
+    let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
+    let mut behind = observed("wan0", Enforcement::Off);
+    behind.behind = nft(3);
+    assert!(
+        text(&judge(&[behind], &expected)).contains("nftables alone counts by reason and rule: not by VLAN")
+    );
+    let front = observed("wan0", in_force("wan0", 3));
+    assert!(!text(&judge(&[front], &expected)).contains("nftables alone"));
+}
+
+#[test]
 fn nothing_enforced_is_not_in_sync() {
     let status = judge(&[], &Expected::default());
     assert!(!status.in_sync && text(&status).contains("No interface is enforced"));
@@ -43,7 +55,9 @@ fn nothing_enforced_is_not_in_sync() {
 fn every_kind_of_drift_is_told() {
     let expected = Expected { settled: Some(enforced(3, &["wan0", "wan1", "wan2", "wan3"])), begun: None };
     let mut offload = observed("wan3", in_force("wan3", 3));
-    offload.offloads = vec![Offload { feature: Feature::RxVlan, on: true, fixed: false }];
+    offload.offloads =
+        [Feature::RxVlan, Feature::Lro].map(|feature| Offload { feature, on: true, fixed: false }).to_vec();
+    offload.obstacles = vec!["its member wan7 has rxvlan on".into()];
     let other = OtherVersion { engine: Engine::Generic, abi: 99, program_id: 7 };
     let facts = [
         observed("wan0", in_force("wan0", 2)),
@@ -61,6 +75,8 @@ fn every_kind_of_drift_is_told() {
         "! its program was detached; apply again",
         "(id 42, \"xdp_pass\")",
         "offload rxvlan is on again",
+        "offload lro is on again",
+        "! its member wan7 has rxvlan on",
         "the state directory does not know of it",
         "! it was called wan0 when that was put in force, and is judged as wan0",
         "wan5   enforcing   generic XDP\n",

@@ -51,7 +51,7 @@ pub struct InterfaceFacts {
     pub counters: InterfaceCounters,
     /// The rules that the policy has on this interface, in its order; those that have counters where its text is not kept.
     pub rules: Vec<(Action, String)>,
-    /// Of the VLAN labels that the policy has; last hits only where XDP alone judges, since nftables keeps none.
+    /// Of the VLAN labels that the policy has; last hits only where XDP judges, since nftables keeps none.
     pub accounting: Accounting,
 }
 
@@ -150,7 +150,7 @@ impl InterfaceFacts {
             let labels = VlanLabels::of(policy.ruleset, policy.index);
             vlans.retain(|count| labels.names().contains(&count.vlan));
         }
-        if status.engines.contains(&Engine::Nft) {
+        if status.engines == [Engine::Nft] {
             accounting.last_hits = None;
         }
         InterfaceFacts { name, counters, rules, accounting }

@@ -17,6 +17,7 @@ mod oracle;
 )]
 mod shapes;
 
+mod accounting;
 mod campaign;
 mod classbench;
 mod divergences;

@@ -30,7 +30,7 @@ fn every_policy_is_within_the_budget() {
     }
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     println!("verified instructions, Linux {}, at most {BUDGET}:", release.trim());
-    let counters = SharedMaps::create(1).unwrap();
+    let counters = SharedMaps::create().unwrap();
     for (policy, rules) in policies() {
         for (index, interface) in rules.interfaces.iter().enumerate() {
             let image = compile(&rules, index).unwrap();

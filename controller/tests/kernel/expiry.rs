@@ -4,12 +4,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use perimeter::backend::xdp::clock::epoch;
+use perimeter::backend::xdp::clock::{epoch, set_since};
 use perimeter::backend::xdp::maps::SharedMaps;
 use perimeter::backend::xdp::program::{Enforcement, Program};
 use perimeter::backend::xdp::sys::{self, XdpPath};
 use perimeter::compile::compile;
 use perimeter::ruleset::{Action, Rule, Ruleset};
+use perimeter_classifier::abi::{Clock, name};
 
 use crate::frames::tcp4;
 use crate::scene::Wire;
@@ -57,7 +58,7 @@ struct Scene {
 impl Scene {
     fn new(lead: Duration) -> Self {
         let end = programs_now() + lead;
-        let counters = SharedMaps::create(64).unwrap();
+        let counters = SharedMaps::create().unwrap();
         let mut image = compile(&edge::uncounted(ruleset(end)), 0).unwrap();
         image.bind_slots(&[BAD, WEB, VISITORS]);
         let reason_slots = std::array::from_fn(|reason| reason as u32);
@@ -120,6 +121,30 @@ fn rules_end_between_two_frames_and_the_next_ones_decide() {
     assert!(bad >= 100 && bad.abs_diff(visitors) <= 1, "{bad} {web} {visitors} {none}");
     scene.send(100);
     assert_eq!(scene.counts(), [bad, web + 100, visitors, none + 100]);
+}
+
+/// Goal: before Linux 6.1, where a program counts from the boot on, a clock that was set since is found. Method: what a
+/// program begins with, and a start as of an hour before written over it.
+#[test]
+fn a_clock_that_was_set_since_is_found() {
+    if !may_load() {
+        return;
+    }
+    let scene = Scene::new(Duration::from_secs(3600));
+    let set = || set_since(scene.program).unwrap().expect("its rules expire");
+    assert!(set().abs() < jiff::SignedDuration::from_secs(2), "{}", set());
+    let program = sys::program_by_id(scene.program).unwrap();
+    let maps =
+        sys::program_info(program.as_fd()).unwrap().maps.into_iter().map(|id| sys::map_by_id(id).unwrap());
+    let is_clock = |map: &OwnedFd| sys::map_info(map.as_fd()).unwrap().name == name::CLOCK;
+    let clock = maps.into_iter().find(is_clock).unwrap();
+    let mut value = [0; size_of::<Clock>()];
+    sys::map_lookup(clock.as_fd(), 0, &mut value).unwrap();
+    let at = std::mem::offset_of!(Clock, offset);
+    let offset = u64::from_ne_bytes(value[at..at + 8].try_into().unwrap());
+    value[at..at + 8].copy_from_slice(&(offset - 3_600_000_000_000).to_ne_bytes());
+    sys::map_update(clock.as_fd(), 0, &value).unwrap();
+    assert_eq!(set().as_secs_f64().round(), 3600.0);
 }
 
 /// The counts once they add up to `sum`, or after two seconds.

@@ -2,10 +2,11 @@
 
 use std::os::fd::AsFd;
 
+use aya_obj::generated::bpf_map_type;
 use perimeter::backend::xdp::info::{self, read_info};
 use perimeter::backend::xdp::maps::{MOST_WORDS, MapError, Shared, SharedMaps};
 use perimeter::backend::xdp::program::{Enforcement, Program, TestRunError};
-use perimeter::backend::xdp::sys;
+use perimeter::backend::xdp::sys::{self, MapSpec};
 use perimeter::compile::compile;
 use perimeter::tables::Image;
 use perimeter_classifier::abi::{SETTINGS, name};
@@ -17,7 +18,7 @@ fn the_record_comes_back_from_the_kernel() {
     if !may_load() {
         return;
     }
-    let program = enforcing(true, &SharedMaps::create(64).unwrap());
+    let program = enforcing(true, &SharedMaps::create().unwrap());
     let id = program.describe().unwrap().id;
     assert_eq!(read_info(id).unwrap().as_ref(), Some(program.info()));
     assert_eq!(program.info().generation, 7);
@@ -29,7 +30,7 @@ fn nobody_can_change_tables_or_record() {
     if !may_load() {
         return;
     }
-    let program = enforcing(true, &SharedMaps::create(64).unwrap());
+    let program = enforcing(true, &SharedMaps::create().unwrap());
     let tables = sys::map_info(program.tables()).unwrap();
     let refused = sys::map_update(program.tables(), 0, &vec![0; tables.value_size as usize]);
     assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EPERM));
@@ -47,10 +48,13 @@ fn a_counters_map_of_another_size_is_refused() {
     if !may_load() {
         return;
     }
-    let small = SharedMaps::create(15).unwrap();
-    let maps = Shared::ALL.map(|shared| small.get(shared).try_clone_to_owned().unwrap());
-    let error = SharedMaps::from_fds(maps, 16).unwrap_err();
-    assert!(matches!(error, MapError::Layout { what: "counters", entries: 15, wanted: 16, .. }), "{error}");
+    let good = SharedMaps::create().unwrap();
+    let mut maps = Shared::ALL.map(|shared| good.get(shared).try_clone_to_owned().unwrap());
+    let kind = bpf_map_type::BPF_MAP_TYPE_ARRAY;
+    let small = MapSpec { name: "small", kind, value_size: 16, entries: 1, flags: 0 };
+    maps[Shared::Counters as usize] = sys::map_create(small).unwrap();
+    let error = SharedMaps::from_fds(maps).unwrap_err();
+    assert!(matches!(error, MapError::Layout { what: "cpu_counters", value_size: 16, .. }), "{error}");
 }
 
 #[test]
@@ -68,7 +72,7 @@ fn an_enforcing_program_gives_no_decisions() {
     if !may_load() {
         return;
     }
-    let program = enforcing(true, &SharedMaps::create(64).unwrap());
+    let program = enforcing(true, &SharedMaps::create().unwrap());
     assert!(matches!(program.test_run(&frames::tcp4()), Err(TestRunError::NotPrivate)));
 }
 

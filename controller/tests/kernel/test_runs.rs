@@ -1,8 +1,8 @@
 //! Frames given to the loaded program: it decides as the model does, wherever the bytes lie, and counts whole frames.
 
-use aya::maps::{MapData, PerCpuArray};
 use perimeter::backend::xdp::maps::{Shared, SharedMaps};
 use perimeter::backend::xdp::program::{LONGEST, Program, SHORTEST, TestRunError};
+use perimeter::backend::xdp::tallies::Tallies;
 use perimeter::compile::compile;
 use perimeter::ruleset::Ruleset;
 use perimeter::simulate::Model;
@@ -91,7 +91,7 @@ fn one_count_a_frame_and_all_its_bytes() {
     if !may_load() {
         return;
     }
-    let counters = SharedMaps::create(64).unwrap();
+    let counters = SharedMaps::create().unwrap();
     let program = enforcing(true, &counters);
     let mut stranger = tcp4();
     stranger[18 + 12] = 11;
@@ -109,7 +109,7 @@ fn shadow_mode_counts_and_passes() {
     if !may_load() {
         return;
     }
-    let counters = SharedMaps::create(64).unwrap();
+    let counters = SharedMaps::create().unwrap();
     let program = enforcing(false, &counters);
     assert_eq!(program.time(&padded(tcp6(&[]), 100), 1).unwrap().0, XDP_PASS);
     assert_eq!(read(&counters, 0), (1, 100));
@@ -117,10 +117,6 @@ fn shadow_mode_counts_and_passes() {
 
 /// Packets and bytes of a slot, all CPUs together.
 pub(crate) fn read(counters: &SharedMaps, slot: u32) -> (u64, u64) {
-    let fd = counters.get(Shared::Counters).try_clone_to_owned().unwrap();
-    let map =
-        PerCpuArray::<_, [u64; 2]>::try_from(aya::maps::Map::PerCpuArray(MapData::from_fd(fd).unwrap()))
-            .unwrap();
-    let values = map.get(&slot, 0).unwrap();
-    values.iter().fold((0, 0), |(packets, bytes), value| (packets + value[0], bytes + value[1]))
+    let tallies = Tallies::open(counters.get(Shared::Counters)).unwrap();
+    tallies.of(slot).fold((0, 0), |sum, [packets, bytes]| (sum.0 + packets, sum.1 + bytes))
 }

@@ -32,7 +32,7 @@ fn judges_what_arrives(path: XdpPath) {
     if !may_load() {
         return;
     }
-    let counters = SharedMaps::create(64).unwrap();
+    let counters = SharedMaps::create().unwrap();
     let mut image = compile(&edge::full(), 0).unwrap();
     image.bind_slots(&SLOTS);
     let reason_slots = std::array::from_fn(|reason| reason as u32);

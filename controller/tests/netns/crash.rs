@@ -31,7 +31,7 @@ fn policy(mode: &str, port: u16) -> String {
 }
 
 /// A command, what is there before it, and what there may be after a fault in it. In commands `NOW` and `BEFORE` stand for
-/// the number of the generation in force and of the one before it.
+/// the number of the generation in force and of the one before it, `UNTIL` for the end of the trial.
 struct Scenario<'a> {
     name: &'a str,
     /// Commands that make what is there before.
@@ -72,14 +72,14 @@ impl World {
 
     /// The words of a command, with numbers for `NOW` and `BEFORE`.
     fn words(&self, command: &[&str]) -> Vec<String> {
-        let now = command
-            .iter()
-            .any(|word| ["NOW", "BEFORE"].contains(word))
-            .then(|| self.status().1["interfaces"][0]["generation"].as_u64().unwrap());
-        let word = |word: &&str| match (*word, now) {
-            ("NOW", Some(now)) => now.to_string(),
-            ("BEFORE", Some(now)) => (now - 1).to_string(),
-            (word, _) => word.to_owned(),
+        let is_asked = |word: &&str| ["NOW", "BEFORE", "UNTIL"].contains(word);
+        let status = if command.iter().any(is_asked) { self.status().1 } else { Value::Null };
+        let now = || status["interfaces"][0]["generation"].as_u64().unwrap();
+        let word = |word: &&str| match *word {
+            "NOW" => now().to_string(),
+            "BEFORE" => (now() - 1).to_string(),
+            "UNTIL" => status["trial"]["until"].as_str().unwrap().to_owned(),
+            word => word.to_owned(),
         };
         command.iter().map(word).collect()
     }
@@ -258,7 +258,17 @@ fn a_fault_at_any_point_leaves_the_old_policy_or_the_new_one() {
             name: "keeper",
             before: &[apply_old, on_trial],
             orphan: true,
-            command: &["keeper", "--generation", "NOW", "--before", "BEFORE", "--within", "0"],
+            command: &[
+                "keeper",
+                "--generation",
+                "NOW",
+                "--before",
+                "BEFORE",
+                "--within",
+                "0",
+                "--until",
+                "UNTIL",
+            ],
             done: is_old,
             again: back,
             settled: is_old,
@@ -305,6 +315,30 @@ fn a_fault_at_any_point_leaves_a_guard_standing_whichever_engine_it_is() {
         ..apply
     };
     world.tries_under_load(&[to_nft, to_xdp, apply]);
+}
+
+/// Goal: a machine that has no thread left to give is told of, not panicked at, and nothing is changed that cannot be
+/// finished. Method: every start of a thread fails, of which some are needed to look at the other ends of the veth pairs.
+#[test]
+fn without_a_thread_to_be_had_commands_say_so() {
+    let Some(world) = World::new(&INTERFACES) else { return };
+    let (old, new) =
+        (world.policy("old.yaml", &policy("auto", 8001)), world.policy("new.yaml", &policy("auto", 8002)));
+    world.ok(&["apply", &old, "--yes"]);
+    let enforced = world.enforced();
+    for command in [&["apply", &new, "--yes"][..], &["plan", &new], &["status"]] {
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        let inject = "inject=clone,clone3:error=EAGAIN";
+        let output = world.traced(&["-e", inject, "-o", "/dev/null"], &command);
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told);
+        assert!(!output.status.success() && !told.contains("panicked"), "{command:?}: {told}");
+        assert!(
+            told.contains("the offloads of its other end cannot be read (Resource temp"),
+            "{command:?}: {told}"
+        );
+        assert_eq!(world.enforced(), enforced, "{command:?}");
+    }
 }
 
 /// Goal: the first apply and the last detach leave nothing half done. Method: faults at their points.

@@ -14,6 +14,7 @@ mod names;
 mod offloads;
 mod prometheus;
 mod serve;
+mod surroundings;
 mod swap;
 mod traffic;
 mod trial;

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use aya_obj::generated::bpf_insn;
 use perimeter::backend::xdp::sys::{self, ProgramSpec, XdpPath};
+use perimeter_classifier::abi::ABI_VERSION;
 
 use crate::traffic::Traffic;
 use crate::world::{World, ip, udp};
@@ -285,6 +286,50 @@ fn holder(text: &str, words: &str) -> (String, String) {
     panic!("{words:?} is not in\n{text}");
 }
 
+/// Deletes the rule that says what a table enforces.
+fn delete_record(world: &World) {
+    let (name, text) = table(world);
+    let (chain, rule) = holder(&text, "comment \"perimeter ");
+    run(
+        world,
+        &["nft", "delete", "rule", "netdev", &name, &chain, "handle", rule.rsplit(' ').next().unwrap()],
+    );
+}
+
+#[test]
+fn a_table_that_does_not_say_what_it_is_falls_when_another_engine_takes_over() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("a.yaml", &policy("nft")), "--yes"]);
+    delete_record(&world);
+    let other = policy("native").replace("8000", "8001");
+    world.ok(&["apply", &world.policy("b.yaml", &other), "--yes"]);
+    assert!(!table(&world).1.contains("hook ingress"), "it judges no longer");
+    assert_eq!(world.perimeter(&["status"]).code, 0);
+}
+
+#[test]
+fn a_table_of_another_version_counts_as_enforced_and_is_replaced() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let a = world.policy("a.yaml", &policy("nft"));
+    world.ok(&["apply", &a, "--yes"]);
+    let (name, text) = table(&world);
+    let (chain, rule) = holder(&text, "comment \"perimeter ");
+    let (rule, handle) = rule.trim().rsplit_once(" # handle ").unwrap();
+    let older = rule.replace(&format!("abi={ABI_VERSION} "), "abi=1 ");
+    assert_ne!(older, rule);
+    run(&world, &["nft", "replace", "rule", "netdev", &name, &chain, "handle", handle, &older]);
+
+    let said = world.perimeter(&["status"]);
+    assert!(
+        said.code == 2 && said.out.contains("another version of perimeter enforces here (ABI 1)"),
+        "{said:?}"
+    );
+    let said = world.perimeter(&["detach", "--yes"]);
+    assert!(said.code == 1 && said.err.contains("--allow-open"), "{said:?}");
+    world.ok(&["apply", &a, "--yes"]);
+    assert_eq!(world.perimeter(&["status"]).code, 0);
+}
+
 #[test]
 fn a_table_that_is_changed_behind_the_back_is_told_by_name_and_mended() {
     let Some(world) = World::new(&["wan0"]) else { return };
@@ -318,6 +363,9 @@ fn a_table_that_is_changed_behind_the_back_is_told_by_name_and_mended() {
     let (name, _) = table(&world);
     nft(&["add", "chain", "netdev", &name, "ingress", "{ policy accept; }"]);
     told_and_mended(&["chain ingress lets through what no rule decides"]);
+
+    delete_record(&world);
+    told_and_mended(&["the first rule of its nftables table is gone"]);
 
     nft(&["delete", "table", "netdev", &table(&world).0]);
     told_and_mended(&["nothing is attached"]);

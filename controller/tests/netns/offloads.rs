@@ -44,6 +44,11 @@ fn they_are_switched_off_watched_and_restored_on_both_ends() {
         assert!(world.ok(&["apply", &policy, "--yes"]).contains("the generation in force stays"));
     }
     assert_eq!(world.json(&["status"])["interfaces"][0]["generation"], 1);
+    // A boot's command mends them as well.
+    ethtool(&world, "gw", &["-K", "wan0", "rx-vlan-offload", "on"]);
+    world.ok(&["restore"]);
+    all_are("off");
+    assert_eq!(world.json(&["status"])["interfaces"][0]["generation"], 1);
     let said = world.ok(&["detach", "--yes", "--allow-open"]);
     assert!(TAGS.iter().all(|(_, _, _, name)| said.contains(name)), "{said}");
     all_are("on");

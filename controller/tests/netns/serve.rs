@@ -83,7 +83,8 @@ pub(crate) fn within(world: &World, program: &str) -> Command {
     command
 }
 
-fn perimeter(world: &World) -> Command {
+/// The program itself in the gateway.
+pub(crate) fn perimeter(world: &World) -> Command {
     let mut command = within(world, env!("CARGO_BIN_EXE_perimeter"));
     command.args(world.places());
     command
@@ -238,8 +239,8 @@ fn rights_are_given_up_and_status_tells() {
     let kept: Vec<&str> =
         told["capabilities"].as_array().unwrap().iter().filter_map(|one| one.as_str()).collect();
     assert_eq!(kept, ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_BPF"], "{told}");
-    // One asks the kernel, one hears its events, one reads requests.
-    assert_eq!((told["threads"].as_u64(), told["bare_threads"].as_u64()), (Some(3), Some(1)), "{told}");
+    // One asks the kernel, one reads its events, one remembers them, one reads requests.
+    assert_eq!((told["threads"].as_u64(), told["bare_threads"].as_u64()), (Some(4), Some(1)), "{told}");
     assert!(world.ok(&["status"]).contains("Agent at http://127.0.0.1:"), "people are told too");
     let second = perimeter(&world).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
     assert!(!second.status.success());

@@ -272,6 +272,39 @@ fn a_boot_guards_the_devices_that_are_there() {
     assert!(world.ok(&["apply", &policy]).starts_with("No changes."), "what was kept was the whole");
 }
 
+/// Goal: what was made to end one trial never ends another, nor what is kept. Method: the words that a timer would run,
+/// with the end of another trial, with that of this one, and once more after it was confirmed.
+#[test]
+fn a_keeper_takes_back_its_own_trial_and_no_other() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes"]);
+    let mail = world.policy("mail.yaml", MAIL);
+    // In a process of its own: it leaves the session and the folder that it is called in.
+    let keeps = |generation: u64, until: &str| {
+        let [now, before] = [generation, generation - 1].map(|number| number.to_string());
+        let status = Command::new("nsenter")
+            .arg(format!("--net=/run/netns/{}", world.namespace("gw")))
+            .arg(env!("CARGO_BIN_EXE_perimeter"))
+            .args(world.places())
+            .args(["keeper", "--generation", &now, "--before", &before, "--within", "0", "--until", until])
+            .stdin(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        world.generation()
+    };
+    let on_trial = || {
+        world.ok(&["apply", &mail, "--yes", "--confirm-within", "1h"]);
+        world.json(&["status"])["trial"]["until"].as_str().unwrap().to_owned()
+    };
+    let until = on_trial();
+    assert_eq!(keeps(2, "2026-01-01T00:00:00Z"), 2, "a trial of this number, but not this one");
+    assert_eq!(keeps(2, &until), 3, "this one");
+    assert_eq!(keeps(2, &until), 3, "it is over");
+    let until = on_trial();
+    world.ok(&["confirm"]);
+    assert_eq!(keeps(4, &until), 4, "what is kept stays");
+}
+
 /// What a boot leaves: neither program nor pin.
 fn reboot(world: &World) {
     let places = world.places();

@@ -2,12 +2,14 @@
 //! silently.
 
 use std::ffi::CString;
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
 use aya_obj::generated::{bpf_insn, bpf_map_type};
 use perimeter::backend::xdp::sys::{self, LinkInfo, MapSpec, ProgramSpec};
-use perimeter_classifier::abi::{ABI_VERSION, MAGIC, name};
+use perimeter_classifier::abi::{ABI_VERSION, COUNTER_SLOTS, MAGIC, name};
 
 use crate::world::{World, ip, udp};
 
@@ -96,4 +98,36 @@ fn a_failed_apply_leaves_it_as_it_was() {
     let said = world.perimeter(&["apply", &world.policy("b.yaml", &text), "--yes"]);
     assert!(said.code == 1 && said.err.contains("is enforced again"), "{said:?}");
     assert_eq!(running(&world, "wan0").program, program);
+}
+
+#[test]
+fn what_an_earlier_version_counted_goes_on_to_count() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("a.yaml", MINIMUM), "--yes"]);
+    let folder = Path::new(&world.pin("wan0", "link")).ancestors().nth(3).unwrap().to_owned();
+    fs::remove_file(folder.join("cpu_counters")).unwrap();
+    // As ABI 3 laid them out: every slot has 7 packets of 700 bytes in all on each CPU.
+    let kind = bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY;
+    let spec = MapSpec { name: "counters", kind, value_size: 16, entries: COUNTER_SLOTS, flags: 0 };
+    let old = sys::map_create(spec).unwrap();
+    sys::pin(old.as_fd(), &folder.join("counters")).unwrap();
+    let cpus = aya::util::nr_cpus().unwrap();
+    let map = Map::PerCpuArray(MapData::from_fd(old).unwrap());
+    let mut map = PerCpuArray::<_, [u64; 2]>::try_from(map).unwrap();
+    for slot in 0..200 {
+        map.set(slot, PerCpuValues::try_from(vec![[7, 700]; cpus]).unwrap(), 0).unwrap();
+    }
+
+    let each = 7 * cpus as u64;
+    let web = || world.json(&["counters", "--rule", "web"])["rules"][0]["packets"].clone();
+    assert_eq!(web(), each, "whoever looks before the first apply sees what was counted");
+    world.ok(&["apply", &world.policy("b.yaml", &MINIMUM.replace("8000", "8001")), "--yes"]);
+    assert_eq!(web(), each);
+    let received = world.counters("wan0")["received"]["packets"].as_u64().unwrap();
+    assert!(received > each && received % each == 0, "{received}");
+    world.send("wan0", &udp([192, 0, 2, 1], 8001), 5);
+    world.settled("wan0", received + 5);
+    assert_eq!(web(), each + 5);
+    world.ok(&["detach", "--yes", "--allow-open"]);
+    assert!(!folder.join("counters").exists());
 }

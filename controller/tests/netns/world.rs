@@ -180,6 +180,24 @@ impl World {
         })
     }
 
+    /// A socket for what comes through on a device of the gateway, of one EtherType behind the outer tag: such a socket is served
+    /// after nftables, one for every protocol before it.
+    pub(crate) fn behind(&self, device: &str, ether_type: u16) -> Box<dyn DataLinkReceiver> {
+        self.within("gw", || {
+            let found =
+                pnet_datalink::interfaces().into_iter().find(|interface| interface.name == device).unwrap();
+            let config = pnet_datalink::Config {
+                read_timeout: Some(Duration::from_millis(1)),
+                channel_type: pnet_datalink::ChannelType::Layer3(ether_type),
+                ..Default::default()
+            };
+            match pnet_datalink::channel(&found, config).unwrap() {
+                Channel::Ethernet(_, receiver) => receiver,
+                _ => panic!("{device} is no Ethernet device"),
+            }
+        })
+    }
+
     /// Sends a frame `count` times into `interface` of the gateway.
     pub(crate) fn send(&self, interface: &str, frame: &[u8], count: u64) {
         let (mut sender, _) = self.channel("out", &format!("{interface}p"));
@@ -194,6 +212,11 @@ impl Drop for World {
         }
         let _ = unmount(self.bpf(), UnmountFlags::DETACH);
     }
+}
+
+/// How many packets lie in a socket; they are taken out.
+pub(crate) fn drained(receiver: &mut dyn DataLinkReceiver) -> u64 {
+    std::iter::from_fn(|| receiver.next().ok().map(|_| ())).count() as u64
 }
 
 /// Sends one frame, again and again while the other end has no room.

@@ -21,6 +21,15 @@ pub(crate) struct Link<'a> {
 
 /// Carries out step 1.
 pub(crate) fn read<'a>(interface: &Interface, frame: &'a [u8]) -> Step<Link<'a>> {
+    let (vlan, tags) = vlan(interface, frame)?;
+    let last = 12 + 4 * tags;
+    let (ethertype, rest) = (be16(frame, last), &frame[last + 2..]);
+    let ethertype = if ethertype < 0x0600 { length_key(ethertype, rest)? } else { ethertype };
+    Ok(Link { vlan, ethertype, rest })
+}
+
+/// The VLAN that a frame is on, if it is allowed, and how many tags it has.
+pub(crate) fn vlan(interface: &Interface, frame: &[u8]) -> Step<(VlanId, usize)> {
     if frame.len() < 14 {
         return Err(DropReason::Truncated);
     }
@@ -33,10 +42,7 @@ pub(crate) fn read<'a>(interface: &Interface, frame: &'a [u8]) -> Step<Link<'a>>
     if !interface.vlans.iter().any(|entry| entry.range.contains(vlan)) {
         return Err(DropReason::VlanNotAllowed);
     }
-    let last = 12 + 4 * tags.len();
-    let (ethertype, rest) = (be16(frame, last), &frame[last + 2..]);
-    let ethertype = if ethertype < 0x0600 { length_key(ethertype, rest)? } else { ethertype };
-    Ok(Link { vlan, ethertype, rest })
+    Ok((vlan, tags.len()))
 }
 
 fn is_tpid(ethertype: u16) -> bool {

@@ -4,6 +4,7 @@
 //! byte offsets, with rules scanned one by one and sets asked range by range. It shares no code with the classifier:
 //! only the words for a decision and the canonical ruleset. Refuses to be fast, and to be clever.
 
+pub(crate) mod accounts;
 mod addresses;
 mod fragments;
 mod layer2;

@@ -4,7 +4,7 @@
 //! the byte order of the machine. `ABI_VERSION` rises with every change here.
 
 /// Version of everything in this file.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// First word of [`Info`]: "PERI".
 pub const MAGIC: u32 = 0x5045_5249;
@@ -15,10 +15,10 @@ pub mod name {
     pub const PROGRAM: &str = "perimeter";
     /// One element: the words of a tables image. Filled and frozen before the program is loaded.
     pub const TABLES: &str = "TABLES";
-    /// Per-CPU array of [`super::Counter`], pinned, shared by every interface and generation.
-    pub const COUNTERS: &str = "COUNTERS";
-    /// One element, a [`super::Mark`] for each counter slot. Pinned and shared, as are all below; the object names it by
-    /// its section.
+    /// One element, for each CPU a row of [`super::COUNTER_SLOTS`] [`super::Counter`]s. Pinned, shared by every interface
+    /// and generation, as are all below; the object names it by its section.
+    pub const COUNTERS: &str = ".bss.counters";
+    /// One element, a [`super::Mark`] for each counter slot; named by its section as well.
     pub const MARKS: &str = ".bss.marks";
     /// Ring buffer of [`super::EventRecord`].
     pub const EVENTS: &str = "EVENTS";
@@ -32,8 +32,11 @@ pub mod name {
     pub const CLOCK: &str = "CLOCK";
 }
 
-/// Slots in the counters map. A slot belongs to one (interface, verdict, rule or reason) for ever.
+/// Slots in a row of the counters map. A slot belongs to one (interface, verdict, rule or reason) for ever.
 pub const COUNTER_SLOTS: u32 = 65_536;
+
+/// Most rows of the counters map: 512 MiB, beyond which the verifier lets no offset go.
+pub const COUNTER_ROWS: u32 = 512;
 
 /// When a rule matched last. The tick tells cheaply whether the time has to be asked for again.
 #[repr(C)]
@@ -148,13 +151,16 @@ pub struct Info {
     pub report: u32,
     /// Words in the tables map less one; the word count is a power of two.
     pub mask: u32,
+    /// Rows in the counters map less one; there is one for every CPU that the machine can have, or only one where nobody
+    /// reads them. Their number is a power of two.
+    pub rows: u32,
     /// Counter slot of each drop reason, by discriminant.
     pub reason_slots: [u32; 15],
     pub settings: [u32; SETTINGS],
 }
 
-/// Length of [`Info::settings`].
-pub const SETTINGS: usize = 220;
+/// Length of [`Info::settings`]; odd, so that the record ends where it is aligned.
+pub const SETTINGS: usize = 221;
 
 /// In a word of [`setting::RULE_SLOTS`]: the rule has `log: true`. The bits below are the slot.
 pub const RULE_LOGS: u32 = 1 << 16;

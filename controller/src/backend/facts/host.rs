@@ -47,7 +47,7 @@ pub enum KernelFeature {
     /// Maps that neither the program nor anybody else can change.
     FrozenMaps,
     /// Counters of each CPU's own.
-    CpuMaps,
+    SharedMaps,
     /// Any XDP program at all.
     Xdp,
     /// XDP programs for frames in several buffers.

@@ -52,8 +52,15 @@ const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 /// Below it is a length.
 const FIRST_ETHERTYPE: u16 = 0x0600;
-/// Hop-by-hop, routing, fragment, authentication, destination options.
-const WALKED: [u8; 5] = [0, 43, 44, 51, 60];
+const IGMP: u8 = 2;
+/// IGMP's router alert, the whole of the options (RFC 2113).
+const IGMP_ALERT: [u8; 4] = [0x94, 4, 0, 0];
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+/// MLD's hop-by-hop headers: router alert 0, padded in either way (RFC 2711).
+const MLD_ALERTS: [[u8; 8]; 2] = [[58, 0, 5, 2, 0, 0, 1, 0], [58, 0, 5, 2, 0, 0, 0, 0]];
 
 /// The class of a frame on an interface with these settings; `None` where every engine must say the same.
 pub fn of(frame: &[u8], interface: &Interface) -> Option<&'static Divergence> {
@@ -78,15 +85,60 @@ pub fn of(frame: &[u8], interface: &Interface) -> Option<&'static Divergence> {
 }
 
 fn ipv4(packet: &[u8], interface: &Interface) -> Option<&'static Divergence> {
-    let options = packet.first()? & 0x0f > 5;
-    (options && interface.ip_options == IpOptions::Pass).then_some(&IPV4_OPTIONS)
+    let words = packet.first()? & 0x0f;
+    let alert = words == 6 && packet.get(9) == Some(&IGMP) && packet.get(20..24) == Some(&IGMP_ALERT);
+    (words > 5 && !alert && interface.ip_options == IpOptions::Pass).then_some(&IPV4_OPTIONS)
 }
 
 fn ipv6(packet: &[u8], interface: &Interface) -> Option<&'static Divergence> {
-    let walked = WALKED.contains(packet.get(6)?);
+    let first = packet.get(40..48);
+    let alert = packet.get(6) == Some(&HOP_BY_HOP) && MLD_ALERTS.iter().any(|alert| first == Some(alert));
+    // A fragment header hides the next one; a second is refused by every engine.
+    let next = match *packet.get(6)? {
+        FRAGMENT => *packet.get(40)?,
+        other => other,
+    };
+    let walked = matches!(next, HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS) && !alert;
     (walked && interface.ip_options == IpOptions::Pass).then_some(&IPV6_EXTENSIONS)
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::ruleset;
+
+    /// A frame of this EtherType with these bytes in the packet.
+    fn frame(kind: u16, length: usize, bytes: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut frame = vec![0; 14 + length];
+        frame[12..14].copy_from_slice(&kind.to_be_bytes());
+        for (at, bytes) in bytes {
+            frame[14 + at..14 + at + bytes.len()].copy_from_slice(bytes);
+        }
+        frame
+    }
+
+    #[test]
+    fn a_class_holds_no_more_than_it_says() {
+        let mut interface = ruleset(&["wan0"]).interfaces.remove(0);
+        interface.ip_options = IpOptions::Pass;
+        let class = |frame: Vec<u8>| of(&frame, &interface).map(|class| class.id);
+        let ipv4 =
+            |protocol, options: &[u8]| frame(IPV4, 40, &[(0, &[0x46]), (9, &[protocol]), (20, options)]);
+        assert_eq!(class(ipv4(6, &[1, 1, 1, 1])), Some("ipv4-options"));
+        assert_eq!(class(ipv4(6, &IGMP_ALERT)), Some("ipv4-options"));
+        assert_eq!(class(ipv4(IGMP, &IGMP_ALERT)), None);
+        let ipv6 = |next, header: &[u8]| frame(IPV6, 80, &[(6, &[next]), (40, header)]);
+        for next in [HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS] {
+            assert_eq!(class(ipv6(next, &[6])), Some("ipv6-extensions"));
+            assert_eq!(class(ipv6(FRAGMENT, &[next])), Some("ipv6-extensions"));
+        }
+        for (next, header) in [(FRAGMENT, &[6][..]), (FRAGMENT, &[FRAGMENT]), (51, &[6]), (6, &[0])] {
+            assert_eq!(class(ipv6(next, header)), None, "{next}");
+        }
+        assert!(MLD_ALERTS.iter().all(|alert| class(ipv6(HOP_BY_HOP, alert)).is_none()));
+    }
 }

@@ -7,6 +7,8 @@
 
 use std::path::Path;
 
+use perimeter_classifier::abi::ABI_VERSION;
+
 use super::drift::drift;
 use super::ir::{BASE, Base, Table};
 use super::listing::Listing;
@@ -16,7 +18,8 @@ use super::read::{self, Hook, Rule};
 use super::record::{Place, Record};
 use super::{names, transact};
 use crate::backend::{
-    Backend, BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, Refused, Switched, Target,
+    Backend, BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion, Refused,
+    Switched, Target,
 };
 use crate::counters::{Count, Counts, Series};
 use crate::ruleset::Ruleset;
@@ -70,6 +73,9 @@ impl Nft {
         }
         let rules = read::base_rules(&table).map_err(failed)?;
         match rules.first().and_then(record) {
+            Some(Record { abi, .. }) if abi != ABI_VERSION => {
+                Ok(Enforcement::OtherVersion(OtherVersion { engine: Engine::Nft, abi, program_id: 0 }))
+            }
             Some(record) => Ok(Enforcement::InForce(InForce {
                 interface: interface.to_owned(),
                 engine: Engine::Nft,

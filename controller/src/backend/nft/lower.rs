@@ -21,6 +21,7 @@ mod lookup;
 mod neighbour;
 mod shape;
 mod tags;
+mod vlans;
 mod window;
 mod zones;
 

@@ -74,16 +74,25 @@ pub(super) fn of_reason(outcome: Outcome, reason: DropReason, stripped: bool) ->
     counter(outcome, &format!("reason.{}", reason.name()), stripped)
 }
 
+/// The counter of the frames of a VLAN, by its label.
+pub(super) fn of_vlan(outcome: Outcome, label: &str, stripped: bool) -> String {
+    counter(outcome, &format!("vlan.{label}"), stripped)
+}
+
 fn counter(outcome: Outcome, subject: &str, stripped: bool) -> String {
-    let outcome = match outcome {
+    format!("{}.{subject}{}", word(outcome), if stripped { TAGGED } else { "" })
+}
+
+/// What the names of counters begin with.
+pub(super) fn word(outcome: Outcome) -> &'static str {
+    match outcome {
         Outcome::Pass => "pass",
         Outcome::Drop => "drop",
         Outcome::WouldDrop => "would-drop",
-    };
-    format!("{outcome}.{subject}{}", if stripped { TAGGED } else { "" })
+    }
 }
 
-/// What a counter of [`of_rule`] or [`of_reason`] counts; `None` for a name that is not ours.
+/// What a counter of [`of_rule`], [`of_reason`] or [`of_vlan`] counts; `None` for a name that is not ours.
 pub(super) fn counted(name: &str) -> Option<(Outcome, Subject, bool)> {
     let (outcome, subject) = name.split_once('.')?;
     let outcome = match outcome {
@@ -93,7 +102,7 @@ pub(super) fn counted(name: &str) -> Option<(Outcome, Subject, bool)> {
         _ => return None,
     };
     let (kind, name) = subject.split_once('.')?;
-    // Ids and reasons have no dot in them.
+    // Ids, reasons and labels have no dot in them.
     let (name, stripped) = match name.strip_suffix(TAGGED) {
         Some(name) => (name, true),
         None => (name, false),
@@ -101,6 +110,7 @@ pub(super) fn counted(name: &str) -> Option<(Outcome, Subject, bool)> {
     let subject = match kind {
         "allow" => Subject::Rule(Action::Allow, name.to_owned()),
         "deny" => Subject::Rule(Action::Deny, name.to_owned()),
+        "vlan" => Subject::Vlan(name.to_owned()),
         "reason" => Subject::Reason(DropReason::ALL.into_iter().find(|reason| reason.name() == name)?),
         _ => return None,
     };
@@ -121,6 +131,8 @@ mod tests {
                     (of_rule(outcome, Action::Allow, "web-1", stripped), rule(Action::Allow, "web-1")),
                     (of_rule(outcome, Action::Deny, "tag", stripped), rule(Action::Deny, "tag")),
                     (of_reason(outcome, reason, stripped), Subject::Reason(reason)),
+                    (of_vlan(outcome, "100/200", stripped), Subject::Vlan("100/200".to_owned())),
+                    (of_vlan(outcome, "tag", stripped), Subject::Vlan("tag".to_owned())),
                 ];
                 for (name, subject) in names {
                     assert_eq!(counted(&name), Some((outcome, subject, stripped)), "{name}");

@@ -63,7 +63,8 @@ impl Record {
         }
     }
 
-    /// The reverse of the display form; `None` for anything else.
+    /// The reverse of the display form, and of that of ABI 1, which wrote `generation=` and `policy=`; `None` for anything
+    /// else.
     pub(super) fn parse(text: &str) -> Option<Record> {
         let words: Vec<&str> = text.split(' ').collect();
         let ["perimeter", place, abi, generation, enforce, bytes, policy] = words.as_slice() else {
@@ -73,10 +74,10 @@ impl Record {
         Some(Record {
             place: Place::ALL.into_iter().find(|known| known.name() == *place)?,
             abi: of(abi, "abi")?.parse().ok()?,
-            generation: of(generation, "gen")?.parse().ok()?,
+            generation: of(generation, "gen").or_else(|| of(generation, "generation"))?.parse().ok()?,
             enforce: of(enforce, "enforce")?.parse().ok()?,
             bytes: of(bytes, "bytes")?.parse().ok()?,
-            policy: policy.parse().ok()?,
+            policy: policy.strip_prefix("policy=").unwrap_or(policy).parse().ok()?,
         })
     }
 }
@@ -120,5 +121,8 @@ mod tests {
         assert_eq!(Record::parse(&text), Some(record));
         assert!(text.len() <= COMMENT, "{}", text.len());
         assert_eq!(Record::parse("somebody else's"), None);
+        let policy = "ab".repeat(32);
+        let first = "perimeter b abi=99 generation=999999 enforce=false bytes=999999999 policy=";
+        assert_eq!(Record::parse(&format!("{first}{policy}")), Some(record));
     }
 }

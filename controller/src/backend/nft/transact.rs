@@ -7,6 +7,7 @@ use std::io;
 
 use nftnl::FinalizedBatch;
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+use thiserror::Error;
 
 use super::netlink::batch::{Step, build};
 use super::netlink::socket::{Sent, generation, send};
@@ -39,8 +40,19 @@ impl Kernel for Netlink {
 
 /// Carries out `steps` on a table; `what` says what for.
 pub(super) fn carry_out(table: &str, steps: &[Step<'_>], what: &str) -> Result<(), BackendError> {
-    settle(&mut Netlink(build(table, steps))).map_err(|error| BackendError::failed(what, error))
+    settle(&mut Netlink(build(table, steps))).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOENT) => BackendError::failed(what, Missing(error)),
+        _ => BackendError::failed(what, error),
+    })
 }
+
+/// The kernel says only that something is not there; before Linux 6.2 counters by name were a module of their own.
+#[derive(Debug, Error)]
+#[error(
+    "{0}; a device or a table went away meanwhile, or this kernel has not loaded a part of nf_tables: \
+     `modprobe -a nf_tables nft_objref nft_log`"
+)]
+struct Missing(#[source] io::Error);
 
 /// Sends until the kernel has decided, and finds out what it did where its answer was lost.
 fn settle(kernel: &mut impl Kernel) -> io::Result<()> {
@@ -97,6 +109,12 @@ mod tests {
         let mut script = Script { answers: answers.into(), carried_out, sent: 0 };
         let result = settle(&mut script).map_err(|error| error.raw_os_error());
         (result, script.sent)
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_a_remedy() {
+        let said = Missing(error(libc::ENOENT)).to_string();
+        assert!(said.contains("(os error 2); ") && said.contains("nft_objref"), "{said}");
     }
 
     fn error(number: i32) -> io::Error {

@@ -50,9 +50,14 @@ pub(super) fn refused(device: &Device) -> Vec<Refused> {
     native.into_iter().chain(without_tags(device)).collect()
 }
 
+/// Whether the driver says that it runs XDP by itself, in its present settings (Linux 6.3).
+pub(super) fn offers_native(device: &Device) -> bool {
+    matches!(xdp_features(device.index), Ok(features) if features.basic)
+}
+
 /// Generic XDP on a device that gets frames without the tag they came with: they would be judged as untagged.
 pub(super) fn without_tags(device: &Device) -> Option<Refused> {
-    let kind = device.fed_as.as_ref()?;
+    let kind = device.fed_as()?;
     let reason = format!(
         "a {kind} hands it frames whose outer tag the kernel has taken out, which would pass as untagged; name the devices \
          below in the policy, or `mode: nft`"

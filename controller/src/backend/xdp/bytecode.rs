@@ -112,7 +112,7 @@ pub(super) fn kind(instruction: &Instruction) -> Kind {
 
 fn alu(instruction: &Instruction, wide: bool) -> Kind {
     let operation = instruction.code & OPERATION;
-    let plain = [ADD, SUB, MUL, OR, AND, LSH, RSH, XOR, MOV].contains(&operation);
+    let plain = matches!(operation, ADD | SUB | MUL | OR | AND | LSH | RSH | XOR | MOV);
     // An offset makes another instruction of it (a signed move, RFC 9669, 4.1).
     if !plain || instruction.off != 0 {
         return Kind::Opaque;

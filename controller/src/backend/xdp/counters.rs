@@ -1,4 +1,4 @@
-//! The counters in the kernel: one per-CPU array of slots, and beside it the series that each slot belongs to.
+//! The counters in the kernel: one map with a row of slots for each CPU, and beside it the series that each slot belongs to.
 //!
 //! Promises: both maps are pinned, and outlive programs, generations and this process; their sizes are checked when they
 //! are opened; a series gets its slot before a program counts in it, and keeps it.
@@ -7,15 +7,17 @@ use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use aya::maps::{HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{HashMap, Map, MapData};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
 use jiff::Timestamp;
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, Mark};
+use perimeter_classifier::abi::{COUNTER_SLOTS, Mark};
 use perimeter_classifier::verdict::DropReason;
 
-use super::maps::{Shared, SharedMaps};
+use super::inherit::Inherited;
+use super::maps::{Shared, SharedMaps, counter_rows};
 use super::pins::Pins;
 use super::sys;
+use super::tallies::{ROW_BYTES, Tallies};
 use super::times;
 use crate::backend::BackendError;
 use crate::counters::{Count, Counts, FragmentKind, Outcome, Series, Slots, Subject, allocate};
@@ -37,9 +39,14 @@ const OVERSIZE: u8 = 4;
 const SIZE: u8 = 5;
 const FRAGMENT: u8 = 6;
 const PMTU: u8 = 7;
+/// Beside the kind: [`Subject::HandedOn`].
+const HANDED_ON: u8 = 0x80;
 
-/// The two maps, open.
+/// The maps, open.
 pub(super) struct Counters {
+    /// None where only an earlier version has counted.
+    map: Option<OwnedFd>,
+    inherited: Option<Inherited>,
     keys: HashMap<MapData, Key, u32>,
     slots: Slots,
 }
@@ -47,52 +54,40 @@ pub(super) struct Counters {
 impl Counters {
     /// Opens the pinned maps; `None` where there are none.
     pub(super) fn open(pins: &Pins) -> Result<Option<Counters>, BackendError> {
-        let counters = pins.shared(Shared::Counters);
-        if !counters.exists() || !pins.counter_keys().exists() {
+        let path = pins.shared(Shared::Counters);
+        let inherited = Inherited::open(pins)?;
+        if !pins.counter_keys().exists() || !path.exists() && inherited.is_none() {
             return Ok(None);
         }
-        let map = sys::open_pin(&counters).map_err(|error| failed("open", &counters, error))?;
-        Shared::Counters
-            .check(map.as_fd(), COUNTER_SLOTS)
-            .map_err(|error| failed("use", &counters, error))?;
-        let path = pins.counter_keys();
-        let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
-        let keys = HashMap::try_from(Map::HashMap(data))
-            .map_err(|_| BackendError::CounterLayout { path: path.display().to_string() })?;
-        let mut slots = Slots::new();
-        for entry in keys.iter() {
-            let (key, slot) = entry.map_err(|error| failed("read", &path, error))?;
-            slots.insert(decode(&key).ok_or_else(|| layout(&path))?, slot);
-        }
-        Ok(Some(Counters { keys, slots }))
+        let map = if path.exists() { Some(open_map(&path)?) } else { None };
+        let (keys, slots) = open_keys(&pins.counter_keys())?;
+        Ok(Some(Counters { map, inherited, keys, slots }))
     }
 
     /// Opens the pinned maps, or makes and pins them.
     pub(super) fn open_or_make(pins: &Pins) -> Result<Counters, BackendError> {
-        if let Some(counters) = Counters::open(pins)? {
-            return Ok(counters);
-        }
-        pins.make()?;
-        // Half a pair is left by a crash between two pins: nothing has counted in it yet.
-        for path in [pins.shared(Shared::Counters), pins.counter_keys()] {
-            let _ = std::fs::remove_file(path);
-        }
-        let path = pins.counter_keys();
-        let kind = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
-        let object = aya_obj::Map::new_from_params(kind, KEY_LEN as u32, 4, COUNTER_SLOTS, BPF_F_NO_PREALLOC);
-        let data =
-            MapData::create(object, "COUNTER_KEYS", None).map_err(|error| failed("create", &path, error))?;
-        data.pin(&path).map_err(|error| failed("pin", &path, error))?;
         let path = pins.shared(Shared::Counters);
+        match Counters::open(pins)? {
+            Some(counters) if counters.map.is_some() => return Ok(counters),
+            // An earlier version's: its slots go on.
+            Some(_) => {}
+            None => {
+                pins.make()?;
+                // Half a pair is left by a crash between two pins: nothing has counted in it yet.
+                for path in [&path, &pins.counter_keys()] {
+                    let _ = std::fs::remove_file(path);
+                }
+                make_keys(pins)?;
+            }
+        }
         open_or_pin(pins, Shared::Counters)?;
         Counters::open(pins)?.ok_or_else(|| layout(&path))
     }
 
     /// Memory of all slots in bytes, on every CPU that this machine can have.
     pub(super) fn bytes() -> Result<u64, BackendError> {
-        let cpus = aya::util::nr_cpus()
-            .map_err(|(what, error)| BackendError::failed(format!("count the CPUs ({what})"), error))?;
-        Ok(u64::from(COUNTER_SLOTS) * (cpus * size_of::<Counter>()) as u64)
+        let rows = counter_rows().map_err(|error| BackendError::failed("count the CPUs", error))?;
+        Ok(u64::from(rows) * ROW_BYTES as u64)
     }
 
     /// The slot of every series so far.
@@ -113,19 +108,46 @@ impl Counters {
 
     /// What every series has counted, summed over the CPUs that this machine can have.
     pub(super) fn read(&self, pins: &Pins) -> Result<Counts, BackendError> {
-        let path = pins.shared(Shared::Counters);
-        let data = MapData::from_pin(&path).map_err(|error| failed("open", &path, error))?;
-        let map: PerCpuArray<MapData, [u64; 2]> =
-            PerCpuArray::try_from(Map::PerCpuArray(data)).map_err(|_| layout(&path))?;
+        let tallies = self.map.as_ref().map(|map| Tallies::open(map.as_fd())).transpose();
+        let tallies = tallies.map_err(|error| failed("read", &pins.shared(Shared::Counters), error))?;
         let marks = Marks::read(pins)?;
-        let read = |(series, slot): (&Series, &u32)| {
-            let values = map.get(slot, 0).map_err(|error| failed("read", &path, error))?;
-            let mut sum = Count { last: marks.time(series, *slot), ..Count::default() };
-            values.iter().for_each(|value| sum.add(count(series, *value)));
+        let read = |(series, &slot): (&Series, &u32)| {
+            let mut sum = Count { last: marks.time(series, slot), ..Count::default() };
+            let since = tallies.iter().flat_map(|tallies| tallies.of(slot));
+            let before = self.inherited.as_ref().map(|inherited| inherited.of(slot)).transpose()?;
+            since.chain(before.into_iter().flatten()).for_each(|value| sum.add(count(series, value)));
             Ok((series.clone(), sum))
         };
         self.slots.iter().map(read).collect()
     }
+}
+
+fn open_map(path: &Path) -> Result<OwnedFd, BackendError> {
+    let map = sys::open_pin(path).map_err(|error| failed("open", path, error))?;
+    Shared::Counters.check(map.as_fd()).map_err(|error| failed("use", path, error))?;
+    Ok(map)
+}
+
+/// The map of keys, and the slot of each series in it.
+fn open_keys(path: &Path) -> Result<(HashMap<MapData, Key, u32>, Slots), BackendError> {
+    let data = MapData::from_pin(path).map_err(|error| failed("open", path, error))?;
+    let elements =
+        sys::map_elements(data.fd().as_fd(), COUNTER_SLOTS).map_err(|error| failed("read", path, error))?;
+    let slot = |(key, slot): (&[u8], &[u8])| {
+        Some((decode(key.try_into().ok()?)?, u32::from_ne_bytes(slot.try_into().ok()?)))
+    };
+    let slots = elements.iter().map(slot).collect::<Option<Slots>>().ok_or_else(|| layout(path))?;
+    let keys = HashMap::try_from(Map::HashMap(data)).map_err(|_| layout(path))?;
+    Ok((keys, slots))
+}
+
+fn make_keys(pins: &Pins) -> Result<(), BackendError> {
+    let path = pins.counter_keys();
+    let kind = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
+    let object = aya_obj::Map::new_from_params(kind, KEY_LEN as u32, 4, COUNTER_SLOTS, BPF_F_NO_PREALLOC);
+    let data =
+        MapData::create(object, "COUNTER_KEYS", None).map_err(|error| failed("create", &path, error))?;
+    data.pin(&path).map_err(|error| failed("pin", &path, error))
 }
 
 /// The maps that programs share, as a program takes them: opened, or made and pinned where they are missing; refused where
@@ -134,7 +156,7 @@ pub(super) fn shared_maps(pins: &Pins) -> Result<SharedMaps, BackendError> {
     let [counters, marks, events, gates, reader] = Shared::ALL;
     let open = |shared| open_or_pin(pins, shared);
     let maps = [open(counters)?, open(marks)?, open(events)?, open(gates)?, open(reader)?];
-    SharedMaps::from_fds(maps, COUNTER_SLOTS).map_err(|error| failed("use", pins.root(), error))
+    SharedMaps::from_fds(maps).map_err(|error| failed("use", pins.root(), error))
 }
 
 fn open_or_pin(pins: &Pins, shared: Shared) -> Result<OwnedFd, BackendError> {
@@ -142,7 +164,8 @@ fn open_or_pin(pins: &Pins, shared: Shared) -> Result<OwnedFd, BackendError> {
     if path.exists() {
         return sys::open_pin(&path).map_err(|error| failed("open", &path, error));
     }
-    let map = shared.make(COUNTER_SLOTS).map_err(|error| failed("create", &path, error))?;
+    let rows = counter_rows().map_err(|error| failed("create", &path, error))?;
+    let map = shared.make(rows).map_err(|error| failed("create", &path, error))?;
     sys::pin(map.as_fd(), &path).map_err(|error| failed("pin", &path, error))?;
     Ok(map)
 }
@@ -168,7 +191,7 @@ impl Marks {
     }
 
     fn time(&self, series: &Series, slot: u32) -> Option<Timestamp> {
-        if !matches!(series.subject, Subject::Rule(..)) {
+        if !matches!(series.subject.decided(), Subject::Rule(..)) {
             return None;
         }
         let start = size_of::<Mark>() * slot as usize + offset_of!(Mark, time);
@@ -216,7 +239,7 @@ fn encode(series: &Series) -> Key {
         (key[KIND], key[LENGTH]) = (kind, text.len() as u8);
         key[ID..ID + text.len()].copy_from_slice(text);
     };
-    match &series.subject {
+    match series.subject.decided() {
         Subject::Rule(Action::Deny, id) => text(DENY, id),
         Subject::Rule(Action::Allow, id) => text(ALLOW, id),
         Subject::Vlan(label) => text(VLAN, label),
@@ -225,6 +248,11 @@ fn encode(series: &Series) -> Key {
         Subject::Size(bucket) => (key[KIND], key[LENGTH]) = (SIZE, *bucket),
         Subject::Fragment(kind) => (key[KIND], key[LENGTH]) = (FRAGMENT, *kind as u8),
         Subject::Pmtu(family) => (key[KIND], key[LENGTH]) = (PMTU, *family as u8),
+        // Nothing is handed on twice.
+        Subject::HandedOn(_) => {}
+    }
+    if matches!(series.subject, Subject::HandedOn(_)) {
+        key[KIND] |= HANDED_ON;
     }
     key
 }
@@ -241,7 +269,7 @@ fn decode(key: &Key) -> Option<Series> {
     };
     let length = usize::from(key[LENGTH]);
     let text = || String::from_utf8(key.get(ID..ID + length)?.to_vec()).ok();
-    let subject = match key[KIND] {
+    let subject = match key[KIND] & !HANDED_ON {
         REASON => Subject::Reason(*DropReason::ALL.get(length)?),
         DENY => Subject::Rule(Action::Deny, text()?),
         ALLOW => Subject::Rule(Action::Allow, text()?),
@@ -252,20 +280,21 @@ fn decode(key: &Key) -> Option<Series> {
         PMTU => Subject::Pmtu(*[Family::V4, Family::V6].get(length)?),
         _ => return None,
     };
+    let subject = if key[KIND] & HANDED_ON == 0 { subject } else { Subject::HandedOn(subject.into()) };
     Some(Series { interface, outcome, subject })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::series;
+    use crate::counters::{account_series, handed_on, series};
     use crate::samples::ruleset;
 
     #[test]
     fn every_series_survives_as_a_key() {
         let mut ruleset = ruleset(&["a-name-of-15-ch"]);
         ruleset.rules[0].id = "x".repeat(63);
-        for series in series(&ruleset, 0) {
+        for series in [series, account_series, handed_on].map(|of| of(&ruleset, 0)).concat() {
             assert_eq!(decode(&encode(&series)), Some(series));
         }
         assert_eq!(decode(&[0xff; KEY_LEN]), None);

@@ -24,7 +24,7 @@ use crate::backend::guards::Front;
 use crate::backend::{
     Backend, BackendError, Engine, InForce, Nftables, Observed, Refused, Switched, Target, Wanted,
 };
-use crate::counters::{Counted, Counts, account_series, bind, series};
+use crate::counters::{Counted, Counts, Series, account_series, bind, handed_on, series};
 use crate::ruleset::Ruleset;
 use crate::state::Namespace;
 
@@ -282,13 +282,12 @@ impl Backend for Xdp {
         namespace::require_lasting(self.pins.root())
             .map_err(|error| cannot_load(&interface, target.wanted, error))?;
         let counters = self.counters().map_err(|error| cannot_load(&interface, target.wanted, error))?;
-        let wanted =
-            [series(target.ruleset, target.index), account_series(target.ruleset, target.index)].concat();
-        counters.allocate(&wanted)?;
-        let counted = match target.wanted.nft {
-            Nftables::Always => Counted::Kept,
-            Nftables::Never | Nftables::IfRefused => Counted::All,
+        let of = |series: fn(&Ruleset, usize) -> Vec<Series>| series(target.ruleset, target.index);
+        let (counted, more) = match target.wanted.nft {
+            Nftables::Always => (Counted::Kept, of(handed_on)),
+            Nftables::Never | Nftables::IfRefused => (Counted::All, Vec::new()),
         };
+        counters.allocate(&[of(series), of(account_series), more].concat())?;
         let binding = bind(counters.slots(), target.ruleset, target.index, counted);
         let mut image = target.image;
         image.bind(&binding);
@@ -361,15 +360,8 @@ impl Backend for Xdp {
         index: usize,
         record: &InForce,
     ) -> Result<Vec<String>, BackendError> {
-        let early =
-            clock::ended_early(ruleset, index, record.program_id, Timestamp::now()).map_err(|error| {
-                BackendError::failed(format!("read the clock of {}", record.interface), error)
-            })?;
-        if early.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rules = early.join(", ");
-        Ok(vec![format!("the clock was ahead, so that rules have ended before their time: {rules}")])
+        let failed = |error| BackendError::failed(format!("read the clock of {}", record.interface), error);
+        clock::damage((ruleset, index), record.program_id, Timestamp::now()).map_err(failed)
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {

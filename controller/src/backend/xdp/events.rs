@@ -5,9 +5,9 @@
 //! takes a lock first (`crate::events`). Refuses to guess: a slot that belongs to no series tells nothing.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use jiff::Timestamp;
@@ -32,8 +32,14 @@ pub struct Ring {
     /// By which number the kernel knows the ring.
     id: u32,
     reader: OwnedFd,
-    series: HashMap<u32, Series>,
+    /// What slots stand for; `None` where a slot stood for nothing when that was looked up.
+    series: HashMap<u32, Option<Series>>,
+    /// When it was looked up last.
+    looked: Instant,
 }
+
+/// A slot is given to a series before a program counts in it: what stands for nothing is not looked up again for so long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Ring {
     /// Opens the ring of the instance whose pins lie below `bpffs`; `None` where no XDP program was ever put in force.
@@ -48,7 +54,7 @@ impl Ring {
         let data = MapData::from_fd(pinned).map_err(|error| failed("open", error))?;
         let ring = RingBuf::try_from(Map::RingBuf(data)).map_err(|error| failed("open", error))?;
         let reader = sys::open_pin(&reader).map_err(|error| failed("open", error))?;
-        Ok(Some(Ring { pins, ring, id, reader, series: HashMap::new() }))
+        Ok(Some(Ring { pins, ring, id, reader, series: HashMap::new(), looked: Instant::now() }))
     }
 
     /// Whether this ring is still the one that programs write to: a `detach` of everything ends it.
@@ -62,16 +68,22 @@ impl Ring {
     pub fn read(&mut self, patience: Duration) -> Result<Vec<Event>, BackendError> {
         self.listen()?;
         let mut events = self.drain()?;
-        if events.is_empty() {
-            let mut ring = [PollFd::new(&self.ring, PollFlags::IN)];
-            let wait = Timespec::try_from(patience).map_err(|error| failed("wait for", error))?;
-            match poll(&mut ring, Some(&wait)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(failed("wait for", error)),
-            }
+        if events.is_empty() && !patience.is_zero() {
+            self.wait(&[], patience)?;
             events = self.drain()?;
         }
         Ok(events)
+    }
+
+    /// Waits until something lies in the ring or can be read from one of `others`, but no longer than `patience`.
+    pub fn wait(&self, others: &[BorrowedFd<'_>], patience: Duration) -> Result<(), BackendError> {
+        let mut fds = vec![PollFd::new(&self.ring, PollFlags::IN)];
+        fds.extend(others.iter().map(|other| PollFd::new(other, PollFlags::IN)));
+        let wait = Timespec::try_from(patience).map_err(|error| failed("wait for", error))?;
+        match poll(&mut fds, Some(&wait)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(failed("wait for", error)),
+        }
     }
 
     /// Tells the program that somebody reads, or is about to, for a [`LEASE`] from now on.
@@ -90,14 +102,28 @@ impl Ring {
         while let Some(item) = self.ring.next() {
             records.extend(Record::read(&item));
         }
-        let is_known = |slot: u32| slot == 0 || self.series.contains_key(&slot);
-        if records.iter().any(|record| !is_known(record.slot) || !is_known(record.vlan)) {
-            let counters = Counters::open(&self.pins)?;
-            let slots = counters.iter().flat_map(Counters::slots);
-            self.series = slots.map(|(series, slot)| (*slot, series.clone())).collect();
-        }
+        self.learn(records.iter().flat_map(|record| [record.slot, record.vlan]))?;
         let origin = times::origin();
-        Ok(records.into_iter().filter_map(|record| event(record, &self.series, origin)).collect())
+        let of = |slot: u32| self.series.get(&slot)?.as_ref();
+        Ok(records.into_iter().filter_map(|record| event(record, of, origin)).collect())
+    }
+
+    /// Looks up what slots stand for, where one of `slots` is new.
+    fn learn(&mut self, slots: impl Iterator<Item = u32> + Clone) -> Result<(), BackendError> {
+        if self.looked.elapsed() > PATIENCE {
+            self.series.retain(|_, series| series.is_some());
+        }
+        let mut new = slots.filter(|slot| *slot != 0 && !self.series.contains_key(slot)).peekable();
+        if new.peek().is_none() {
+            return Ok(());
+        }
+        let nothing: Vec<(u32, Option<Series>)> = new.map(|slot| (slot, None)).collect();
+        let counters = Counters::open(&self.pins)?;
+        let slots = counters.iter().flat_map(Counters::slots);
+        self.series =
+            nothing.into_iter().chain(slots.map(|(series, slot)| (*slot, Some(series.clone())))).collect();
+        self.looked = Instant::now();
+        Ok(())
     }
 }
 
@@ -162,14 +188,14 @@ impl Record {
 }
 
 /// A record in words; `None` where its slot belongs to no rule or reason.
-fn event(record: Record, known: &HashMap<u32, Series>, origin: Timestamp) -> Option<Event> {
-    let series = known.get(&record.slot)?;
-    let (rule, action, reason) = match &series.subject {
+fn event<'a>(record: Record, of: impl Fn(u32) -> Option<&'a Series>, origin: Timestamp) -> Option<Event> {
+    let series = of(record.slot)?;
+    let (rule, action, reason) = match series.subject.decided() {
         Subject::Rule(action, id) => (Some(id.clone()), Some(*action), None),
         Subject::Reason(reason) => (None, None, Some(*reason)),
         _ => return None,
     };
-    let vlan = known.get(&record.vlan).and_then(|series| match &series.subject {
+    let vlan = of(record.vlan).and_then(|series| match series.subject.decided() {
         Subject::Vlan(label) => Some(label.clone()),
         _ => None,
     });
@@ -220,11 +246,11 @@ mod tests {
         let one = |outcome, subject| Series { interface: "wan0".into(), outcome, subject };
         let known = HashMap::from([
             (5, one(Outcome::Drop, Subject::Rule(Action::Deny, "bad".into()))),
-            (9, one(Outcome::Drop, Subject::Vlan("mgmt".into()))),
+            (9, one(Outcome::Drop, Subject::HandedOn(Subject::Vlan("mgmt".into()).into()))),
         ]);
         let header = [&[0; 12][..], &[0x88, 0xa8, 0, 100, 0x81, 0, 0xe0, 200, 8, 0]].concat();
         let record = Record::read(&bytes(5, 9, &header)).unwrap();
-        let event = event(record, &known, Timestamp::UNIX_EPOCH).unwrap();
+        let event = event(record, |slot| known.get(&slot), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!((event.rule.as_deref(), event.vlan.as_deref()), (Some("bad"), Some("mgmt")));
         assert_eq!(event.reason.map(|reason| reason.name()), Some("denied"));
         assert_eq!((event.tags, event.length, event.header), (vec![100, 200], 1514, header));
@@ -235,7 +261,7 @@ mod tests {
     fn what_is_cut_or_belongs_to_nobody_tells_nothing() {
         assert_eq!(Record::read(&bytes(5, 0, &[])[1..]), None);
         let record = Record::read(&bytes(6, 0, &[])).unwrap();
-        assert_eq!(event(record, &HashMap::new(), Timestamp::UNIX_EPOCH), None);
+        assert_eq!(event(record, |_| None, Timestamp::UNIX_EPOCH), None);
         assert!(tags(&[0; 13]).is_empty());
     }
 }

@@ -3,14 +3,16 @@
 //! Promises: maps that the program only reads are filled and frozen here, and the program cannot write to them. A shared
 //! map that is too small or of another layout is refused, not used.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{BPF_F_RDONLY_PROG, bpf_map_type};
-use perimeter_classifier::abi::{COUNTER_SLOTS, Counter, EVENT_RING, EventKind, Gate, Mark, name};
+use aya_obj::generated::{BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_map_type};
+use perimeter_classifier::abi::{COUNTER_ROWS, COUNTER_SLOTS, EVENT_RING, EventKind, Gate, Mark, name};
 use thiserror::Error;
 
 use super::sys::{self, MapSpec};
+use super::tallies::ROW_BYTES;
 use crate::tables::Image;
 
 /// Most words in an image: 256 MiB, the section that the program sets aside.
@@ -28,6 +30,12 @@ pub enum MapError {
          to another version of perimeter; `perimeter detach` removes it"
     )]
     Layout { what: &'static str, entries: u32, value_size: u32, wanted: u32, wanted_size: u32 },
+    #[error(
+        "this machine can have {0} CPUs, and programs count on at most {COUNTER_ROWS}; `mode: nft` counts on any number"
+    )]
+    Cpus(u32),
+    #[error("how many CPUs this machine can have is not to be read: {0}")]
+    Possible(io::Error),
 }
 
 impl MapError {
@@ -48,7 +56,7 @@ impl MapError {
 /// What all programs of an instance write to. It outlives programs and generations where it is pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shared {
-    /// One [`Counter`] a slot and CPU.
+    /// For each CPU a row of counters.
     Counters,
     /// When the rule of each slot matched last.
     Marks,
@@ -78,7 +86,7 @@ impl Shared {
     /// The name for people, of files and of the map.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Shared::Counters => "counters",
+            Shared::Counters => "cpu_counters",
             Shared::Marks => "marks",
             Shared::Events => "events",
             Shared::Gates => "gates",
@@ -86,30 +94,31 @@ impl Shared {
         }
     }
 
-    /// What the map is made of, with `slots` counters.
-    fn spec(self, slots: u32) -> MapSpec<'static> {
+    /// What the map is made of, with `rows` of counters.
+    fn spec(self, rows: u32) -> MapSpec<'static> {
         use bpf_map_type::{BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_RINGBUF};
         let (kind, value_size, entries) = match self {
-            Shared::Counters => (BPF_MAP_TYPE_PERCPU_ARRAY, size_of::<Counter>() as u32, slots),
-            // The program masks its index by the most slots there are.
+            Shared::Counters => (BPF_MAP_TYPE_ARRAY, ROW_BYTES as u32 * rows, 1),
             Shared::Marks => (BPF_MAP_TYPE_ARRAY, size_of::<Mark>() as u32 * COUNTER_SLOTS, 1),
             Shared::Events => (BPF_MAP_TYPE_RINGBUF, 0, EVENT_RING),
             Shared::Gates => (BPF_MAP_TYPE_PERCPU_ARRAY, size_of::<Gate>() as u32, EventKind::COUNT),
             Shared::Reader => (BPF_MAP_TYPE_ARRAY, 8, 1),
         };
-        MapSpec { name: self.name(), kind, value_size, entries, flags: 0 }
+        // Counters are read where they lie.
+        let flags = if self == Shared::Counters { BPF_F_MMAPABLE } else { 0 };
+        MapSpec { name: self.name(), kind, value_size, entries, flags }
     }
 
-    /// Makes the map alone.
-    pub(super) fn make(self, slots: u32) -> Result<OwnedFd, MapError> {
-        let spec = self.spec(slots);
+    /// Makes the map alone, with `rows` of counters.
+    pub(super) fn make(self, rows: u32) -> Result<OwnedFd, MapError> {
+        let spec = self.spec(rows);
         let bytes = spec.value_size.max(1) as usize * spec.entries as usize;
         sys::map_create(spec).map_err(|source| failure("creating", self.name(), bytes, source))
     }
 
     /// Refuses a map that is not what a program needs.
-    pub(super) fn check(self, map: BorrowedFd<'_>, slots: u32) -> Result<(), MapError> {
-        let (what, spec) = (self.name(), self.spec(slots));
+    pub(super) fn check(self, map: BorrowedFd<'_>) -> Result<(), MapError> {
+        let (what, spec) = (self.name(), self.spec(counter_rows()?));
         let info = sys::map_info(map).map_err(|source| failure("opening", what, 0, source))?;
         if info.kind == spec.kind as u32 && info.value_size == spec.value_size && info.entries >= spec.entries
         {
@@ -131,17 +140,26 @@ impl Shared {
 pub struct SharedMaps([OwnedFd; Shared::ALL.len()]);
 
 impl SharedMaps {
-    /// New maps with `slots` counters, all zero, that live as long as they are held, pinned or used by a program.
-    pub fn create(slots: u32) -> Result<Self, MapError> {
+    /// New maps, all zero, that live as long as they are held, pinned or used by a program.
+    pub fn create() -> Result<Self, MapError> {
+        Self::with_rows(counter_rows()?)
+    }
+
+    /// The same for a program whose counters nobody reads: all CPUs count in one row.
+    pub(super) fn uncounted() -> Result<Self, MapError> {
+        Self::with_rows(1)
+    }
+
+    fn with_rows(rows: u32) -> Result<Self, MapError> {
         let [counters, marks, events, gates, reader] = Shared::ALL;
-        let make = |shared: Shared| shared.make(slots);
+        let make = |shared: Shared| shared.make(rows);
         Ok(SharedMaps([make(counters)?, make(marks)?, make(events)?, make(gates)?, make(reader)?]))
     }
 
     /// Takes maps that were opened elsewhere (pins), in the order of [`Shared::ALL`], if they are what a program needs.
-    pub fn from_fds(maps: [OwnedFd; Shared::ALL.len()], slots: u32) -> Result<Self, MapError> {
+    pub fn from_fds(maps: [OwnedFd; Shared::ALL.len()]) -> Result<Self, MapError> {
         for (shared, map) in Shared::ALL.into_iter().zip(&maps) {
-            shared.check(map.as_fd(), slots)?;
+            shared.check(map.as_fd())?;
         }
         Ok(SharedMaps(maps))
     }
@@ -151,9 +169,37 @@ impl SharedMaps {
         self.0[shared as usize].as_fd()
     }
 
+    /// How many rows of counters there are.
+    pub(super) fn rows(&self) -> Result<u32, MapError> {
+        let info = sys::map_info(self.get(Shared::Counters))
+            .map_err(|source| failure("opening", Shared::Counters.name(), 0, source))?;
+        Ok(info.value_size / ROW_BYTES as u32)
+    }
+
     /// The one that the object calls `section`.
     pub(super) fn of_section(&self, section: &str) -> Option<BorrowedFd<'_>> {
         Shared::ALL.into_iter().find(|shared| shared.section() == section).map(|shared| self.get(shared))
+    }
+}
+
+/// Rows of counters that every CPU needs which this machine can have, as a power of two.
+pub(super) fn counter_rows() -> Result<u32, MapError> {
+    rows_for(fs::read_to_string("/sys/devices/system/cpu/possible").map_err(MapError::Possible)?.trim())
+}
+
+/// The same for a list such as `0-3,8`: numbers of CPUs may have gaps, and a row goes by the number.
+fn rows_for(possible: &str) -> Result<u32, MapError> {
+    let last = possible.rsplit(['-', ',']).next().unwrap_or_default();
+    let last: u32 = last.parse().map_err(|_| {
+        MapError::Possible(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the kernel says {possible:?}"),
+        ))
+    })?;
+    let numbers = last.saturating_add(1);
+    match numbers.checked_next_power_of_two() {
+        Some(rows) if rows <= COUNTER_ROWS => Ok(rows),
+        _ => Err(MapError::Cpus(numbers)),
     }
 }
 
@@ -202,4 +248,17 @@ pub(super) fn per_cpu(name: &str, value_size: u32, entries: u32) -> Result<Owned
 
 fn failure(step: &'static str, map: &str, bytes: usize, source: io::Error) -> MapError {
     MapError::Kernel { step, map: map.to_owned(), bytes, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_a_cpu_has_a_row() {
+        let rows = |possible| rows_for(possible).ok();
+        assert_eq!((rows("0"), rows("0-2"), rows("0-3,8-11")), (Some(1), Some(4), Some(16)));
+        assert_eq!((rows("0-511"), rows("0-512"), rows("0-4294967295")), (Some(512), None, None));
+        assert_eq!((rows(""), rows("0-x")), (None, None));
+    }
 }

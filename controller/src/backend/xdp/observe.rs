@@ -9,7 +9,9 @@ use super::info::{InfoError, read_info};
 use super::pins::Pins;
 use super::{places, sys};
 use crate::backend::device::{self, Attached, Device as Facts, How};
-use crate::backend::{BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion};
+use crate::backend::{
+    BackendError, Bond, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion,
+};
 use crate::digest::Digest;
 
 /// Everything about one interface but its offloads.
@@ -23,7 +25,31 @@ pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendE
         }
         _ => Vec::new(),
     };
-    Ok(Observed { device, enforcement, refused, ..Observed::nothing(interface) })
+    let offers_native = match (&facts, enforcement.engine()) {
+        (Some(facts), engine) if engine != Some(Engine::Native) => ask::offers_native(facts),
+        _ => false,
+    };
+    Ok(Observed {
+        device,
+        mtu: facts.as_ref().map(|facts| facts.mtu),
+        bond: facts.as_ref().map(bond).transpose()?.flatten(),
+        offers_native,
+        enforcement,
+        refused,
+        ..Observed::nothing(interface)
+    })
+}
+
+/// The bond that a device is a member of.
+fn bond(facts: &Facts) -> Result<Option<Bond>, BackendError> {
+    let Some(above) = facts.controller else { return Ok(None) };
+    let failed = |error| BackendError::failed(format!("look at what {} belongs to", facts.name), error);
+    let Some(above) = device::by_index(above).map_err(failed)?.filter(Facts::is_bond) else {
+        return Ok(None);
+    };
+    let others = device::members(above.index).map_err(failed)?;
+    let others = others.into_iter().map(|one| one.name).filter(|name| *name != facts.name).collect();
+    Ok(Some(Bond { name: above.name, kind: above.software.unwrap_or_default(), others }))
 }
 
 /// What stands behind the name.

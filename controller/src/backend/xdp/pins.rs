@@ -11,6 +11,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::inherit;
 use super::maps::Shared;
 use super::sys;
 use crate::backend::BackendError;
@@ -144,6 +145,7 @@ impl Pins {
     pub(super) fn clear_shared(&self) -> Result<(), BackendError> {
         Shared::ALL.into_iter().try_for_each(|shared| remove(&self.shared(shared)))?;
         remove(&self.counter_keys())?;
+        remove(&inherit::path(self))?;
         remove_folder(&self.root.join("interfaces"))?;
         remove_folder(&self.root)
     }

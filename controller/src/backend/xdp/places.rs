@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn device(name: &str, index: u32) -> Device {
-        Device { name: name.into(), index, kind: 1, program: None, veth_peer: None, fed_as: None }
+        Device { name: name.into(), index, kind: 1, ..Device::default() }
     }
 
     fn place(key: &str, serves: Serves) -> Place {

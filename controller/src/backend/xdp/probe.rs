@@ -7,7 +7,6 @@
 mod kernel;
 mod machine;
 mod netfilter;
-mod netlink;
 mod nic;
 mod places;
 mod xdp_features;

@@ -112,6 +112,7 @@ impl Program {
             enforce: enforcement.enforce.into(),
             report: 0,
             mask: 0,
+            rows: 0,
             reason_slots: enforcement.reason_slots,
             settings: image.settings,
         };
@@ -129,10 +130,11 @@ impl Program {
             enforce: 1,
             report: 1,
             mask: 0,
+            rows: 0,
             reason_slots: [0; 15],
             settings: image.settings,
         };
-        Self::with_info(image, info, Start::Stands, &SharedMaps::create(1)?)
+        Self::with_info(image, info, Start::Stands, &SharedMaps::uncounted()?)
     }
 
     fn with_info(
@@ -143,6 +145,7 @@ impl Program {
     ) -> Result<Self, LoadError> {
         let tables;
         (tables, info.mask) = maps::tables(image)?;
+        info.rows = shared.rows()? - 1;
         let clock = clock::create(start)?;
         let verified = |info: &Info| {
             let linked = object::link(info, (tables.as_fd(), clock.as_fd()), shared)?;

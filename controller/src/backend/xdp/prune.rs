@@ -90,16 +90,21 @@ fn is_pure(instruction: &Instruction) -> bool {
 
 /// The registers that may be read after each instruction before they are written.
 fn live_after(program: &[Instruction]) -> Vec<Set> {
+    let led = |at| {
+        let Flow { next, jump, .. } = bytecode::flow(program, at);
+        ([next, jump], uses(&program[at]))
+    };
+    // Looked at once: what follows goes over the program again and again.
+    let steps: Vec<_> = (0..program.len()).map(led).collect();
     let mut before: Vec<Set> = vec![0; program.len()];
     let mut after: Vec<Set> = vec![0; program.len()];
     let mut changed = true;
     while changed {
         changed = false;
-        for at in (0..program.len()).rev() {
-            let Flow { next, jump, .. } = bytecode::flow(program, at);
-            let ahead = [next, jump].into_iter().flatten();
-            after[at] = ahead.fold(0, |set, target| set | before.get(target).copied().unwrap_or(EVERY));
-            let needed = needed(&program[at], after[at]);
+        for (at, (ahead, Use { reads, writes })) in steps.iter().enumerate().rev() {
+            let ahead = ahead.iter().flatten();
+            after[at] = ahead.fold(0, |set, &target| set | before.get(target).copied().unwrap_or(EVERY));
+            let needed = after[at] & !writes | reads;
             changed |= needed != before[at];
             before[at] = needed;
         }
@@ -107,25 +112,32 @@ fn live_after(program: &[Instruction]) -> Vec<Set> {
     after
 }
 
-/// What must be right before an instruction so that `after` is right behind it.
-fn needed(instruction: &Instruction, after: Set) -> Set {
+/// What an instruction does with registers.
+struct Use {
+    /// Those that must be right before it.
+    reads: Set,
+    /// Those that are made anew, whatever they held.
+    writes: Set,
+}
+
+fn uses(instruction: &Instruction) -> Use {
     let (destination, source) = (bit(instruction.destination), bit(instruction.source));
-    match bytecode::kind(instruction) {
-        Kind::Wide => after & !destination,
-        Kind::Load => after & !destination | source,
-        Kind::Store => after | destination | source,
-        Kind::Call => after & !CHANGED_BY_CALL | READ_BY_CALL,
-        Kind::Exit => RESULT,
-        Kind::Alu(Alu { from_register, .. }) if is_move(instruction) => {
-            after & !destination | if from_register { source } else { 0 }
-        }
-        Kind::Alu(Alu { from_register, .. }) => after | destination | if from_register { source } else { 0 },
+    let (reads, writes) = match bytecode::kind(instruction) {
+        Kind::Wide => (0, destination),
+        Kind::Load => (source, destination),
         // A byte swap has no source register; to take it for one that has only keeps more.
-        Kind::Opaque => after | destination | source,
-        Kind::Jump => after | read_by_jump(instruction),
+        Kind::Store | Kind::Opaque => (destination | source, 0),
+        Kind::Call => (READ_BY_CALL, CHANGED_BY_CALL),
+        Kind::Exit => (RESULT, EVERY),
+        Kind::Alu(Alu { from_register, .. }) => {
+            let read = if from_register { source } else { 0 };
+            if is_move(instruction) { (read, destination) } else { (read | destination, 0) }
+        }
+        Kind::Jump => (read_by_jump(instruction), 0),
         // Nothing is known of it, so that everything may matter.
-        Kind::Other => EVERY,
-    }
+        Kind::Other => (EVERY, 0),
+    };
+    Use { reads, writes }
 }
 
 fn is_move(instruction: &Instruction) -> bool {

@@ -50,6 +50,9 @@ pub(super) fn cannot_load(interface: &str, wanted: Wanted, error: BackendError) 
 /// Whether an error says what cannot be done here. Others are passing faults, or this installation's: another engine must
 /// not cover them up.
 fn is_inability(cause: &(dyn Error + Send + Sync + 'static)) -> bool {
+    if matches!(cause.downcast_ref(), Some(MapError::Cpus(_))) {
+        return true;
+    }
     match cause.downcast_ref::<LoadError>() {
         Some(LoadError::Denied | LoadError::TooOld | LoadError::Rejected { .. }) => true,
         Some(LoadError::Kernel(error)) => is_lasting(error),
@@ -144,6 +147,8 @@ mod tests {
         assert!(matches!(kernel(LoadError::TooOld), BackendError::Refused { .. }));
         assert!(matches!(kernel(LoadError::Object(ObjectError::NoProgram)), BackendError::Failed { .. }));
         assert!(matches!(kernel(LoadError::Kernel(os(libc::ENOMEM))), BackendError::Failed { .. }));
+        let many = cannot_load("wan0", wanted, BackendError::failed("count the CPUs", MapError::Cpus(600)));
+        assert!(matches!(many, BackendError::Refused { .. }), "{many}");
         let full = cannot_load("wan0", wanted, BackendError::CounterLayout { path: "counters".into() });
         assert!(matches!(full, BackendError::CounterLayout { .. }));
     }

@@ -15,9 +15,13 @@ use aya_obj::generated::{
     bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_info, bpf_map_type, bpf_prog_info, bpf_prog_type,
 };
 
+mod batch;
 mod links;
+mod mapping;
 
+pub use batch::{Elements, map_elements};
 pub use links::{LinkInfo, XdpPath, link_create, link_detach, link_info, link_update, tcx_programs};
+pub use mapping::Mapping;
 
 /// How often a program is loaded again where a signal ended the verifier's work (`EAGAIN`; `bpf_check` since Linux 5.0).
 const LOAD_TRIES: usize = 5;
@@ -53,6 +57,8 @@ pub struct MapInfo {
     pub name: String,
     /// `BPF_MAP_TYPE_*`.
     pub kind: u32,
+    /// Bytes of one key.
+    pub key_size: u32,
     /// Bytes of one value.
     pub value_size: u32,
     pub entries: u32,
@@ -212,6 +218,7 @@ pub fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
         id: info.id,
         name: name_of(&info.name),
         kind: info.type_,
+        key_size: info.key_size,
         value_size: info.value_size,
         entries: info.max_entries,
     })

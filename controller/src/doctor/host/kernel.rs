@@ -23,7 +23,7 @@ pub(super) fn version(release: &str) -> Option<(u32, u32)> {
 fn words(feature: KernelFeature) -> (&'static str, &'static str) {
     match feature {
         KernelFeature::FrozenMaps => ("maps that nobody can change", "5.2"),
-        KernelFeature::CpuMaps => ("maps with a value for each CPU", "4.6"),
+        KernelFeature::SharedMaps => ("the maps of counters and events", "5.8, of more than 4 MiB since 6.0"),
         KernelFeature::Xdp => ("XDP programs", "4.8"),
         KernelFeature::Frags => ("XDP programs for frames in several buffers", "5.18"),
     }
@@ -39,7 +39,7 @@ fn features(facts: &HostFacts) -> Vec<Finding> {
             Ok(Ok(())) => {}
             Ok(Err(refusal)) => {
                 let why = format!(
-                    "the program cannot do without; Linux has it since {since}, perimeter needs 5.18"
+                    "the program cannot do without; Linux has it since {since}, perimeter needs 6.0, or 5.18 on up to 4 CPUs"
                 );
                 let what = format!("Linux {} refuses {name}: {refusal}", facts.kernel);
                 findings.push(Finding::warning(check, what, why).excluding(&XDP).remedy("uname -r"));

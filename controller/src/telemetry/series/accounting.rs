@@ -16,11 +16,11 @@ pub(in super::super) fn families(snapshot: &Snapshot) -> Vec<Family> {
 fn vlans(snapshot: &Snapshot) -> [Family; 2] {
     let mut packets = Family::counter(
         "perimeter_vlan_packets_total",
-        "Frames received by VLAN and verdict: the policy's name for the VLAN, else the entry of `vlans` that holds it, `untagged`, or `other` where it is not allowed.",
+        "Frames received by VLAN and verdict: the policy's name for the VLAN, else the entry of `vlans` that holds it, `untagged`, or `other` where it is not allowed. Absent where nftables judges alone.",
     );
     let mut oversize = Family::counter(
         "perimeter_oversize_packets_total",
-        "Frames whose layer-3 size is over the MTU of their VLAN, dropped or not.",
+        "Frames whose layer-3 size is over the MTU of their VLAN, dropped or not. Absent where nftables judges alone.",
     );
     for one in &snapshot.interfaces {
         for VlanCount { vlan, passed, dropped, would_drop, oversize: over } in
@@ -39,7 +39,7 @@ fn vlans(snapshot: &Snapshot) -> [Family; 2] {
 fn fragments(snapshot: &Snapshot) -> Family {
     let mut fragments = Family::counter(
         "perimeter_fragments_total",
-        "Well-formed IP fragments received, by kind: first, middle, last, tiny.",
+        "Well-formed IP fragments received, by kind: first, middle, last, tiny. Absent where nftables judges alone.",
     );
     for one in &snapshot.interfaces {
         for (kind, total) in one.accounting.fragments.into_iter().flat_map(|all| all.kinds()) {
@@ -52,7 +52,7 @@ fn fragments(snapshot: &Snapshot) -> Family {
 fn sizes(snapshot: &Snapshot) -> Family {
     let mut sizes = Family::histogram(
         "perimeter_frame_size_bytes",
-        "Length of the frames received, in bytes from the destination MAC on.",
+        "Length of the frames received, in bytes from the destination MAC on. Absent where nftables judges alone.",
     );
     for one in &snapshot.interfaces {
         if let Some(counted) = &one.accounting.sizes {
@@ -65,7 +65,7 @@ fn sizes(snapshot: &Snapshot) -> Family {
 fn pmtu(snapshot: &Snapshot) -> [Family; 2] {
     let mut messages = Family::counter(
         "perimeter_pmtu_messages_total",
-        "Messages received that a packet was too large for its path: ICMP type 3 code 4, ICMPv6 type 2; passed or not.",
+        "Messages received that a packet was too large for its path: ICMP type 3 code 4, ICMPv6 type 2; passed or not. Absent where nftables judges alone.",
     );
     let mut smallest = Family::gauge(
         "perimeter_pmtu_smallest_bytes",

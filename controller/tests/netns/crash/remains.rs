@@ -29,7 +29,7 @@ pub(super) struct Remains {
 const KEPT: [&str; 3] = ["link", "previous", "program"];
 const NEEDED: [&str; 2] = ["link", "program"];
 /// What the programs of all interfaces share.
-const SHARED: [&str; 6] = ["counter-keys", "counters", "events", "gates", "marks", "reader"];
+const SHARED: [&str; 6] = ["counter-keys", "cpu_counters", "events", "gates", "marks", "reader"];
 
 impl Remains {
     /// What is there and should not be, and what is missing, given which engines judge each interface. `clean` is what

@@ -9,6 +9,7 @@ use perimeter_classifier::verdict::DropReason;
 use super::Options;
 use super::entries::{End, NEVER, end};
 use super::shape::Shape;
+use super::vlans::{self, Known};
 use super::zones::{Zone, zones};
 use crate::backend::nft::ir::{
     Base, Chain, Counter, Element, Field, Maps, Part, Rule, Set, Statement, Table, To, Verdict,
@@ -20,6 +21,7 @@ use crate::ruleset::{self, Action, Fragments, Interface, Oversize, Ruleset};
 /// A table under construction.
 pub(super) struct Build<'a> {
     pub(super) ruleset: &'a Ruleset,
+    pub(super) index: usize,
     pub(super) interface: &'a Interface,
     pub(super) zones: Vec<Zone>,
     options: &'a Options,
@@ -38,6 +40,7 @@ impl<'a> Build<'a> {
     pub(super) fn new(ruleset: &'a Ruleset, index: usize, options: &'a Options) -> Build<'a> {
         Build {
             ruleset,
+            index,
             interface: &ruleset.interfaces[index],
             zones: zones(ruleset, index),
             options,
@@ -127,29 +130,38 @@ impl<'a> Build<'a> {
         Outcome::dropped(self.interface.enforce)
     }
 
-    fn counter(&mut self, name: String) -> String {
+    pub(super) fn counter(&mut self, name: String) -> String {
         self.counters.insert(Counter { name: name.clone() });
         name
     }
 
     /// Counts a frame that a step drops, and drops it.
     pub(super) fn reason(&mut self, reason: DropReason, shape: Shape) -> Verdict {
-        let name = format!("drop.{}{}", reason.name(), ending(shape));
+        self.drop(reason, Known::On(shape))
+    }
+
+    fn drop(&mut self, reason: DropReason, known: Known) -> Verdict {
+        let shape = known.shape();
+        let name = format!("drop.{}{}", reason.name(), self.ending(known));
         Verdict::Goto(self.chain(&name, |build| {
-            let counter = build.counter(names::of_reason(build.dropped(), reason, shape.stripped()));
+            let outcome = build.dropped();
+            let counter = build.counter(names::of_reason(outcome, reason, shape.stripped()));
             let last = if build.interface.enforce { Verdict::Drop } else { Verdict::Accept };
-            build.last(counter, &format!("r{}", reason as u32), last)
+            build.last(counter, &format!("r{}", reason as u32), (outcome, known), last)
         }))
     }
 
     /// Credits a frame to a rule: it passes, or is dropped where the rule denies.
     pub(super) fn credit(&mut self, rule: u32, shape: Shape) -> Verdict {
         let of = &self.ruleset.rules[rule as usize];
-        let (action, name) = (of.action, credit_name(of, shape));
+        let (action, name) = (of.action, self.credit_name(of, shape));
         Verdict::Goto(self.chain(&name, |build| {
             let counter = build.counter_of(rule, shape);
-            let letter = if action == Action::Allow { 'p' } else { 'd' };
-            build.last(counter, &format!("{letter}{rule}"), build.verdict_of(action))
+            let passes = action == Action::Allow;
+            let outcome = if passes { Outcome::Pass } else { build.dropped() };
+            let told = format!("{}{rule}", if passes { 'p' } else { 'd' });
+            let last = build.verdict_of(action);
+            build.last(counter, &told, (outcome, Known::On(shape)), last)
         }))
     }
 
@@ -177,7 +189,7 @@ impl<'a> Build<'a> {
         if end(of) == NEVER {
             return self.credit(rule, shape);
         }
-        let name = format!("until.{}", credit_name(of, shape));
+        let name = format!("until.{}", self.credit_name(of, shape));
         Verdict::Jump(self.chain(&name, |build| vec![build.credit_rule(rule, shape)]))
     }
 
@@ -190,10 +202,19 @@ impl<'a> Build<'a> {
     }
 
     /// Counts, tells and ends.
-    fn last(&self, counter: String, told: &str, verdict: Verdict) -> Vec<Rule> {
+    fn last(
+        &mut self,
+        counter: String,
+        told: &str,
+        (outcome, known): (Outcome, Known),
+        verdict: Verdict,
+    ) -> Vec<Rule> {
         let mut statements = vec![Statement::Count(counter)];
         if let Some(group) = self.options.tell {
             statements.push(Statement::Log { group, prefix: told.to_owned() });
+        }
+        if vlans::counts(self) {
+            return vlans::end(self, outcome, known, statements, verdict);
         }
         statements.push(Statement::Verdict(verdict));
         vec![Rule::new(statements)]
@@ -206,6 +227,13 @@ impl<'a> Build<'a> {
         Rule::new(statements)
     }
 
+    /// The same before it is known which VLAN the frame is on, or where that is not allowed.
+    pub(super) fn bars(&mut self, reason: DropReason, shape: Shape, tests: Vec<Statement>) -> Rule {
+        let mut statements = tests;
+        statements.push(Statement::Verdict(self.drop(reason, Known::Not(shape))));
+        Rule::new(statements)
+    }
+
     /// Whether later fragments are judged rather than dropped.
     pub(super) fn stateless(&self) -> bool {
         self.interface.fragments == Fragments::Stateless
@@ -214,14 +242,19 @@ impl<'a> Build<'a> {
     pub(super) fn drops_oversize(&self) -> bool {
         self.interface.oversize == Oversize::Drop
     }
-}
 
-/// The name of the chain that credits a rule.
-fn credit_name(rule: &ruleset::Rule, shape: Shape) -> String {
-    let word = if rule.action == Action::Allow { "allow" } else { "deny" };
-    format!("{word}.{}{}", rule.id, ending(shape))
-}
+    /// The name of the chain that credits a rule.
+    fn credit_name(&self, rule: &ruleset::Rule, shape: Shape) -> String {
+        let word = if rule.action == Action::Allow { "allow" } else { "deny" };
+        format!("{word}.{}{}", rule.id, self.ending(Known::On(shape)))
+    }
 
-fn ending(shape: Shape) -> &'static str {
-    if shape.stripped() { names::TAGGED } else { "" }
+    /// What tells chains apart that count alike but for the length of a tag, or for the VLAN.
+    fn ending(&self, known: Known) -> String {
+        match known.shape() {
+            _ if vlans::counts(self) => known.name(),
+            shape if shape.stripped() => names::TAGGED.to_owned(),
+            _ => String::new(),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::build::Build;
 use super::entries::{Dimension, Entry, Kind, NEVER, entries, prefix};
 use super::layers::{Layer, layers};
 use super::shape::Place;
-use super::{ipv4, ipv6};
+use super::{ipv4, ipv6, vlans};
 use crate::backend::nft::ir::{Element, Field, Part, Raw, Rule, Statement, To};
 use crate::ruleset::{Action, AddressSet, Family};
 
@@ -113,7 +113,8 @@ fn map(
     let number = build.zones[zone].rules_number;
     let name = format!("rules{number}.{}.{}.{at}", kind.name(), place.name());
     let mut statements = context(place, kind);
-    let counts = key.can_count() && entries.iter().all(|entry| entry.end == NEVER);
+    // Where frames are counted by VLAN too, a chain does both.
+    let counts = key.can_count() && !vlans::counts(build) && entries.iter().all(|entry| entry.end == NEVER);
     if counts {
         let to = |build: &mut Build<'_>, rule| To::Counter(build.counter_of(rule, place.shape));
         let map = key.set(build, &name, entries, to);

@@ -57,7 +57,7 @@ pub(super) fn entry(build: &mut Build<'_>) -> Vec<Rule> {
 /// A source with the group bit.
 fn martian(build: &mut Build<'_>, shape: Shape) -> Rule {
     build
-        .fails(DropReason::Martian, shape, vec![Statement::equal(Raw::masked(Header::Link, 6, &[1]), &[1])])
+        .bars(DropReason::Martian, shape, vec![Statement::equal(Raw::masked(Header::Link, 6, &[1]), &[1])])
         .with_comment("source address of a group")
 }
 
@@ -66,7 +66,7 @@ fn untagged(build: &mut Build<'_>, shape: Shape) -> Rule {
     let zone = build.zones.iter().position(|zone| zone.untagged);
     match zone {
         Some(zone) => Rule::new(vec![Statement::goto(ether::zone(build, zone, shape))]),
-        None => build.fails(DropReason::VlanNotAllowed, shape, Vec::new()),
+        None => build.bars(DropReason::VlanNotAllowed, shape, Vec::new()),
     }
 }
 
@@ -75,21 +75,21 @@ fn tagged(build: &mut Build<'_>) -> Vec<Rule> {
     let shape = Shape::Tagged;
     let mut rules = vec![martian(build, shape)];
     let reserved = vec![Statement::equal(stripped_vid(), &RESERVED)];
-    rules.push(build.fails(DropReason::Malformed, shape, reserved));
+    rules.push(build.bars(DropReason::Malformed, shape, reserved));
     let pair = build.chain("pair", pair);
     for tpid in TAGS {
         let inner = Statement::equal(Field::Protocol, &tpid.to_be_bytes());
         rules.push(Rule::new(vec![inner, Statement::goto(&pair)]));
     }
     let service = vec![Statement::differs(outer_type(), &CUSTOMER.to_be_bytes())];
-    rules.push(build.fails(DropReason::VlanStack, shape, service));
+    rules.push(build.bars(DropReason::VlanStack, shape, service));
     let mut priority = untagged(build, shape);
     priority.statements.insert(0, Statement::equal(stripped_vid(), &PRIORITY));
     rules.push(priority);
     for zone in 0..build.zones.len() {
         rules.extend(singles(build, zone));
     }
-    rules.push(build.fails(DropReason::VlanNotAllowed, shape, Vec::new()));
+    rules.push(build.bars(DropReason::VlanNotAllowed, shape, Vec::new()));
     rules
 }
 
@@ -125,12 +125,12 @@ fn singles(build: &mut Build<'_>, zone: usize) -> Vec<Rule> {
 /// Two tags, the outer one taken off: the inner one begins the payload.
 fn pair(build: &mut Build<'_>) -> Vec<Rule> {
     let shape = Shape::Pair;
-    let mut rules = vec![build.fails(DropReason::Truncated, shape, vec![payload_below(4)])];
+    let mut rules = vec![build.bars(DropReason::Truncated, shape, vec![payload_below(4)])];
     rules.extend(inner(build, shape, stripped_vid(), 0));
     let not_customer = vec![Statement::differs(Field::Protocol, &CUSTOMER.to_be_bytes())];
-    rules.push(build.fails(DropReason::VlanStack, shape, not_customer));
+    rules.push(build.bars(DropReason::VlanStack, shape, not_customer));
     let other_outer = vec![Statement::differs(outer_type(), &build.interface.outer_tag.to_be_bytes())];
-    rules.push(build.fails(DropReason::VlanStack, shape, other_outer));
+    rules.push(build.bars(DropReason::VlanStack, shape, other_outer));
     let outer = (stripped_vid(), Part::Raw { header: Header::Link, offset: 14, length: 2 });
     rules.extend(pairs(build, shape, outer, 0));
     rules
@@ -140,16 +140,16 @@ fn pair(build: &mut Build<'_>) -> Vec<Rule> {
 fn outer_9100(build: &mut Build<'_>) -> Vec<Rule> {
     let shape = Shape::Pair9100;
     let mut rules = vec![martian(build, shape)];
-    rules.push(build.fails(DropReason::Truncated, shape, vec![payload_below(4)]));
+    rules.push(build.bars(DropReason::Truncated, shape, vec![payload_below(4)]));
     let reserved = vec![Statement::equal(payload_vid(0), &RESERVED)];
-    rules.push(build.fails(DropReason::Malformed, shape, reserved));
+    rules.push(build.bars(DropReason::Malformed, shape, reserved));
     let stacked = build.chain("pair9100", |build| {
-        let mut rules = vec![build.fails(DropReason::Truncated, shape, vec![payload_below(8)])];
+        let mut rules = vec![build.bars(DropReason::Truncated, shape, vec![payload_below(8)])];
         rules.extend(inner(build, shape, payload_vid(0), 4));
         let not_customer = vec![Statement::differs(payload(2, 2), &CUSTOMER.to_be_bytes())];
-        rules.push(build.fails(DropReason::VlanStack, shape, not_customer));
+        rules.push(build.bars(DropReason::VlanStack, shape, not_customer));
         if build.interface.outer_tag != OUTER_9100 {
-            rules.push(build.fails(DropReason::VlanStack, shape, Vec::new()));
+            rules.push(build.bars(DropReason::VlanStack, shape, Vec::new()));
             return rules;
         }
         let outer = (payload_vid(0), Part::Raw { header: Header::Network, offset: 0, length: 2 });
@@ -160,15 +160,15 @@ fn outer_9100(build: &mut Build<'_>) -> Vec<Rule> {
         let inner = Statement::equal(payload(2, 2), &tpid.to_be_bytes());
         rules.push(Rule::new(vec![inner, Statement::goto(&stacked)]));
     }
-    rules.push(build.fails(DropReason::VlanStack, shape, Vec::new()));
+    rules.push(build.bars(DropReason::VlanStack, shape, Vec::new()));
     rules
 }
 
 /// What holds of every inner tag, whose TCI is at `at` of the payload.
 fn inner(build: &mut Build<'_>, shape: Shape, outer_vid: Field, at: u32) -> Vec<Rule> {
     let reserved = vec![Statement::equal(payload_vid(at), &RESERVED)];
-    let mut rules = vec![build.fails(DropReason::Malformed, shape, reserved)];
-    let mut stack = |tests| rules.push(build.fails(DropReason::VlanStack, shape, tests));
+    let mut rules = vec![build.bars(DropReason::Malformed, shape, reserved)];
+    let mut stack = |tests| rules.push(build.bars(DropReason::VlanStack, shape, tests));
     for tpid in TAGS {
         stack(vec![Statement::equal(payload(at + 2, 2), &tpid.to_be_bytes())]);
     }
@@ -200,6 +200,6 @@ fn pairs(build: &mut Build<'_>, shape: Shape, outer: (Field, Part), at: u32) -> 
         let member = Statement::Member { fields: vec![outer.0.clone(), payload_vid(at)], set, inside: true };
         rules.push(Rule::new(vec![member, Statement::Verdict(Verdict::Goto(chain))]));
     }
-    rules.push(build.fails(DropReason::VlanNotAllowed, shape, Vec::new()));
+    rules.push(build.bars(DropReason::VlanNotAllowed, shape, Vec::new()));
     rules
 }

@@ -19,10 +19,10 @@ const DROP: i32 = 1;
 /// Asks for every feature.
 pub(super) fn probes() -> Vec<Probe> {
     let frozen = maps::frozen("doctor", &[0; 8]).map(drop).map_err(|error| error.cause());
-    let per_cpu = SharedMaps::create(1).map(drop).map_err(|error| error.cause());
+    let shared = SharedMaps::create().map(drop).map_err(|error| error.cause());
     vec![
         Probe { feature: KernelFeature::FrozenMaps, answer: answer(frozen) },
-        Probe { feature: KernelFeature::CpuMaps, answer: answer(per_cpu) },
+        Probe { feature: KernelFeature::SharedMaps, answer: answer(shared) },
         Probe { feature: KernelFeature::Xdp, answer: answer(load(0)) },
         Probe { feature: KernelFeature::Frags, answer: answer(load(BPF_F_XDP_HAS_FRAGS)) },
     ]

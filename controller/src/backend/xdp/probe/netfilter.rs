@@ -8,8 +8,8 @@ use std::io;
 use netlink_packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, parse_u32_be};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
-use super::netlink::{Attributes, Raw, acknowledged, attributes, dump, text, value};
 use crate::backend::facts::{Chain, Flowtable, Nftables};
+use crate::backend::netlink::{Attributes, Raw, acknowledged, attributes, dump, text, value};
 
 /// `NFNL_SUBSYS_NFTABLES`; the upper half of every message type.
 const SUBSYSTEM: u16 = 10;

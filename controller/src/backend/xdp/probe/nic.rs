@@ -8,12 +8,12 @@ use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkI
 use netlink_packet_route::tc::{TcAttribute, TcMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use super::netlink::{ask, dump};
 use super::xdp_features;
 use crate::backend::Enforcement;
 use crate::backend::device::ETHERNET;
 use crate::backend::ethtool;
 use crate::backend::facts::{Channels, Fact, Link, NicFacts, Peer, Toggle, Unknown};
+use crate::backend::netlink::{ask, dump};
 use crate::backend::xdp::observe;
 use crate::backend::xdp::pins::Pins;
 use crate::backend::xdp::sys;

@@ -5,8 +5,8 @@ use std::io;
 use netlink_packet_core::{DefaultNla, parse_u16, parse_u64};
 use netlink_sys::protocols::NETLINK_GENERIC;
 
-use super::netlink::{Raw, ask, value};
 use crate::backend::facts::{Fact, Unknown, XdpFeatures};
+use crate::backend::netlink::{Raw, ask, value};
 
 /// The family that tells the numbers of the others (`linux/genetlink.h`).
 const GENL_ID_CTRL: u16 = 0x10;
