@@ -14,10 +14,10 @@ use perimeter_classifier::verdict::Decision;
 
 use crate::tables::{Generation, Given};
 
-/// Shared by every interface and generation. The controller puts the pinned map, whose rows are as many as [`Info::rows`]
-/// says, in the place of this section.
+/// Shared by every interface and generation. The controller puts the pinned map, which holds as many as
+/// [`Info::counters`] says, in the place of this section.
 ///
-/// [`Info::rows`]: perimeter_classifier::abi::Info::rows
+/// [`Info::counters`]: perimeter_classifier::abi::Info::counters
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.counters")]
 static COUNTERS: Given<[Counter; COUNTER_COUNT]> =
@@ -53,7 +53,7 @@ pub(crate) fn count(generation: &Generation, judged: Judged, len: u32) -> Counte
         }
         Decision::Drop(reason) => (generation.reason_slot(reason as u32), false),
     };
-    let row = Row::of_this_cpu(generation);
+    let row = Row::of_this_cpu();
     row.add(slot, len);
     let vlan = vlan(generation, row, judged, len);
     if let Some(slot) = size_slot(generation, len) {
@@ -69,17 +69,17 @@ struct Row(u32);
 
 impl Row {
     #[inline(always)]
-    fn of_this_cpu(generation: &Generation) -> Row {
+    fn of_this_cpu() -> Row {
         // SAFETY: takes nothing and cannot fail.
-        let cpu = unsafe { bpf_get_smp_processor_id() };
-        Row((cpu & generation.rows()) * COUNTER_SLOTS)
+        Row(unsafe { bpf_get_smp_processor_id() } * COUNTER_SLOTS)
     }
 
     /// The counter of a slot. It lies in the map, and only this CPU writes to it, which is not interrupted by this program.
     #[inline(always)]
     fn counter(self, slot: u32) -> *mut Counter {
-        let index = self.0 | slot & (COUNTER_SLOTS - 1);
-        // SAFETY: the map holds the rows that the mask leaves (the verifier checks this against the map that is there).
+        // The bound is set where it is needed: Linux 6.1 forgets that of a number which was put aside on the stack.
+        let index = (self.0 | slot) & Generation.counters();
+        // SAFETY: the map holds what the mask leaves (the verifier checks this against the map that is there).
         unsafe { COUNTERS.0.get().cast::<Counter>().add(index as usize) }
     }
 

@@ -26,7 +26,7 @@ static INFO: Given<Info> = Given(UnsafeCell::new(Info {
     enforce: 0,
     report: 0,
     mask: 0,
-    rows: 0,
+    counters: 0,
     reason_slots: [0; 15],
     settings: [0; SETTINGS],
 }));
@@ -62,10 +62,10 @@ impl Generation {
         info!(enforce) != 0
     }
 
-    /// Rows of counters less one.
+    /// Counters in the map less one.
     #[inline(always)]
-    pub(crate) fn rows(&self) -> u32 {
-        info!(rows)
+    pub(crate) fn counters(&self) -> u32 {
+        info!(counters)
     }
 
     /// Whether the decision itself is the return value.

@@ -151,9 +151,9 @@ pub struct Info {
     pub report: u32,
     /// Words in the tables map less one; the word count is a power of two.
     pub mask: u32,
-    /// Rows in the counters map less one; there is one for every CPU that the machine can have, or only one where nobody
-    /// reads them. Their number is a power of two.
-    pub rows: u32,
+    /// Counters in the map less one; there is a row of [`COUNTER_SLOTS`] for every CPU that the machine can have, or only one
+    /// where nobody reads them. Their number is a power of two.
+    pub counters: u32,
     /// Counter slot of each drop reason, by discriminant.
     pub reason_slots: [u32; 15],
     pub settings: [u32; SETTINGS],

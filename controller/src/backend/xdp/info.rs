@@ -61,7 +61,7 @@ pub fn to_bytes(info: &Info) -> Vec<u8> {
     bytes.extend(info.abi.to_ne_bytes());
     bytes.extend(info.generation.to_ne_bytes());
     bytes.extend(info.policy);
-    let rest = [info.enforce, info.report, info.mask, info.rows];
+    let rest = [info.enforce, info.report, info.mask, info.counters];
     for word in rest.iter().chain(&info.reason_slots).chain(&info.settings) {
         bytes.extend(word.to_ne_bytes());
     }
@@ -82,7 +82,7 @@ pub fn from_bytes(bytes: &[u8]) -> Option<Info> {
         enforce: words.next_u32()?,
         report: words.next_u32()?,
         mask: words.next_u32()?,
-        rows: words.next_u32()?,
+        counters: words.next_u32()?,
         reason_slots: [0; 15],
         settings: [0; SETTINGS],
     };
@@ -121,7 +121,7 @@ mod tests {
             enforce: 1,
             report: 0,
             mask: 0xffff,
-            rows: 7,
+            counters: 0x7ffff,
             reason_slots: std::array::from_fn(|at| 100 + at as u32),
             settings: std::array::from_fn(|at| 1000 + at as u32),
         };

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use aya_obj::generated::BPF_F_XDP_HAS_FRAGS;
-use perimeter_classifier::abi::{self, ABI_VERSION, Info, MAGIC, name, setting};
+use perimeter_classifier::abi::{self, ABI_VERSION, COUNTER_SLOTS, Info, MAGIC, name, setting};
 use perimeter_classifier::verdict::Decision;
 use thiserror::Error;
 
@@ -112,7 +112,7 @@ impl Program {
             enforce: enforcement.enforce.into(),
             report: 0,
             mask: 0,
-            rows: 0,
+            counters: 0,
             reason_slots: enforcement.reason_slots,
             settings: image.settings,
         };
@@ -130,7 +130,7 @@ impl Program {
             enforce: 1,
             report: 1,
             mask: 0,
-            rows: 0,
+            counters: 0,
             reason_slots: [0; 15],
             settings: image.settings,
         };
@@ -145,7 +145,7 @@ impl Program {
     ) -> Result<Self, LoadError> {
         let tables;
         (tables, info.mask) = maps::tables(image)?;
-        info.rows = shared.rows()? - 1;
+        info.counters = shared.rows()? * COUNTER_SLOTS - 1;
         let clock = clock::create(start)?;
         let verified = |info: &Info| {
             let linked = object::link(info, (tables.as_fd(), clock.as_fd()), shared)?;
