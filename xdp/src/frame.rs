@@ -3,6 +3,8 @@
 //! Promises: a view is handed out only after the comparison that the verifier follows, so a read outside the frame does
 //! not load. Lengths are the whole frame's, every buffer counted.
 
+use core::ptr;
+
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::macros::map;
@@ -99,11 +101,14 @@ impl Frame for Scattered {
     #[inline(always)]
     fn view<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
         const { assert!(N <= LONGEST, "view longer than the scratch memory allows for") };
-        if offset as usize > SCRATCH - LONGEST {
+        // One register is compared and used: Linux 6.1 does not see that two loads of one variable give one number.
+        // SAFETY: reads a local variable.
+        let at = unsafe { ptr::read_volatile(&raw const offset) } as usize;
+        if at > SCRATCH - LONGEST {
             return None;
         }
-        // SAFETY: `offset + N` lies inside the scratch element, by the comparisons above.
-        let copy = unsafe { self.scratch.cast::<u8>().add(offset as usize) };
+        // SAFETY: `at + N` lies inside the scratch element, by the comparisons above.
+        let copy = unsafe { self.scratch.cast::<u8>().add(at) };
         // SAFETY: `copy` has room for `N` bytes; the helper fails where the frame has fewer.
         let failed = unsafe { bpf_xdp_load_bytes(self.ctx, offset, copy.cast(), N as u32) };
         if failed != 0 {
