@@ -109,10 +109,10 @@ fn more(count: usize, what: &str, of: &str) -> Option<String> {
     (count > TOLD).then(|| format!("so it is with {} more {what} {of}", count - TOLD))
 }
 
-/// Where a verdict leads, where that is the credit of a rule.
-fn leads(verdict: &str) -> String {
-    let chain = verdict.split_once(':').map_or("", |(_, chain)| chain);
-    credited(chain).map_or(String::new(), |rule| format!(", for rule {rule}"))
+/// Where a verdict or a counter leads, where that is the credit of a rule.
+fn leads(to: &str) -> String {
+    let name = to.split_once(':').map_or(to, |(_, chain)| chain);
+    credited(name).map_or(String::new(), |rule| format!(", for rule {rule}"))
 }
 
 /// A key in nft's words.
@@ -128,7 +128,7 @@ fn word(set: &Set, (low, high): &(Vec<u8>, Vec<u8>)) -> String {
         key.push((number(low), number(high)));
         at += part.length().next_multiple_of(4);
     }
-    text::element(set, &Element { key, verdict: None })
+    text::element(set, &Element { key, to: None })
 }
 
 #[cfg(test)]

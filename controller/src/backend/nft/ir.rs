@@ -57,6 +57,12 @@ pub enum Statement {
         relation: Relation,
         value: Vec<u8>,
     },
+    /// The field is less than `low` or more than `high`.
+    Outside {
+        field: Field,
+        low: Vec<u8>,
+        high: Vec<u8>,
+    },
     /// The concatenated fields are, or are not, in a set.
     Member {
         fields: Vec<Field>,
@@ -65,6 +71,11 @@ pub enum Statement {
     },
     /// The verdict that a map has for the concatenated fields; none ends the rule.
     Dispatch {
+        fields: Vec<Field>,
+        map: String,
+    },
+    /// The counter that a map has for the concatenated fields; none ends the rule.
+    CountBy {
         fields: Vec<Field>,
         map: String,
     },
@@ -128,6 +139,8 @@ pub enum Field {
     Icmp6Code,
     /// Bytes of a header, by their place.
     Raw(Raw),
+    /// A field but for its last so many bits, which read as zero: an address as the prefix that it is in.
+    Prefix(Box<Field>, u32),
 }
 
 /// Where a header begins.
@@ -167,11 +180,30 @@ pub struct Set {
     pub name: String,
     pub about: String,
     pub key: Vec<Part>,
-    /// Elements have verdicts.
-    pub map: bool,
+    /// What elements have beside their keys.
+    pub map: Option<Maps>,
     /// Elements are intervals; then there are at least two parts.
     pub interval: bool,
     pub elements: Vec<Element>,
+}
+
+impl Set {
+    /// How many elements the kernel is told to make room for; not told, it keeps short keys as a map of bits, which is
+    /// the fastest to ask.
+    pub fn size(&self) -> Option<usize> {
+        /// A map of bits for two bytes takes 16 KiB.
+        const FEW: usize = 5;
+        let short = self.key.iter().map(Part::length).sum::<usize>() <= 2 && self.key.len() == 1;
+        let bits = short && self.map.is_none() && self.elements.len() >= FEW;
+        (!bits).then(|| self.elements.len().max(1))
+    }
+}
+
+/// What a map leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maps {
+    Verdicts,
+    Counters,
 }
 
 /// The type of one part of a key.
@@ -214,7 +246,15 @@ impl Part {
 pub struct Element {
     /// As numbers.
     pub key: Vec<(u128, u128)>,
-    pub verdict: Option<Verdict>,
+    pub to: Option<To>,
+}
+
+/// What the key of an element leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    Verdict(Verdict),
+    /// The name of a counter.
+    Counter(String),
 }
 
 /// A named counter, and what it starts with.

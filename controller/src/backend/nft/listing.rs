@@ -23,7 +23,8 @@ pub(super) struct Listing {
     pub(super) sets: BTreeMap<String, Elements>,
 }
 
-/// The elements of a set: key, and end of the interval where it is one, to the verdict; empty where there is none.
+/// The elements of a set: key, and end of the interval where it is one, to the verdict or the name of the counter; empty
+/// where there is neither.
 pub(super) type Elements = BTreeMap<(Vec<u8>, Vec<u8>), String>;
 
 impl Listing {
@@ -89,14 +90,17 @@ impl Listing {
     }
 }
 
-/// Key, end of the interval, verdict.
+/// Key, end of the interval, what they lead to.
 fn element(bytes: &[u8]) -> ((Vec<u8>, Vec<u8>), String) {
     let value = |kind| {
         let data = read::attribute(bytes, kind).unwrap_or_default();
         read::attribute(&data, numbers::DATA_VALUE).unwrap_or_default()
     };
-    let verdict = read::attribute(bytes, numbers::ELEMENT_DATA).map_or(String::new(), |one| data(&one));
-    ((value(numbers::ELEMENT_KEY), value(numbers::ELEMENT_KEY_END)), verdict)
+    let to = match read::attribute(bytes, numbers::ELEMENT_DATA) {
+        Some(one) => data(&one),
+        None => text(bytes, numbers::ELEMENT_COUNTER),
+    };
+    ((value(numbers::ELEMENT_KEY), value(numbers::ELEMENT_KEY_END)), to)
 }
 
 /// One expression: its name and its attributes, but for those that say nothing.
@@ -133,10 +137,10 @@ enum Meaning {
 /// By the kinds of `linux/netfilter/nf_tables.h`.
 fn meaning(expression: &str, kind: i32) -> Meaning {
     match (expression, kind) {
-        ("payload" | "meta" | "cmp" | "immediate", 1) => Meaning::Register,
-        ("bitwise" | "byteorder", 1 | 2) | ("lookup", 2 | 3) => Meaning::Register,
-        ("cmp", 3) | ("bitwise", 4 | 5) | ("immediate", 2) => Meaning::Data,
-        ("objref", 2) | ("lookup", 1) | ("log", 2) => Meaning::Text,
+        ("payload" | "meta" | "cmp" | "immediate" | "range", 1) => Meaning::Register,
+        ("bitwise" | "byteorder", 1 | 2) | ("lookup", 2 | 3) | ("objref", 3) => Meaning::Register,
+        ("cmp", 3) | ("bitwise", 4 | 5) | ("immediate", 2) | ("range", 3 | 4) => Meaning::Data,
+        ("objref", 2 | 4) | ("lookup", 1) | ("log", 2) => Meaning::Text,
         _ => Meaning::Plain,
     }
 }

@@ -22,9 +22,10 @@ mod neighbour;
 mod shape;
 mod tags;
 mod vlans;
+mod window;
 mod zones;
 
-use super::ir::{Base, Statement, Table};
+use super::ir::{Base, Rule, Statement, Table};
 use super::names;
 use crate::ruleset::Ruleset;
 use build::Build;
@@ -67,6 +68,12 @@ pub fn lower(ruleset: &Ruleset, index: usize, options: &Options) -> Result<Table
     }
     let base = Base { device: interface.name.clone(), accept: !interface.enforce, rules };
     Ok(build.finish(names::table(&options.instance, &interface.name), base))
+}
+
+/// Rules, and those that come after them.
+fn both(mut rules: Vec<Rule>, after: Vec<Rule>) -> Vec<Rule> {
+    rules.extend(after);
+    rules
 }
 
 /// Statements in a row.

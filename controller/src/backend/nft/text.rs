@@ -73,7 +73,11 @@ fn statement(one: &Statement) -> String {
         Statement::Member { fields, set, inside } => {
             format!("{} {}@{set}", concatenation(fields), if *inside { "" } else { "!= " })
         }
+        Statement::Outside { field: read, low, high } => {
+            format!("{} != {}-{}", field(read), value(read, low), value(read, high))
+        }
         Statement::Dispatch { fields, map } => format!("{} vmap @{map}", concatenation(fields)),
+        Statement::CountBy { fields, map } => format!("counter name {} map @{map}", concatenation(fields)),
         Statement::Count(counter) => format!("counter name \"{counter}\""),
         Statement::Log { group, prefix } => format!("log prefix \"{prefix}\" group {group}"),
         Statement::Verdict(verdict) => self::verdict(verdict),

@@ -75,10 +75,8 @@ fn speakers(build: &mut Build<'_>, zone: usize, shape: Shape) -> Option<Statemen
     let name = format!("sources{}.arp{}", build.zones[zone].sources_number, shape.set_name());
     let key = vec![part(OPERATION, 2), part(SENDER, 4)];
     let set = build.set(&name, "senders of ARP", key, true, || {
-        let span = |&(low, high): &(u32, u32)| Element {
-            key: vec![(1, 2), (low.into(), high.into())],
-            verdict: None,
-        };
+        let span =
+            |&(low, high): &(u32, u32)| Element { key: vec![(1, 2), (low.into(), high.into())], to: None };
         sources.v4().iter().map(span).collect()
     });
     let fields = vec![shape.layer3(OPERATION, 2), shape.layer3(SENDER, 4)];

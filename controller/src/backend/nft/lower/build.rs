@@ -12,7 +12,7 @@ use super::shape::Shape;
 use super::vlans::{self, Known};
 use super::zones::{Zone, zones};
 use crate::backend::nft::ir::{
-    Base, Chain, Counter, Element, Field, Part, Rule, Set, Statement, Table, Verdict,
+    Base, Chain, Counter, Element, Field, Maps, Part, Rule, Set, Statement, Table, To, Verdict,
 };
 use crate::backend::nft::names;
 use crate::counters::Outcome;
@@ -116,7 +116,10 @@ impl<'a> Build<'a> {
             self.known_sets.insert(name.clone(), self.sets.len());
             let elements = elements();
             self.elements += elements.len();
-            let map = elements.iter().any(|element| element.verdict.is_some());
+            let map = elements.first().and_then(|element| element.to.as_ref()).map(|to| match to {
+                To::Verdict(_) => Maps::Verdicts,
+                To::Counter(_) => Maps::Counters,
+            });
             self.sets.push(Set { name: name.clone(), about: about.to_owned(), key, map, interval, elements });
         }
         name
@@ -151,17 +154,33 @@ impl<'a> Build<'a> {
     /// Credits a frame to a rule: it passes, or is dropped where the rule denies.
     pub(super) fn credit(&mut self, rule: u32, shape: Shape) -> Verdict {
         let of = &self.ruleset.rules[rule as usize];
-        let (action, id) = (of.action, of.id.clone());
-        let name = self.credit_name(of, shape);
+        let (action, name) = (of.action, self.credit_name(of, shape));
         Verdict::Goto(self.chain(&name, |build| {
+            let counter = build.counter_of(rule, shape);
             let passes = action == Action::Allow;
             let outcome = if passes { Outcome::Pass } else { build.dropped() };
-            let counter = build.counter(names::of_rule(outcome, action, &id, shape.stripped()));
-            let drops = !passes && build.interface.enforce;
-            let last = if drops { Verdict::Drop } else { Verdict::Accept };
             let told = format!("{}{rule}", if passes { 'p' } else { 'd' });
+            let last = build.verdict_of(action);
             build.last(counter, &told, (outcome, Known::On(shape)), last)
         }))
+    }
+
+    /// The counter of what is credited to a rule.
+    pub(super) fn counter_of(&mut self, rule: u32, shape: Shape) -> String {
+        let of = &self.ruleset.rules[rule as usize];
+        let outcome = if of.action == Action::Allow { Outcome::Pass } else { self.dropped() };
+        self.counter(names::of_rule(outcome, of.action, &of.id, shape.stripped()))
+    }
+
+    /// What becomes of a frame that a rule with this action matches.
+    pub(super) fn verdict_of(&self, action: Action) -> Verdict {
+        let drops = action == Action::Deny && self.interface.enforce;
+        if drops { Verdict::Drop } else { Verdict::Accept }
+    }
+
+    /// Whether verdicts are told.
+    pub(super) fn tells(&self) -> bool {
+        self.options.tell.is_some()
     }
 
     /// Credits a frame to a rule while the rule has not ended; then a jump comes back as if nothing had been found.

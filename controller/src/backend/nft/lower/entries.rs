@@ -174,6 +174,12 @@ fn layer4(rule: &Rule, family: Family, kind: Kind) -> Vec<Vec<Span>> {
     found
 }
 
+/// How many last bits of a number do not matter to an interval; `None` where it is no prefix.
+pub(super) fn prefix((low, high): Span) -> Option<u32> {
+    let rest = high - low;
+    (rest & rest.wrapping_add(1) == 0 && low & rest == 0).then(|| rest.count_ones())
+}
+
 /// Whether every point of `inner` is in `outer`.
 pub(super) fn covers(outer: &[Span], inner: &[Span]) -> bool {
     outer.iter().zip(inner).all(|(outer, inner)| outer.0 <= inner.0 && inner.1 <= outer.1)

@@ -7,7 +7,7 @@ use super::entries::{NEVER, end};
 use super::shape::Shape;
 use super::tags::TAGS;
 use super::{arp, ipv4, ipv6, lengths};
-use crate::backend::nft::ir::{Element, Field, Header, Part, Raw, Rule, Statement, Verdict};
+use crate::backend::nft::ir::{Element, Field, Header, Part, Raw, Rule, Statement, To, Verdict};
 use crate::ruleset::ether;
 
 const IPV4: u16 = 0x0800;
@@ -108,7 +108,7 @@ fn ethertypes(build: &mut Build<'_>, zone: usize, shape: Shape) -> Option<Rule> 
         .into_iter()
         .map(|number| Element {
             key: vec![(number.into(), number.into())],
-            verdict: Some(decide(build, zone, number, shape)),
+            to: Some(To::Verdict(decide(build, zone, number, shape))),
         })
         .collect();
     let part = match kind(shape) {

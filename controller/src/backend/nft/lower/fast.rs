@@ -3,18 +3,20 @@
 //! Promises: what passes or is denied here, or dropped as `no_rule`, would be on the long way too. A frame that fails a
 //! test here, for whatever reason, goes the long way, which names the reason.
 //!
-//! One load from the link header reads 16 bytes across Ethernet and IP, and one comparison judges them all at once:
-//! source no group, EtherType, version and header length, no fragment. Layer 4
-//! is only shown where the kernel's own validation has found the lengths right.
+//! The kernel takes about as long for every expression, and longer to go to another chain. So one load (`window`) judges the
+//! headers up to IP, and the packets that most are, TCP over IPv4 on the first zone, are judged in the base chain: test by test,
+//! each of which only leads away who fails it. A test whose bytes are not there ends its rule, and so leads nobody away.
+//! Therefore every rule here that decides also asks for what only packets have that every test before could be asked of: a
+//! layer 4 that the kernel found behind lengths that are true; and a test of the length sees that its header is there.
 
 use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
 use super::entries::Kind;
-use super::layer4::{SENSIBLE, TCP, UDP};
+use super::layer4::{SENSIBLE, SYN, SYN_AND_ACK, TCP, UDP};
 use super::shape::{Place, Shape};
-use super::{ipv4, ipv6, lookup};
-use crate::backend::nft::ir::{Element, Field, Header, Part, Raw, Rule, Statement};
+use super::{ipv4, ipv6, lookup, window};
+use crate::backend::nft::ir::{Element, Field, Part, Raw, Rule, Statement, Verdict};
 use crate::ruleset::Family;
 
 /// Interfaces and VLANs with a smaller MTU take the long way (RFC 8200: no IPv6 link has).
@@ -23,114 +25,132 @@ const SMALLEST_MTU: u32 = 1280;
 const LONGEST_DATAGRAM: u32 = 1500;
 /// With so much payload every data offset of TCP fits.
 const ANY_OFFSET: u32 = 60;
+/// The fewest words of TCP, and the bytes that they are.
+const FEWEST_WORDS: u32 = 5;
+const NO_OPTIONS: u32 = FEWEST_WORDS * 4;
+/// The header of UDP.
+const DATAGRAM: u32 = 8;
 /// Data offset and the flags that decide.
 const OFFSET_AND_FLAGS: [u8; 2] = [0xf0, 0x17];
-/// Where the load across the headers begins: with the source address.
-const WINDOW: u32 = 6;
-const VID: [u8; 2] = [0x0f, 0xff];
 
-/// The rules that stand first on the way of a shape.
-pub(super) fn rules(build: &mut Build<'_>, shape: Shape) -> Vec<Rule> {
+/// The rules of the base chain, where `long` are those of a frame of which nothing is known.
+pub(super) fn rules(build: &mut Build<'_>, long: impl FnOnce(&mut Build<'_>) -> Vec<Rule>) -> Vec<Rule> {
+    let Some((zone, shape)) = first(build) else {
+        return super::both(others(build, None), long(build));
+    };
+    let place = Place::v4(shape);
+    let others = build.chain("entry", |build| {
+        let others = others(build, Some(place));
+        super::both(others, long(build))
+    });
+    let strange = window::ordinary(build, zone, place, false);
+    let mut rules = vec![Rule::new(vec![strange, Statement::goto(&others)])];
+    rules.extend(packets(build, zone, place, &others));
+    rules
+}
+
+/// The zones that have a short way for frames of a shape.
+fn zones(build: &Build<'_>, shape: Shape) -> Vec<usize> {
+    let holds = |zone: &usize| {
+        let zone = &build.zones[*zone];
+        let allowed = if shape == Shape::Untagged { zone.untagged } else { !zone.singles.is_empty() };
+        allowed && zone.mtu >= SMALLEST_MTU
+    };
+    (0..build.zones.len()).filter(holds).collect()
+}
+
+/// The zone whose IPv4 packets are judged in the base chain.
+fn first(build: &Build<'_>) -> Option<(usize, Shape)> {
+    match (&zones(build, Shape::Untagged)[..], &zones(build, Shape::Tagged)[..]) {
+        ([zone, ..], _) => Some((*zone, Shape::Untagged)),
+        ([], [zone]) => Some((*zone, Shape::Tagged)),
+        _ => None,
+    }
+}
+
+/// The short ways to chains of their own: all but `judged`, those of untagged frames first.
+fn others(build: &mut Build<'_>, judged: Option<Place>) -> Vec<Rule> {
     let mut rules = Vec::new();
-    for zone in 0..build.zones.len() {
-        let holds = match shape {
-            Shape::Untagged => build.zones[zone].untagged,
-            Shape::Tagged => !build.zones[zone].singles.is_empty(),
-            Shape::Pair | Shape::Pair9100 => false,
-        };
-        if holds && build.zones[zone].mtu >= SMALLEST_MTU {
-            rules.push(entry(build, zone, shape, Family::V4));
-            rules.push(entry(build, zone, shape, Family::V6));
+    for shape in [Shape::Untagged, Shape::Tagged] {
+        for place in [Place::v4(shape), Place::v6(shape, 0)] {
+            let zones = zones(build, shape);
+            if zones.is_empty() || judged == Some(place) {
+                continue;
+            }
+            let chains: Vec<(usize, String)> =
+                zones.into_iter().map(|zone| (zone, chain(build, zone, place))).collect();
+            rules.push(match &chains[..] {
+                [(zone, chain)] => {
+                    let ordinary = window::ordinary(build, *zone, place, true);
+                    Rule::new(vec![ordinary, Statement::goto(chain)])
+                }
+                chains => window::by_vlan(build, place.family, chains),
+            });
         }
     }
     rules
 }
 
-/// Takes the packets of one family that look ordinary.
-fn entry(build: &mut Build<'_>, zone: usize, shape: Shape, family: Family) -> Rule {
-    let chain = chain(build, zone, shape, family);
-    let ordinary = match shape {
-        Shape::Untagged => untagged(family),
-        _ => tagged(build, zone, family),
-    };
-    Rule::new(vec![ordinary, Statement::goto(chain)])
-}
-
-/// No group, no tag, and for IPv4 five words of header and no fragment.
-fn untagged(family: Family) -> Statement {
-    let (mut mask, mut value) = ([0; 16], [0; 16]);
-    mask[0] = 1;
-    (mask[6], mask[7]) = (0xff, 0xff);
-    match family {
-        Family::V4 => {
-            (mask[8], mask[14], mask[15]) = (0xff, 0x3f, 0xff);
-            (value[6], value[7], value[8]) = (0x08, 0x00, 0x45);
-        }
-        Family::V6 => (value[6], value[7]) = (0x86, 0xdd),
-    }
-    Statement::equal(Raw::masked(Header::Link, WINDOW, &mask), &value)
-}
-
-/// No group, one customer tag of the zone, and for IPv4 five words of header.
-fn tagged(build: &mut Build<'_>, zone: usize, family: Family) -> Statement {
-    let (mut mask, mut value) = ([0; 16], [0; 16]);
-    mask[0] = 1;
-    mask[6..12].copy_from_slice(&[0xff, 0xff, VID[0], VID[1], 0xff, 0xff]);
-    (value[6], value[7]) = (0x81, 0x00);
-    match family {
-        Family::V4 => {
-            mask[12] = 0xff;
-            (value[10], value[11], value[12]) = (0x08, 0x00, 0x45);
-        }
-        Family::V6 => (value[10], value[11]) = (0x86, 0xdd),
-    }
-    let window = Raw::masked(Header::Link, WINDOW, &mask);
-    let spans = build.zones[zone].singles.clone();
-    let with = |vid: u16| {
-        let mut value = value;
-        value[8..10].copy_from_slice(&vid.to_be_bytes());
-        value
-    };
-    if let [(low, high)] = spans[..]
-        && low == high
-    {
-        return Statement::equal(window, &with(low));
-    }
-    let word = if family == Family::V4 { "v4" } else { "v6" };
-    let key = vec![Part::Raw { header: Header::Link, offset: WINDOW, length: 16 }];
-    let about = "ordinary packets on the VLANs of one zone";
-    let set = build.set(&format!("fast.zone{zone}.{word}"), about, key, false, || {
-        let vids = spans.iter().flat_map(|&(low, high)| low..=high);
-        let exact = |vid: u16| u128::from_be_bytes(with(vid));
-        vids.map(|vid| Element { key: vec![(exact(vid), exact(vid))], verdict: None }).collect()
-    });
-    Statement::Member { fields: vec![window], set, inside: true }
-}
-
-/// The ordinary packets of one family on a zone: protocol by protocol, and the long way for what is left.
-fn chain(build: &mut Build<'_>, zone: usize, shape: Shape, family: Family) -> String {
-    let place = if family == Family::V4 { Place::v4(shape) } else { Place::v6(shape, 0) };
+/// The ordinary packets of one family on a zone.
+fn chain(build: &mut Build<'_>, zone: usize, place: Place) -> String {
     build.chain(&format!("fast.zone{zone}.{}", place.name()), |build| {
-        let mut rules = Vec::new();
-        // What the first load has not seen.
-        if family == Family::V4 && shape == Shape::Tagged {
-            let fragment =
-                Statement::differs(shape.layer3_masked(ipv4::FRAGMENT, &ipv4::MF_OR_OFFSET), &[0, 0]);
-            rules.push(Rule::new(vec![fragment, Statement::goto(long_way(build, zone, place))]));
+        let long = long_way(build, zone, place);
+        packets(build, zone, place, &long)
+    })
+}
+
+/// TCP, judged here; `long` is where a packet goes that is not ordinary.
+fn packets(build: &mut Build<'_>, zone: usize, place: Place, long: &str) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    // What the window has not seen.
+    if place == Place::v4(Shape::Tagged) {
+        let fragment =
+            Statement::differs(place.shape.layer3_masked(ipv4::FRAGMENT, &ipv4::MF_OR_OFFSET), &[0, 0]);
+        rules.push(Rule::new(vec![fragment, Statement::goto(long)]));
+    }
+    let datagrams = datagrams(build, zone, place);
+    rules.push(Rule::new(vec![Statement::differs(place.protocol(), &[TCP]), Statement::goto(datagrams)]));
+    let options = with_options(build, zone, place);
+    let plain = plain(build, place);
+    rules.push(Rule::new(vec![plain, Statement::jump(options)]));
+    rules.push(outside(build, zone, place, NO_OPTIONS, long));
+    let mut kind = Kind::TcpNew;
+    if lookup::asks_for_state(build, zone) {
+        kind = Kind::TcpEstablished;
+        let new = build
+            .chain(&format!("fast.zone{zone}.{}.{}", Kind::TcpNew.name(), place.name()), |build| {
+                judged(build, zone, place, Kind::TcpNew, long)
+            });
+        let starts = Statement::equal(place.at_masked(13, &[SYN_AND_ACK]), &[SYN]);
+        rules.push(Rule::new(vec![starts, Statement::goto(new)]));
+    }
+    rules.extend(judged(build, zone, place, kind, long));
+    rules
+}
+
+/// A payload of fewer than `least` bytes, or one that is oversize. What passes has the header of its layer 4 within the frame,
+/// where the kernel has found one at all.
+fn outside(build: &Build<'_>, zone: usize, place: Place, least: u32, long: &str) -> Rule {
+    let (low, high) = ((place.counted() + least) as u16, longest(build, zone, place) as u16);
+    let (low, high) = (low.to_be_bytes().to_vec(), high.to_be_bytes().to_vec());
+    Rule::new(vec![Statement::Outside { field: place.length(), low, high }, Statement::goto(long)])
+}
+
+/// UDP, and the long way for other protocols.
+fn datagrams(build: &mut Build<'_>, zone: usize, place: Place) -> String {
+    build.chain(&format!("fast.zone{zone}.{}.{}", Kind::Udp.name(), place.name()), |build| {
+        let long = long_way(build, zone, place);
+        let other = Statement::differs(place.protocol(), &[UDP]);
+        let mut fills = datagram(build, zone, place);
+        if let Statement::Member { inside, .. } = &mut fills {
+            *inside = false;
         }
-        // What is read of layer 4 below shows that the kernel has found it, right behind this header and its lengths true.
-        let is = |protocol: u8| vec![Statement::equal(place.protocol(), &[protocol])];
-        if !lookup::asks_for_state(build, zone) {
-            let next = judged(build, zone, place, Kind::TcpNew);
-            let short = short_segment(build, place);
-            rules.push(Rule::new(super::all([is(TCP), vec![short, Statement::goto(&next)]])));
-            let long = long_segment(build, zone, place);
-            rules.push(Rule::new(super::all([is(TCP), long, vec![Statement::goto(&next)]])));
-        }
-        let next = judged(build, zone, place, Kind::Udp);
-        let datagram = datagram(build, zone, place);
-        rules.push(Rule::new(super::all([is(UDP), vec![datagram, Statement::goto(&next)]])));
-        rules.push(Rule::new(vec![Statement::goto(long_way(build, zone, place))]));
+        let mut rules = vec![
+            Rule::new(vec![other, Statement::goto(&long)]),
+            outside(build, zone, place, DATAGRAM, &long),
+            Rule::new(vec![fills, Statement::goto(&long)]),
+        ];
+        rules.extend(judged(build, zone, place, Kind::Udp, &long));
         rules
     })
 }
@@ -161,14 +181,50 @@ fn pairs(
     let key = fields.iter().map(raw).collect();
     let set = build.set(name, about, key, false, || {
         let exact = |number: u32| (u128::from(number), u128::from(number));
-        rows().into_iter().map(|row| Element { key: row.map(exact).to_vec(), verdict: None }).collect()
+        rows().into_iter().map(|row| Element { key: row.map(exact).to_vec(), to: None }).collect()
     });
     Statement::Member { fields: fields.to_vec(), set, inside: true }
 }
 
 /// Data offsets with flags that make sense together.
 fn offsets_and_flags() -> impl Iterator<Item = (u32, u32)> {
-    (5..=15).flat_map(|words| SENSIBLE.iter().map(move |flags| (words, words << 12 | u32::from(*flags))))
+    (FEWEST_WORDS..=15)
+        .flat_map(|words| SENSIBLE.iter().map(move |flags| (words, words << 12 | u32::from(*flags))))
+}
+
+/// A segment has options, or flags that make no sense: its field is not in the small set of those that are quickly told.
+fn plain(build: &mut Build<'_>, place: Place) -> Statement {
+    let field = place.at_masked(12, &OFFSET_AND_FLAGS);
+    let about = "data offset and flags of TCP without options";
+    let set = build.set("fast.tcp.plain", about, vec![raw(&field)], false, || {
+        let plain = offsets_and_flags().filter(|&(words, _)| words == FEWEST_WORDS);
+        plain.map(|(_, field)| exactly(field)).collect()
+    });
+    Statement::Member { fields: vec![field], set, inside: false }
+}
+
+/// Returns where data offset, flags and length of a segment fit together.
+fn with_options(build: &mut Build<'_>, zone: usize, place: Place) -> String {
+    build.chain(&format!("fast.zone{zone}.options.{}", place.name()), |build| {
+        let back = || Statement::Verdict(Verdict::Return);
+        let least = (place.counted() + ANY_OFFSET - 1) as u16;
+        let long = Statement::above(place.length(), &least.to_be_bytes());
+        let field = place.at_masked(12, &OFFSET_AND_FLAGS);
+        let about = "data offset and flags of TCP";
+        let set = build.set("fast.tcp", about, vec![raw(&field)], false, || {
+            offsets_and_flags().map(|(_, field)| exactly(field)).collect()
+        });
+        let fits = Statement::Member { fields: vec![field], set, inside: true };
+        vec![
+            Rule::new(vec![long, fits, back()]),
+            Rule::new(vec![short_segment(build, place), back()]),
+            Rule::new(vec![Statement::goto(long_way(build, zone, place))]),
+        ]
+    })
+}
+
+fn exactly(number: u32) -> Element {
+    Element { key: vec![(number.into(), number.into())], to: None }
 }
 
 /// A segment of less than [`ANY_OFFSET`] bytes: its length decides which data offsets fit.
@@ -183,31 +239,13 @@ fn short_segment(build: &mut Build<'_>, place: Place) -> Statement {
     })
 }
 
-/// A segment of [`ANY_OFFSET`] bytes and more.
-fn long_segment(build: &mut Build<'_>, zone: usize, place: Place) -> Vec<Statement> {
-    let least = (place.counted() + ANY_OFFSET - 1) as u16;
-    let mut tests = vec![Statement::above(place.length(), &least.to_be_bytes())];
-    let most = longest(build, zone, place);
-    if most < 65_535 {
-        tests.push(Statement::below(place.length(), &(most as u16 + 1).to_be_bytes()));
-    }
-    let field = place.at_masked(12, &OFFSET_AND_FLAGS);
-    let about = "data offset and flags of TCP";
-    let set = build.set("fast.tcp", about, vec![raw(&field)], false, || {
-        let exact = |field: u32| (u128::from(field), u128::from(field));
-        offsets_and_flags().map(|(_, field)| Element { key: vec![exact(field)], verdict: None }).collect()
-    });
-    tests.push(Statement::Member { fields: vec![field], set, inside: true });
-    tests
-}
-
 /// A datagram that fills its packet.
 fn datagram(build: &mut Build<'_>, zone: usize, place: Place) -> Statement {
     let most = longest(build, zone, place).min(LONGEST_DATAGRAM);
     let name = format!("fast.udp{most}.{}", place.set_name());
     let about = "lengths of packets, and of datagrams that fill them";
     pairs(build, (&name, about), [place.length(), place.at(4, 2)], || {
-        (place.counted() + 8..=most).map(|length| [length, length - place.counted()]).collect()
+        (place.counted() + DATAGRAM..=most).map(|length| [length, length - place.counted()]).collect()
     })
 }
 
@@ -219,31 +257,42 @@ fn longest(build: &Build<'_>, zone: usize, place: Place) -> u32 {
 
 /// Steps 3 and 7. Where rules only name addresses that can be right, a hit shows that they are; a miss has to be looked
 /// at before it is `no_rule`.
-fn judged(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind) -> String {
-    let name = format!("fast.zone{zone}.{}.{}", kind.name(), place.name());
-    build.chain(&name, |build| {
-        let long = long_way(build, zone, place);
-        let mut before = Vec::new();
-        let mut after = Vec::new();
-        let [sources, destinations] = lookup::only_right(build, zone, place.family);
-        for (right, at) in [(sources, Side::Source), (destinations, Side::Destination)] {
-            let odd = odd_address(build, place, at);
-            let rule = Rule::new(vec![odd, Statement::goto(&long)]);
-            if right { after.push(rule) } else { before.push(rule) }
+fn judged(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind, long: &str) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    let mut after = Vec::new();
+    let [sources, destinations] = lookup::only_right(build, zone, place.family);
+    for (right, at) in [(sources, Side::Source), (destinations, Side::Destination)] {
+        let odd = odd_address(build, place, at);
+        let rule = Rule::new(vec![odd, Statement::goto(long)]);
+        if right { after.push(rule) } else { rules.push(rule) }
+    }
+    if let Some(mut speaks) = speakers(build, zone, place) {
+        if let Some(Statement::Member { inside, .. }) = speaks.last_mut() {
+            *inside = false;
         }
-        if let Some(mut speaks) = speakers(build, zone, place) {
-            if let Some(Statement::Member { inside, .. }) = speaks.last_mut() {
-                *inside = false;
-            }
-            speaks.push(Statement::goto(&long));
-            before.push(Rule::new(speaks));
+        speaks.push(Statement::goto(long));
+        rules.push(Rule::new(speaks));
+    }
+    let found = Statement::equal(Field::L4Protocol, &[if kind == Kind::Udp { UDP } else { TCP }]);
+    for mut rule in lookup::maps(build, zone, place, kind) {
+        if !rule.statements.iter().any(reads_layer4) {
+            rule.statements.insert(0, found.clone());
         }
-        let mut rules = before;
-        rules.extend(lookup::maps(build, zone, place, kind));
-        rules.extend(after);
-        rules.push(build.fails(DropReason::NoRule, place.shape, Vec::new()));
-        rules
-    })
+        rules.push(rule);
+    }
+    rules.extend(after);
+    rules.push(build.fails(DropReason::NoRule, place.shape, vec![found]));
+    rules.push(Rule::new(vec![Statement::goto(long)]));
+    rules
+}
+
+/// Whether a statement ends its rule where the kernel has not found layer 4.
+fn reads_layer4(statement: &Statement) -> bool {
+    let reads = |field: &Field| matches!(field, Field::SourcePort | Field::DestinationPort);
+    match statement {
+        Statement::CountBy { fields, .. } | Statement::Dispatch { fields, .. } => fields.iter().any(reads),
+        _ => false,
+    }
 }
 
 fn speakers(build: &mut Build<'_>, zone: usize, place: Place) -> Option<Vec<Statement>> {
@@ -272,7 +321,7 @@ fn odd_address(build: &mut Build<'_>, place: Place, side: Side) -> Statement {
     let first = place.shape.layer3(at, 1);
     let about = "first bytes of addresses that may be martian";
     let set = build.set(&format!("fast.{word}"), about, vec![raw(&first)], false, || {
-        odd.iter().map(|&byte| Element { key: vec![(byte.into(), byte.into())], verdict: None }).collect()
+        odd.iter().map(|&byte| Element { key: vec![(byte.into(), byte.into())], to: None }).collect()
     });
     Statement::Member { fields: vec![first], set, inside: true }
 }

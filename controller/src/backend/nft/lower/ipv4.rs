@@ -173,10 +173,8 @@ pub(super) fn speakers(build: &mut Build<'_>, zone: usize, shape: Shape) -> Opti
         (name, vec![raw(PROTOCOL, 1), raw(SOURCE, 4)], fields)
     };
     let set = build.set(&name, "who may speak", key, true, || {
-        let span = |&(low, high): &(u32, u32)| Element {
-            key: vec![(0, 255), (low.into(), high.into())],
-            verdict: None,
-        };
+        let span =
+            |&(low, high): &(u32, u32)| Element { key: vec![(0, 255), (low.into(), high.into())], to: None };
         sources.v4().iter().map(span).collect()
     });
     Some(super::all([context(shape), vec![Statement::Member { fields, set, inside: true }]]))

@@ -234,7 +234,7 @@ pub(super) fn speakers(build: &mut Build<'_>, zone: usize, shape: Shape, at: u32
         (name, vec![raw(NEXT_HEADER, 1), raw(at, 16)], fields)
     };
     let set = build.set(&name, "who may speak", key, true, || {
-        let span = |&(low, high): &(u128, u128)| Element { key: vec![(0, 255), (low, high)], verdict: None };
+        let span = |&(low, high): &(u128, u128)| Element { key: vec![(0, 255), (low, high)], to: None };
         sources.v6().iter().map(span).collect()
     });
     let context = if named { context(shape) } else { Vec::new() };

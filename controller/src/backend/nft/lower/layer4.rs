@@ -20,8 +20,8 @@ const ICMPV6: u8 = 58;
 const DECIDING: u8 = 0x17;
 /// Their combinations that a TCP stack may send.
 pub(super) const SENSIBLE: [u8; 7] = [0x02, 0x04, 0x10, 0x11, 0x12, 0x14, 0x15];
-const SYN_AND_ACK: u8 = 0x12;
-const SYN: u8 = 0x02;
+pub(super) const SYN_AND_ACK: u8 = 0x12;
+pub(super) const SYN: u8 = 0x02;
 
 /// Which part of a packet it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ fn tcp(build: &mut Build<'_>, place: Place) -> Vec<Rule> {
         || {
             SENSIBLE
                 .iter()
-                .map(|&flags| Element { key: vec![(flags.into(), flags.into())], verdict: None })
+                .map(|&flags| Element { key: vec![(flags.into(), flags.into())], to: None })
                 .collect()
         },
     );

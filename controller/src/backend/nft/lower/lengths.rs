@@ -171,7 +171,7 @@ fn lookup(
         let (first, last) = range(number.into());
         let (first, last) = (u128::try_from(first.max(0)).ok()?, u128::try_from(last.min(255)).ok()?);
         let exact = half.value(number);
-        (first <= last).then(|| Element { key: vec![(exact, exact), (first, last)], verdict: None })
+        (first <= last).then(|| Element { key: vec![(exact, exact), (first, last)], to: None })
     };
     let rows: Vec<Element> = (0..=half.last).step_by(half.step).filter_map(row).collect();
     // What the kernel counts itself it shows in its own byte order, but to intervals.
@@ -195,7 +195,7 @@ pub(super) fn extension_within(
         let row = |units: u32| {
             let bytes = before + (units + 1) * 8;
             let key = vec![(u128::from(units), u128::from(units)), (u128::from(bytes), 65_535)];
-            Element { key, verdict: None }
+            Element { key, to: None }
         };
         (0..=255).map(row).collect()
     });

@@ -1,16 +1,17 @@
 //! Step 7: rules as maps from addresses, ports and the like to the rule that is credited.
 //!
-//! Promises: the number of lookups follows from how rules overlap, not from how many there are. Keys that are exact are
-//! hashed; intervals are keys of two parts or more, which the kernel looks up faster than those of one.
+//! Promises: the number of lookups follows from how rules overlap, not from how many there are. Keys that are exact, or
+//! prefixes of one length, are hashed; intervals are keys of two parts or more, which the kernel looks up faster than those of
+//! one. Where it can be, what a key leads to is the counter of its rule, and the verdict stands in the rule that asks.
 
 use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
-use super::entries::{Dimension, Entry, Kind, entries};
+use super::entries::{Dimension, Entry, Kind, NEVER, entries, prefix};
 use super::layers::{Layer, layers};
 use super::shape::Place;
-use super::{ipv4, ipv6};
-use crate::backend::nft::ir::{Element, Field, Part, Raw, Rule, Statement};
+use super::{ipv4, ipv6, vlans};
+use crate::backend::nft::ir::{Element, Field, Part, Raw, Rule, Statement, To};
 use crate::ruleset::{Action, AddressSet, Family};
 
 /// Elements that the maps of a table may have.
@@ -108,39 +109,114 @@ fn map(
     at: usize,
     entries: &[Entry],
 ) -> Rule {
-    let columns = columns(place, kind);
-    let exact = |column: usize| entries.iter().all(|entry| entry.spans[column].0 == entry.spans[column].1);
-    let any = |column: usize| entries.iter().all(|entry| entry.spans[column] == (0, columns[column].highest));
-    let mut used: Vec<usize> = (0..columns.len()).filter(|&column| !any(column)).collect();
-    let interval = !used.iter().all(|&column| exact(column)) || used.is_empty();
-    if interval {
-        // The kernel takes intervals of two parts or more from the faster kind of set; the last column is the shortest.
-        let more = (0..columns.len())
-            .rev()
-            .filter(|column| !used.contains(column))
-            .take(2usize.saturating_sub(used.len()));
-        used.extend(more.collect::<Vec<_>>());
-        used.sort_unstable();
-    }
+    let key = Key::new(columns(place, kind), entries);
     let number = build.zones[zone].rules_number;
     let name = format!("rules{number}.{}.{}.{at}", kind.name(), place.name());
-    let elements: Vec<Element> = entries
-        .iter()
-        .map(|entry| Element {
-            key: used.iter().map(|&column| entry.spans[column]).collect(),
-            verdict: Some(build.credit_in_time(entry.rule, place.shape)),
-        })
-        .collect();
-    let key = used.iter().map(|&column| columns[column].part.clone()).collect();
-    let about = used.iter().map(|&column| columns[column].word).collect::<Vec<_>>().join(", ");
-    let map = build.set(&name, &about, key, interval, || elements);
-    let fields = used.iter().map(|&column| columns[column].field.clone()).collect();
-    let lookup = Statement::Dispatch { fields, map };
-    Rule::new(super::all([context(place, kind), vec![lookup]]))
+    let mut statements = context(place, kind);
+    // Where frames are counted by VLAN too, a chain does both.
+    let counts = key.can_count() && !vlans::counts(build) && entries.iter().all(|entry| entry.end == NEVER);
+    if counts {
+        let to = |build: &mut Build<'_>, rule| To::Counter(build.counter_of(rule, place.shape));
+        let map = key.set(build, &name, entries, to);
+        statements.push(Statement::CountBy { fields: key.fields(), map });
+        if !build.tells() {
+            let action = build.ruleset.rules[entries[0].rule as usize].action;
+            statements.push(Statement::Verdict(build.verdict_of(action)));
+            return Rule::new(statements);
+        }
+    }
+    // A counter does not say which one it is: who is to tell asks again.
+    let name = if counts { format!("{name}.told") } else { name };
+    let to = |build: &mut Build<'_>, rule| To::Verdict(build.credit_in_time(rule, place.shape));
+    let map = key.set(build, &name, entries, to);
+    statements.push(Statement::Dispatch { fields: key.fields(), map });
+    Rule::new(statements)
+}
+
+/// What a map of one layer is asked.
+struct Key {
+    columns: Vec<Column>,
+    /// For each column how many of its last bits do not matter, where that is the same for all boxes: then keys are hashed. Otherwise
+    /// they are intervals.
+    prefixes: Option<Vec<u32>>,
+}
+
+impl Key {
+    /// The columns of which some box asks something.
+    fn new(columns: Vec<Column>, entries: &[Entry]) -> Key {
+        let any = |column: &Column| entries.iter().all(|entry| entry.spans[column.at] == (0, column.highest));
+        let (mut others, mut used): (Vec<Column>, Vec<Column>) = columns.into_iter().partition(any);
+        let same = |column: &Column| {
+            let mut prefixes = entries.iter().map(|entry| prefix(entry.spans[column.at]));
+            let first = prefixes.next().flatten().filter(|&rest| rest == 0 || column.address)?;
+            prefixes.all(|prefix| prefix == Some(first)).then_some(first)
+        };
+        let prefixes: Option<Vec<u32>> = used.iter().map(same).collect();
+        let prefixes = prefixes.filter(|prefixes| !prefixes.is_empty());
+        if prefixes.is_none() {
+            // The kernel takes intervals of two parts or more from the faster kind of set; the last column is the shortest.
+            let missing = 2usize.saturating_sub(used.len());
+            used.extend(others.drain(others.len() - missing..));
+            used.sort_unstable_by_key(|column| column.at);
+        }
+        Key { columns: used, prefixes }
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        let rest = |at: usize| self.prefixes.as_ref().map_or(0, |prefixes| prefixes[at]);
+        self.columns.iter().enumerate().map(|(at, column)| without(&column.field, rest(at))).collect()
+    }
+
+    /// Whether a map may lead to counters, which spares a frame the chain that counts it. nft 1.0.6 has no such map for
+    /// fields without a name, and does not read back what it lists where a field behind the first has a mask.
+    fn can_count(&self) -> bool {
+        let named = self.columns.iter().all(|column| !matches!(column.part, Part::Raw { .. }));
+        let masks = self.prefixes.iter().flatten().skip(1).any(|&rest| rest > 0);
+        named && !masks
+    }
+
+    fn set(
+        &self,
+        build: &mut Build<'_>,
+        name: &str,
+        entries: &[Entry],
+        mut to: impl FnMut(&mut Build<'_>, u32) -> To,
+    ) -> String {
+        let span = |entry: &Entry, column: &Column| match entry.spans[column.at] {
+            (low, _) if self.prefixes.is_some() => (low, low),
+            span => span,
+        };
+        let elements: Vec<Element> = entries
+            .iter()
+            .map(|entry| {
+                let key = self.columns.iter().map(|column| span(entry, column)).collect();
+                Element { key, to: Some(to(build, entry.rule)) }
+            })
+            .collect();
+        let about = self.columns.iter().map(|column| column.word).collect::<Vec<_>>().join(", ");
+        let key = self.columns.iter().map(|column| column.part.clone()).collect();
+        build.set(name, &about, key, self.prefixes.is_none(), || elements)
+    }
+}
+
+/// A field without its last `rest` bits.
+fn without(field: &Field, rest: u32) -> Field {
+    match field {
+        _ if rest == 0 => field.clone(),
+        Field::Raw(Raw { header, offset, length, .. }) => {
+            let mask = u128::MAX.checked_shl(rest).unwrap_or(0).to_be_bytes();
+            Raw::masked(*header, *offset, &mask[mask.len() - *length as usize..])
+        }
+        _ => Field::Prefix(Box::new(field.clone()), rest),
+    }
 }
 
 /// One column of a map: what is read, how it is keyed, and its highest value.
 struct Column {
+    /// Its place among the dimensions of a box.
+    at: usize,
+    /// It may be hashed by a prefix.
+    address: bool,
     field: Field,
     part: Part,
     highest: u128,
@@ -158,11 +234,11 @@ fn columns(place: Place, kind: Kind) -> Vec<Column> {
     };
     let address = |(name, at): (Field, u32), word| {
         let field = if named { name } else { place.shape.layer3(at, address.1) };
-        Column { part: part_of(&field, &address.0), field, highest, word }
+        Column { at: 0, address: true, part: part_of(&field, &address.0), field, highest, word }
     };
     let mut columns = vec![address(source, "source address"), address(destination, "destination address")];
     columns.extend(kind.dimensions().iter().map(|&dimension| layer4(place, named, dimension)));
-    columns
+    columns.into_iter().enumerate().map(|(at, column)| Column { at, ..column }).collect()
 }
 
 /// Whether nft has words for everything that such packets are asked.
@@ -184,7 +260,8 @@ fn layer4(place: Place, named: bool, dimension: Dimension) -> Column {
         Dimension::Protocol => (Field::Ip6Next, Part::Protocol, place.protocol(), "protocol"),
     };
     let field = if named { name } else { field };
-    Column { part: part_of(&field, &part), field, highest: dimension.highest(), word }
+    let highest = dimension.highest();
+    Column { at: 0, address: false, part: part_of(&field, &part), field, highest, word }
 }
 
 /// A key of bytes for bytes, of the named type for a named field.

@@ -46,12 +46,12 @@ pub(super) fn entry(build: &mut Build<'_>) -> Vec<Rule> {
     let of = |tpid: u16, chain: &str| {
         Rule::new(vec![Statement::equal(outer_type(), &tpid.to_be_bytes()), Statement::goto(chain)])
     };
+    let rules = [of(0x8100, &tagged), of(0x88a8, &tagged), of(OUTER_9100, &pair)];
     // The most frequent first.
-    let mut rules = fast::rules(build, Shape::Untagged);
-    rules.extend([of(0x8100, &tagged), of(0x88a8, &tagged), of(OUTER_9100, &pair)]);
-    rules.push(martian(build, Shape::Untagged));
-    rules.push(untagged(build, Shape::Untagged));
-    rules
+    fast::rules(build, |build| {
+        let untagged = [martian(build, Shape::Untagged), untagged(build, Shape::Untagged)];
+        rules.into_iter().chain(untagged).collect()
+    })
 }
 
 /// A source with the group bit.
@@ -73,8 +73,7 @@ fn untagged(build: &mut Build<'_>, shape: Shape) -> Rule {
 /// Frames whose outer tag was taken off.
 fn tagged(build: &mut Build<'_>) -> Vec<Rule> {
     let shape = Shape::Tagged;
-    let mut rules = fast::rules(build, shape);
-    rules.push(martian(build, shape));
+    let mut rules = vec![martian(build, shape)];
     let reserved = vec![Statement::equal(stripped_vid(), &RESERVED)];
     rules.push(build.bars(DropReason::Malformed, shape, reserved));
     let pair = build.chain("pair", pair);
@@ -108,7 +107,7 @@ fn singles(build: &mut Build<'_>, zone: usize) -> Vec<Rule> {
         let key = vec![Part::Raw { header: Header::Link, offset: 14, length: 2 }];
         let set = build.set(&name, "VIDs of one zone", key, false, || {
             let vids = single.iter().flat_map(|&(low, high)| low..=high);
-            vids.map(|vid| Element { key: vec![(vid.into(), vid.into())], verdict: None }).collect()
+            vids.map(|vid| Element { key: vec![(vid.into(), vid.into())], to: None }).collect()
         });
         let member = Statement::Member { fields: vec![stripped_vid()], set, inside: true };
         rules.push(Rule::new(vec![member, Statement::goto(&chain)]));
@@ -195,7 +194,7 @@ fn pairs(build: &mut Build<'_>, shape: Shape, outer: (Field, Part), at: u32) -> 
             false,
             || {
                 let exact = |vid: u16| (u128::from(vid), u128::from(vid));
-                pairs.iter().map(|&(o, i)| Element { key: vec![exact(o), exact(i)], verdict: None }).collect()
+                pairs.iter().map(|&(o, i)| Element { key: vec![exact(o), exact(i)], to: None }).collect()
             },
         );
         let member = Statement::Member { fields: vec![outer.0.clone(), payload_vid(at)], set, inside: true };

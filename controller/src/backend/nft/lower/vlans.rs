@@ -6,7 +6,7 @@
 
 use super::build::Build;
 use super::shape::Shape;
-use crate::backend::nft::ir::{Element, Field, Header, Part, Raw, Rule, Statement, Verdict};
+use crate::backend::nft::ir::{Element, Field, Header, Part, Raw, Rule, Statement, To, Verdict};
 use crate::backend::nft::names;
 use crate::counters::Outcome;
 use crate::ruleset::{Mode, VlanId, VlanLabels, VlanRange};
@@ -99,7 +99,7 @@ fn lookup(
         let chain = build
             .chain(&format!("vlan.{word}.{number}{ending}"), |build| vec![Rule::new(count(build, number))]);
         let key = vids.into_iter().map(|vid| (u128::from(vid), u128::from(vid))).collect();
-        elements.push(Element { key, verdict: Some(Verdict::Goto(chain)) });
+        elements.push(Element { key, to: Some(To::Verdict(Verdict::Goto(chain))) });
     }
     let (fields, key): (Vec<Field>, Vec<Part>) = places(shape)
         .iter()

@@ -27,6 +27,24 @@ pub(super) fn add(rule: &Rule, statement: &Statement) {
             load_all(rule, fields);
             rule.add(lookup(map).number(sys::NFTNL_EXPR_LOOKUP_DREG, VERDICT));
         }
+        Statement::Outside { field, low, high } => {
+            load(rule, field, FIRST);
+            rule.add(
+                Expression::new(c"range")
+                    .number(sys::NFTNL_EXPR_RANGE_SREG, FIRST)
+                    .number(sys::NFTNL_EXPR_RANGE_OP, libc::NFT_RANGE_NEQ as u32)
+                    .bytes(sys::NFTNL_EXPR_RANGE_FROM_DATA, low)
+                    .bytes(sys::NFTNL_EXPR_RANGE_TO_DATA, high),
+            );
+        }
+        Statement::CountBy { fields, map } => {
+            load_all(rule, fields);
+            rule.add(
+                Expression::new(c"objref")
+                    .number(sys::NFTNL_EXPR_OBJREF_SET_SREG, FIRST)
+                    .text(sys::NFTNL_EXPR_OBJREF_SET_NAME, map),
+            );
+        }
         Statement::Count(name) => rule.add(
             Expression::new(c"objref")
                 .number(sys::NFTNL_EXPR_OBJREF_IMM_TYPE, COUNTER_OBJECT)
@@ -188,6 +206,11 @@ fn place(field: &Field) -> Raw {
         Field::IcmpType | Field::Icmp6Type => (Header::Transport, 0, 1),
         Field::IcmpCode | Field::Icmp6Code => (Header::Transport, 1, 1),
         Field::Raw(raw) => return raw.clone(),
+        Field::Prefix(of, rest) => {
+            let raw = place(of);
+            let mask = u128::MAX.checked_shl(*rest).unwrap_or(0).to_be_bytes();
+            return Raw { mask: Some(mask[mask.len() - raw.length as usize..].to_vec()), ..raw };
+        }
         Field::Protocol | Field::L4Protocol | Field::Length | Field::LengthBits(_) | Field::Time => {
             (Header::Link, 0, 0)
         }

@@ -25,12 +25,14 @@ pub(in crate::backend::nft) const COUNTER_PACKETS: i32 = 2;
 pub(in crate::backend::nft) const META_TIME: i32 = 30;
 /// Types and flags.
 pub(in crate::backend::nft) const COUNTER_OBJECT: u32 = 1;
+pub(in crate::backend::nft) const SET_OBJECTS: u32 = 0x40;
 pub(in crate::backend::nft) const SET_CONCATENATION: u32 = 0x80;
 pub(in crate::backend::nft) const ELEMENTS_TABLE: i32 = 1;
 pub(in crate::backend::nft) const ELEMENTS_SET: i32 = 2;
 pub(in crate::backend::nft) const ELEMENTS: i32 = 3;
 pub(in crate::backend::nft) const ELEMENT_KEY: i32 = 1;
 pub(in crate::backend::nft) const ELEMENT_DATA: i32 = 2;
+pub(in crate::backend::nft) const ELEMENT_COUNTER: i32 = 9;
 pub(in crate::backend::nft) const ELEMENT_KEY_END: i32 = 10;
 pub(in crate::backend::nft) const DATA_VALUE: i32 = 1;
 pub(in crate::backend::nft) const DATA_VERDICT: i32 = 2;

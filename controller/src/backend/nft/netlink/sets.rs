@@ -6,9 +6,9 @@
 use nftnl::nftnl_sys::{self as sys, libc};
 
 use super::expressions::code;
-use super::numbers::SET_CONCATENATION;
+use super::numbers::{COUNTER_OBJECT, SET_CONCATENATION, SET_OBJECTS};
 use super::objects::{Set, SetElement};
-use crate::backend::nft::ir::{self, Element, Header, Part};
+use crate::backend::nft::ir::{self, Element, Header, Maps, Part, To};
 
 /// nft's numbers of the types of keys, which the kernel stores for those who list them.
 fn type_number(part: &Part) -> u32 {
@@ -42,10 +42,17 @@ pub(super) fn definition(table: &str, set: &ir::Set, id: u32) -> Set {
     if set.interval {
         flags |= libc::NFT_SET_INTERVAL as u32 | SET_CONCATENATION;
     }
-    if set.map {
-        flags |= libc::NFT_SET_MAP as u32;
-        made.number(sys::NFTNL_SET_DATA_TYPE, VERDICT_TYPE);
-        made.number(sys::NFTNL_SET_DATA_LEN, 0);
+    match set.map {
+        Some(Maps::Verdicts) => {
+            flags |= libc::NFT_SET_MAP as u32;
+            made.number(sys::NFTNL_SET_DATA_TYPE, VERDICT_TYPE);
+            made.number(sys::NFTNL_SET_DATA_LEN, 0);
+        }
+        Some(Maps::Counters) => {
+            flags |= SET_OBJECTS;
+            made.number(sys::NFTNL_SET_OBJ_TYPE, COUNTER_OBJECT);
+        }
+        None => {}
     }
     made.number(sys::NFTNL_SET_FLAGS, flags);
     let kind = set.key.iter().fold(0, |sum, part| sum << TYPE_BITS | type_number(part));
@@ -55,8 +62,8 @@ pub(super) fn definition(table: &str, set: &ir::Set, id: u32) -> Set {
     if set.interval {
         let lengths: Vec<u8> = set.key.iter().map(|part| part.length() as u8).collect();
         made.bytes(sys::NFTNL_SET_DESC_CONCAT, &lengths);
-    } else {
-        made.number(sys::NFTNL_SET_DESC_SIZE, set.elements.len().max(1) as u32);
+    } else if let Some(size) = set.size() {
+        made.number(sys::NFTNL_SET_DESC_SIZE, size as u32);
     }
     made.bytes(sys::NFTNL_SET_USERDATA, &userdata(set));
     made
@@ -74,12 +81,11 @@ fn named(table: &str, set: &ir::Set, id: u32) -> Set {
 /// The elements, as many messages as they need.
 pub(super) fn elements(table: &str, set: &ir::Set, id: u32) -> impl Iterator<Item = Set> {
     let key: usize = set.key.iter().map(padded).sum();
-    // Two keys, a chain name and eight attribute headers.
-    let longest = set
-        .elements
-        .iter()
-        .filter_map(|element| element.verdict.as_ref())
-        .map(|to| code(to).1.map_or(0, str::len));
+    // Two keys, the name of a chain or a counter and eight attribute headers.
+    let longest = set.elements.iter().filter_map(|element| element.to.as_ref()).map(|to| match to {
+        To::Verdict(verdict) => code(verdict).1.map_or(0, str::len),
+        To::Counter(name) => name.len(),
+    });
     let each = 2 * key + longest.max().unwrap_or(0) + 64;
     let at_once = (CHUNK / each).max(1);
     set.elements.chunks(at_once).map(move |chunk| {
@@ -109,12 +115,16 @@ fn element(set: &ir::Set, from: &Element) -> SetElement {
     if set.interval {
         made.bytes(sys::NFTNL_SET_ELEM_KEY_END, &end(|span| span.1));
     }
-    if let Some(verdict) = &from.verdict {
-        let (number, chain) = code(verdict);
-        made.number(sys::NFTNL_SET_ELEM_VERDICT, number as u32);
-        if let Some(chain) = chain {
-            made.text(sys::NFTNL_SET_ELEM_CHAIN, chain);
+    match &from.to {
+        Some(To::Verdict(verdict)) => {
+            let (number, chain) = code(verdict);
+            made.number(sys::NFTNL_SET_ELEM_VERDICT, number as u32);
+            if let Some(chain) = chain {
+                made.text(sys::NFTNL_SET_ELEM_CHAIN, chain);
+            }
         }
+        Some(To::Counter(name)) => made.text(sys::NFTNL_SET_ELEM_OBJREF, name),
+        None => {}
     }
     made
 }
@@ -138,7 +148,8 @@ fn userdata(set: &ir::Set) -> Vec<u8> {
     let raw = set.key.iter().all(|part| matches!(part, Part::Raw { .. } | Part::Length));
     let concatenated = set.key.len() > 1;
     let mut bytes = number(BYTE_ORDER, if concatenated { 0 } else { BIG_ENDIAN });
-    if set.map {
+    let verdicts = set.map == Some(Maps::Verdicts);
+    if verdicts {
         bytes.extend(number(DATA_BYTE_ORDER, 0));
     }
     if raw && concatenated {
@@ -149,7 +160,7 @@ fn userdata(set: &ir::Set) -> Vec<u8> {
     } else if raw {
         bytes.extend(nest(KEY_TYPEOF, &typeof_raw(&set.key[0])));
     }
-    if set.map {
+    if verdicts {
         bytes.extend(nest(DATA_TYPEOF, &[number(EXPRESSION, VERDICT), nest(DATA, &[])].concat()));
         bytes.extend(number(DATA_INTERVAL, 0));
     }

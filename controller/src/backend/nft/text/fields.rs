@@ -1,5 +1,7 @@
 //! Fields of a frame and numbers, in nft's words.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::backend::nft::ir::{Field, Header, Raw};
 
 /// How nft calls a field.
@@ -23,8 +25,19 @@ pub(super) fn field(field: &Field) -> String {
         Field::Icmp6Code => "icmpv6 code",
         Field::LengthBits(mask) => return format!("meta length & {mask:#x}"),
         Field::Raw(raw) => return bytes(raw),
+        Field::Prefix(of, rest) => return format!("{} & {}", self::field(of), mask(of, *rest)),
     };
     name.to_owned()
+}
+
+/// A mask that takes the last bits away, as nft writes it beside `field`.
+fn mask(field: &Field, rest: u32) -> String {
+    match field {
+        Field::Ip4Source | Field::Ip4Destination => {
+            Ipv4Addr::from_bits(u32::MAX.checked_shl(rest).unwrap_or(0)).to_string()
+        }
+        _ => Ipv6Addr::from_bits(u128::MAX.checked_shl(rest).unwrap_or(0)).to_string(),
+    }
 }
 
 fn bytes(raw: &Raw) -> String {

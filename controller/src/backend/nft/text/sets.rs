@@ -5,17 +5,21 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::fields::place;
 use super::verdict;
-use crate::backend::nft::ir::{Element, Part, Set};
+use crate::backend::nft::ir::{Element, Maps, Part, Set, To};
 
 pub(super) fn render(text: &mut String, set: &Set) {
-    let kind = if set.map { "map" } else { "set" };
+    let kind = if set.map.is_some() { "map" } else { "set" };
     let _ = writeln!(text, "\n\t# {}\n\t{kind} {} {{", set.about, set.name);
-    let value = if set.map { " : verdict" } else { "" };
+    let value = match set.map {
+        Some(Maps::Verdicts) => " : verdict",
+        Some(Maps::Counters) => " : counter",
+        None => "",
+    };
     let _ = writeln!(text, "\t\t{}{value}", key(&set.key));
     if set.interval {
         text.push_str("\t\tflags interval\n");
-    } else {
-        let _ = writeln!(text, "\t\tsize {}", set.elements.len().max(1));
+    } else if let Some(size) = set.size() {
+        let _ = writeln!(text, "\t\tsize {size}");
     }
     elements(text, set);
     text.push_str("\t}\n");
@@ -31,7 +35,7 @@ fn elements(text: &mut String, set: &Set) {
         line.push_str(&self::element(set, element));
         let last = number + 1 == set.elements.len();
         line.push_str(if last { " }" } else { ", " });
-        if last || set.map || line.len() > WIDTH {
+        if last || set.map.is_some() || line.len() > WIDTH {
             let _ = writeln!(text, "{}", line.trim_end());
             line = String::from("\t\t\t");
         }
@@ -63,8 +67,9 @@ pub(in crate::backend::nft) fn element(set: &Set, element: &Element) -> String {
     let parts: Vec<String> =
         set.key.iter().zip(&element.key).map(|(part, span)| interval(part, *span)).collect();
     let key = parts.join(" . ");
-    match &element.verdict {
-        Some(to) => format!("{key} : {}", verdict(to)),
+    match &element.to {
+        Some(To::Verdict(to)) => format!("{key} : {}", verdict(to)),
+        Some(To::Counter(name)) => format!("{key} : \"{name}\""),
         None => key,
     }
 }
