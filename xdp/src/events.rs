@@ -1,7 +1,7 @@
 //! Telling of single frames: those that are dropped, and those that a rule with `log: true` matches.
 //!
 //! Promises: off the way of a frame of which nothing is told; at most [`EVENT_BURST`] events of a kind in
-//! [`EVENT_INTERVAL`] on a CPU, and as many more that were saved up; nothing while nobody reads; a full ring costs a
+//! [`EVENT_INTERVAL`] on a CPU, and as many more that were saved up, the last of them after nobody reads any more; a full ring costs a
 //! counter, never a frame. Each event that is not told is counted under the reason why.
 
 use core::ptr;

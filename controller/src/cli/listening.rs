@@ -37,13 +37,14 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Begins to listen to the events of an instance; `open` says with what right.
+    /// Begins to listen to the events of an instance; `open` says with what right. What happens after this is heard, if the
+    /// ring is to be had.
     pub(super) fn start(global: &Global, namespace: Namespace, open: Open) -> std::io::Result<Listening> {
         let place = Place { bpffs: global.bpffs.clone(), state_dir: global.state_dir.clone(), namespace };
         let (heard, stop) = (Arc::new(Mutex::new(Heard::default())), Arc::new(AtomicBool::new(false)));
         let (ears, end) = (heard.clone(), stop.clone());
+        let mut stream = open(place.clone()).ok();
         let thread = thread::Builder::new().name("events".to_owned()).spawn(move || {
-            let mut stream = None;
             while !end.load(Ordering::Relaxed) {
                 let next = hear(&mut stream, &place, open);
                 if next.is_err() {

@@ -87,9 +87,9 @@ pub(super) fn run(args: &ServeArgs, global: &Global, env: &mut Env<'_>) -> anyho
     let (asking, questions) = sync_channel(WAITING);
     let pulse = Arc::new(Pulse::new());
     let server = start(bound, access, asking, pulse.clone())?;
+    let events = Listening::start(global, reader.host.namespace, Stream::claim)?;
     writeln!(env.out, "serving {url}")?;
     env.out.flush()?;
-    let events = Listening::start(global, reader.host.namespace, Stream::claim)?;
     let mut seen = Watch { reader, said: Said::default(), trends: Trends::new(POINTS), events };
     watch(&mut seen, &questions, &pulse, env)?;
     server.join()?;

@@ -153,7 +153,7 @@ impl Tally {
     /// The sums under the names that the kernel's counters have, so that they add up in the same way.
     fn counts(&self, ruleset: &Ruleset, index: usize) -> Counts {
         let labels = VlanLabels::of(ruleset, index);
-        let number = |label: &String| labels.names().iter().position(|name| name == label);
+        let number = |label: &String| labels.named(label).map(|number| number as usize);
         let rules: BTreeMap<&str, Count> =
             ruleset.rules.iter().map(|rule| rule.id.as_str()).zip(self.rules.iter().copied()).collect();
         let all = series(ruleset, index).into_iter().chain(account_series(ruleset, index));

@@ -15,6 +15,7 @@ pub const OTHER: &str = "other";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VlanLabels {
     names: Vec<String>,
+    numbers: BTreeMap<String, u32>,
     /// By VID; untagged frames are 0.
     single: Vec<u32>,
     stacked: BTreeMap<(u16, u16), u32>,
@@ -23,8 +24,12 @@ pub struct VlanLabels {
 impl VlanLabels {
     /// The labels of the interface at `index`.
     pub fn of(ruleset: &Ruleset, index: usize) -> VlanLabels {
-        let mut labels =
-            VlanLabels { names: vec![OTHER.to_owned()], single: vec![0; 4096], stacked: BTreeMap::new() };
+        let mut labels = VlanLabels {
+            names: vec![OTHER.to_owned()],
+            numbers: BTreeMap::from([(OTHER.to_owned(), 0)]),
+            single: vec![0; 4096],
+            stacked: BTreeMap::new(),
+        };
         for entry in &ruleset.interfaces[index].vlans {
             let named = ruleset.vlans.iter().filter(|vlan| entry.range.contains(vlan.id));
             let named: Vec<(VlanId, &str)> = named.map(|vlan| (vlan.id, vlan.name.as_str())).collect();
@@ -38,8 +43,8 @@ impl VlanLabels {
 
     /// Gives a label to what has none of a range.
     fn give(&mut self, range: VlanRange, name: &str) {
-        let known = self.names.iter().position(|known| known == name);
-        let number = known.unwrap_or(self.names.len()) as u32;
+        let known = self.numbers.get(name).copied();
+        let number = known.unwrap_or(self.names.len() as u32);
         let given = match range {
             VlanRange::Untagged => label(&mut self.single[..1], number),
             VlanRange::Single { low, high } => {
@@ -52,7 +57,13 @@ impl VlanLabels {
         };
         if given && known.is_none() {
             self.names.push(name.to_owned());
+            self.numbers.insert(name.to_owned(), number);
         }
+    }
+
+    /// The number of a label, where some stack has it.
+    pub fn named(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
     }
 
     /// Every label; the place of a name is its number.

@@ -148,7 +148,7 @@ impl InterfaceFacts {
         });
         if let (Some(policy), Some(vlans)) = (policy, &mut accounting.vlans) {
             let labels = VlanLabels::of(policy.ruleset, policy.index);
-            vlans.retain(|count| labels.names().contains(&count.vlan));
+            vlans.retain(|count| labels.named(&count.vlan).is_some());
         }
         if status.engines == [Engine::Nft] {
             accounting.last_hits = None;

@@ -170,9 +170,15 @@ impl World {
             while self.seen(interface)[0] != sent.each && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(20));
             }
+            // On a machine that is held up, the ring between the two ends runs over; the other end counts that, of both kinds.
+            let overrun = self.overrun(interface);
             let [allowed, forbidden] = self.seen(interface);
             assert_eq!(forbidden, 0, "{interface}: a forbidden frame passed");
-            assert_eq!(allowed, sent.each, "{interface}: an allowed frame was lost");
+            assert!(
+                allowed <= sent.each && allowed + overrun >= sent.each,
+                "{interface}: of {} allowed frames {allowed} came, {overrun} did not reach it",
+                sent.each
+            );
         }
     }
 }

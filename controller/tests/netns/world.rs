@@ -226,9 +226,10 @@ pub(crate) fn send(sender: &mut dyn DataLinkSender, frame: &[u8]) {
     }
 }
 
-pub(crate) fn ip(args: &[&str]) {
+pub(crate) fn ip(args: &[&str]) -> String {
     let output = Command::new("ip").args(args).output().expect("iproute2 is installed");
     assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Runs the program in this process, as `main` does.

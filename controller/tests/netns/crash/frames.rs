@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::world::{World, send, udp};
+use crate::world::{World, ip, send, udp};
 
 const ALLOWED: u16 = 8000;
 const FORBIDDEN: u16 = 9999;
@@ -89,6 +89,14 @@ impl World {
             let counters = listed["nftables"].as_array().unwrap();
             counters.iter().find_map(|one| one["counter"]["packets"].as_u64()).unwrap()
         })
+    }
+
+    /// Frames that the other end of an interface could not hand over.
+    pub(super) fn overrun(&self, interface: &str) -> u64 {
+        let device = format!("{interface}p");
+        let shown = ip(&["-n", &self.namespace("out"), "-s", "-j", "link", "show", &device]);
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        shown[0]["stats64"]["tx"]["dropped"].as_u64().unwrap()
     }
 
     /// Runs `nft` in the gateway, with an input.
