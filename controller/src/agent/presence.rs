@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -70,18 +71,19 @@ impl Presence {
     pub fn announce(state_dir: &Path, namespace: Namespace, note: &Note) -> io::Result<Option<Presence>> {
         fs::create_dir_all(state_dir)?;
         let path = place(state_dir, namespace);
-        let mut file = File::options().create(true).truncate(false).write(true).open(&path)?;
         // `status` holds the lock for a moment while it looks whether somebody else does.
         let mut tries = 0;
-        loop {
+        let mut file = loop {
+            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
             match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if tries < TRIES => tries += 1,
-                Err(TryLockError::WouldBlock) => return Ok(None),
+                // Who ended meanwhile has removed the file that was opened: nobody would find this agent by it.
+                Ok(()) if is_at(&file, &path)? => break file,
+                Ok(()) | Err(TryLockError::WouldBlock) if tries < TRIES => tries += 1,
+                Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
             thread::sleep(Duration::from_millis(10));
-        }
+        };
         file.set_len(0)?;
         file.write_all(&serde_json::to_vec(note)?)?;
         Ok(Some(Presence { path, _locked: file }))
@@ -92,6 +94,16 @@ impl Drop for Presence {
     fn drop(&mut self) {
         // A file that stays is told apart by its lock.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether a file that was opened is the one that has this name now.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let number = |facts: fs::Metadata| (facts.dev(), facts.ino());
+    match fs::metadata(path) {
+        Ok(there) => Ok(number(there) == number(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -129,6 +141,18 @@ fn hexadecimal(text: &str, key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_removed_is_at_no_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.json");
+        let first = File::create(&path).unwrap();
+        assert!(is_at(&first, &path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&first, &path).unwrap());
+        let second = File::create(&path).unwrap();
+        assert_eq!((is_at(&first, &path).unwrap(), is_at(&second, &path).unwrap()), (false, true));
+    }
 
     #[test]
     fn an_agent_is_there_as_long_as_it_holds_its_file() {

@@ -16,15 +16,10 @@ pub(super) struct Inherited {
     path: PathBuf,
 }
 
-/// Where it is pinned.
-pub(super) fn path(pins: &Pins) -> PathBuf {
-    pins.root().join("counters")
-}
-
 impl Inherited {
     /// Opens it; `None` where there is none.
     pub(super) fn open(pins: &Pins) -> Result<Option<Inherited>, BackendError> {
-        let path = path(pins);
+        let path = pins.inherited_counters();
         if !path.exists() {
             return Ok(None);
         }

@@ -11,7 +11,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::inherit;
 use super::maps::Shared;
 use super::sys;
 use crate::backend::BackendError;
@@ -64,6 +63,11 @@ impl Pins {
 
     pub(super) fn counter_keys(&self) -> PathBuf {
         self.root.join("counter-keys")
+    }
+
+    /// The counters of an earlier version, where it has left some.
+    pub(super) fn inherited_counters(&self) -> PathBuf {
+        self.root.join("counters")
     }
 
     fn folder(&self, key: &str) -> PathBuf {
@@ -145,7 +149,7 @@ impl Pins {
     pub(super) fn clear_shared(&self) -> Result<(), BackendError> {
         Shared::ALL.into_iter().try_for_each(|shared| remove(&self.shared(shared)))?;
         remove(&self.counter_keys())?;
-        remove(&inherit::path(self))?;
+        remove(&self.inherited_counters())?;
         remove_folder(&self.root.join("interfaces"))?;
         remove_folder(&self.root)
     }

@@ -330,6 +330,39 @@ mod tests {
         }
     }
 
+    /// A box of one of four shapes most of the time, so that some of them are worth hashing.
+    fn shaped_box(chance: &mut fastrand::Rng, rule: u32) -> Entry {
+        let any = random_box(chance, 3, rule);
+        let [a, b, c] = [0; 3].map(|_| u128::from(chance.u8(0..8)));
+        let spans = match chance.u8(0..6) {
+            0 | 1 => vec![(a, a), (b, b), (c, c)],
+            2 => vec![(a & 6, a | 1), (b, b), (c, c)],
+            3 => vec![(a, a), (b & 4, b | 3), (0, 7)],
+            4 => vec![(0, 7), (b, b), (c, c)],
+            _ => return any,
+        };
+        Entry { spans, ..any }
+    }
+
+    #[test]
+    fn several_hashed_layers_say_what_the_first_box_says() {
+        let mut most = 0;
+        for seed in 0..300 {
+            let mut chance = fastrand::Rng::with_seed(seed);
+            let boxes: Vec<Entry> = (0..60).map(|rule| shaped_box(&mut chance, rule)).collect();
+            most = most.max(hashed(boxes.clone(), &HIGHEST[..3], 0).0.len());
+            let layers = layers(boxes.clone(), &HIGHEST[..3], 1 << 16).expect("few boxes need few layers");
+            for number in 0..512u128 {
+                let point = [number & 7, number >> 3 & 7, number >> 6];
+                for time in 0..4 {
+                    let hit = layers.iter().find_map(|layer| first(&layer.entries, &point, time));
+                    assert_eq!(hit, first(&boxes, &point, time), "seed {seed}, point {point:?} at {time}");
+                }
+            }
+        }
+        assert!(most > 1, "the generator must make boxes that are worth two hashed layers");
+    }
+
     #[test]
     fn boxes_of_a_layer_do_not_overlap() {
         for seed in 0..300 {
