@@ -313,20 +313,25 @@ mod tests {
         Entry { spans: (0..dimensions).map(|_| span(chance)).collect(), rule, end }
     }
 
+    /// At every point and time the layers of boxes in three dimensions say what the boxes say in their order.
+    fn holds_everywhere(boxes: Vec<Entry>, seed: u64) {
+        let layers = layers(boxes.clone(), &HIGHEST[..3], 1 << 16).expect("few boxes need few layers");
+        for number in 0..512u128 {
+            let point = [number & 7, number >> 3 & 7, number >> 6];
+            for time in 0..4 {
+                let hit = layers.iter().find_map(|layer| first(&layer.entries, &point, time));
+                assert_eq!(hit, first(&boxes, &point, time), "seed {seed}, point {point:?} at {time}");
+            }
+        }
+    }
+
     #[test]
     fn layers_say_what_the_first_box_says() {
         for seed in 0..300 {
             let mut chance = fastrand::Rng::with_seed(seed);
             let boxes: Vec<Entry> =
                 (0..chance.u32(1..40)).map(|rule| random_box(&mut chance, 3, rule)).collect();
-            let layers = layers(boxes.clone(), &HIGHEST[..3], 1 << 16).expect("few boxes need few layers");
-            for number in 0..512u128 {
-                let point = [number & 7, number >> 3 & 7, number >> 6];
-                for time in 0..4 {
-                    let hit = layers.iter().find_map(|layer| first(&layer.entries, &point, time));
-                    assert_eq!(hit, first(&boxes, &point, time), "seed {seed}, point {point:?} at {time}");
-                }
-            }
+            holds_everywhere(boxes, seed);
         }
     }
 
@@ -351,14 +356,7 @@ mod tests {
             let mut chance = fastrand::Rng::with_seed(seed);
             let boxes: Vec<Entry> = (0..60).map(|rule| shaped_box(&mut chance, rule)).collect();
             most = most.max(hashed(boxes.clone(), &HIGHEST[..3], 0).0.len());
-            let layers = layers(boxes.clone(), &HIGHEST[..3], 1 << 16).expect("few boxes need few layers");
-            for number in 0..512u128 {
-                let point = [number & 7, number >> 3 & 7, number >> 6];
-                for time in 0..4 {
-                    let hit = layers.iter().find_map(|layer| first(&layer.entries, &point, time));
-                    assert_eq!(hit, first(&boxes, &point, time), "seed {seed}, point {point:?} at {time}");
-                }
-            }
+            holds_everywhere(boxes, seed);
         }
         assert!(most > 1, "the generator must make boxes that are worth two hashed layers");
     }
