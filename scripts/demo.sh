@@ -3,7 +3,7 @@
 #
 # Shows perimeter at work: a gateway and a client in network namespaces of their own, a real policy, a capture sent over
 # the wire, and what arrived behind the filter. Every claim on the way is checked; one that does not hold ends the demo
-# with status 1. Needs root; touches no interface of this machine; cleans up, after ^C too.
+# with status 1. Needs root, and takes sudo where it has to; touches no interface of this machine; cleans up, after ^C too.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -96,7 +96,10 @@ trap 'exit 130' INT TERM
 counter() { tr -d ' \n' <"$work/counters.json" | sed -n "s/^[^[]*\[{[^[]*\"$1\":{\"packets\":\([0-9]*\).*/\1/p"; }
 
 step "set up, and build in release"
-[ "$(id -u)" -eq 0 ] || fail "network namespaces and XDP need root: sudo scripts/demo.sh"
+if [ "$(id -u)" -ne 0 ]; then
+    have sudo || fail "network namespaces and XDP need root, and there is no sudo: run this as root"
+    exec sudo "$PWD/scripts/demo.sh" "$@"
+fi
 scripts/setup.sh demo
 show "cargo build --release"
 cargo build --release --locked --quiet --package perimeter
