@@ -278,7 +278,9 @@ fn opening(now: &Enforcement, after: Option<After<'_>>) -> Option<Opening> {
         Enforcement::InForce(record) => record.enforce,
         // It may be in shadow mode; that it keeps something out is the safe guess.
         Enforcement::OtherVersion(_) => true,
-        Enforcement::Off | Enforcement::Lost { .. } | Enforcement::Foreign(_) => return None,
+        // What is left may keep something out: a table without its record, or without a rule.
+        Enforcement::Lost { .. } => false,
+        Enforcement::Off | Enforcement::Foreign(_) => return None,
     };
     match after {
         None => Some(Opening::NoLongerNamed),

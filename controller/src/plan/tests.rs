@@ -389,3 +389,13 @@ fn detach_ends_every_interface() {
     assert_eq!((plan.interfaces[0].step, plan.opens), (Step::End, true));
     assert!(text(&plan).starts_with("! wan0 will no longer be enforced"));
 }
+
+#[test]
+fn what_is_left_of_a_lost_guard_counts_as_enforcement_that_ends() {
+    let ruleset = ruleset(&["wan0"]);
+    let lost = || observed("wan0", Enforcement::Lost { why: "its record is gone".into() });
+    let ending = Plan::detach(&[lost()], &known(&ruleset));
+    assert!(ending.opens, "a table without its record may still keep everything out");
+    let again = plan(&ruleset, &[lost()], &known(&ruleset));
+    assert!(!again.opens, "what is put in force again opens nothing");
+}

@@ -301,6 +301,11 @@ fn a_table_that_does_not_say_what_it_is_falls_when_another_engine_takes_over() {
     let Some(world) = World::new(&["wan0"]) else { return };
     world.ok(&["apply", &world.policy("a.yaml", &policy("nft")), "--yes"]);
     delete_record(&world);
+    let said = world.perimeter(&["detach", "--yes"]);
+    assert!(
+        said.code == 1 && said.err.contains("--allow-open"),
+        "what is left may keep something out: {said:?}"
+    );
     let other = policy("native").replace("8000", "8001");
     world.ok(&["apply", &world.policy("b.yaml", &other), "--yes"]);
     assert!(!table(&world).1.contains("hook ingress"), "it judges no longer");

@@ -50,6 +50,8 @@ pub enum JudgeError {
     NoNftables(BackendError),
     #[error("cannot make a network namespace: {0}")]
     Namespace(io::Error),
+    #[error("cannot start the thread that judges: {0}")]
+    NoThread(io::Error),
     #[error("the thread that judges has ended: {0}")]
     Ended(#[from] std::sync::mpsc::RecvError),
 }
@@ -57,7 +59,7 @@ pub enum JudgeError {
 impl JudgeError {
     /// Whether frames cannot be judged by this user, on this kernel or under this policy, though nothing is broken.
     pub fn is_unavailable(&self) -> bool {
-        !matches!(self, JudgeError::Namespace(_) | JudgeError::Ended(_))
+        !matches!(self, JudgeError::Namespace(_) | JudgeError::NoThread(_) | JudgeError::Ended(_))
     }
 }
 
@@ -85,7 +87,7 @@ impl Judge {
         let (frames, to_judge) = channel::<Vec<u8>>();
         let (tell, verdicts) = channel();
         let (ready, started) = channel();
-        let thread = std::thread::spawn(move || match Scene::new(&table) {
+        let run = move || match Scene::new(&table) {
             Ok(scene) => {
                 let _ = ready.send(Ok(()));
                 while let Ok(frame) = to_judge.recv() {
@@ -97,7 +99,8 @@ impl Judge {
             Err(error) => {
                 let _ = ready.send(Err(error));
             }
-        });
+        };
+        let thread = std::thread::Builder::new().spawn(run).map_err(JudgeError::NoThread)?;
         started.recv()??;
         Ok(Judge { frames: Some(frames), verdicts, thread: Some(thread) })
     }
