@@ -28,6 +28,8 @@ pub struct Contest {
     pub ruleset: Ruleset,
     /// For `nft -f`: the table `hand`, on the device `lo`. Rules only: what they allow passes.
     pub by_hand: String,
+    /// The same where no frame with a tag may pass, as the policy allows none: the least that keeps VLANs apart.
+    pub untagged: String,
     /// The same with the checks of the policy that one can write in a line each: a source that is no group, no tag,
     /// options, fragments, lengths, martians, TCP flags; a counter for each.
     pub careful: String,
@@ -76,8 +78,9 @@ pub fn contest(asks: Asks, count: usize) -> Contest {
             frames.push(frame(from.0.max(SOURCES) + 9, to.1, port));
         }
     }
+    let untagged = table(asks, &elements, "  @ll,96,16 != 0x0800 counter drop\n");
     let careful = table(asks, &elements, &checks());
-    Contest { ruleset, by_hand: table(asks, &elements, ""), careful, frames }
+    Contest { ruleset, by_hand: table(asks, &elements, ""), untagged, careful, frames }
 }
 
 fn span((low, high): Span) -> String {

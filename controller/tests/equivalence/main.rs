@@ -27,6 +27,7 @@ mod foreign;
 mod kernel;
 mod model;
 mod nft;
+mod ranges;
 mod regressions;
 mod shrink;
 mod tally;

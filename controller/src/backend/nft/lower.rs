@@ -7,6 +7,7 @@
 //! nft has nowhere else to remember it. `shape` says how the kernel hands a frame over, `zones` which VLAN it is on.
 
 mod arp;
+mod buckets;
 mod build;
 mod entries;
 mod ether;

@@ -13,7 +13,7 @@ use perimeter_classifier::verdict::DropReason;
 
 use super::build::Build;
 use super::entries::Kind;
-use super::layer4::{SENSIBLE, SYN, SYN_AND_ACK, TCP, UDP};
+use super::layer4::{ACK, SENSIBLE, SYN, SYN_AND_ACK, TCP, UDP};
 use super::shape::{Place, Shape};
 use super::{ipv4, ipv6, lookup, window};
 use crate::backend::nft::ir::{Element, Field, Part, Raw, Rule, Statement, Verdict};
@@ -110,9 +110,8 @@ fn packets(build: &mut Build<'_>, zone: usize, place: Place, long: &str) -> Vec<
     }
     let datagrams = datagrams(build, zone, place);
     rules.push(Rule::new(vec![Statement::differs(place.protocol(), &[TCP]), Statement::goto(datagrams)]));
-    let options = with_options(build, zone, place);
-    let plain = plain(build, place);
-    rules.push(Rule::new(vec![plain, Statement::jump(options)]));
+    let others = other_segments(build, zone, place);
+    rules.push(Rule::new(vec![unusual(place), Statement::jump(others)]));
     rules.push(outside(build, zone, place, NO_OPTIONS, long));
     let mut kind = Kind::TcpNew;
     if lookup::asks_for_state(build, zone) {
@@ -192,20 +191,16 @@ fn offsets_and_flags() -> impl Iterator<Item = (u32, u32)> {
         .flat_map(|words| SENSIBLE.iter().map(move |flags| (words, words << 12 | u32::from(*flags))))
 }
 
-/// A segment has options, or flags that make no sense: its field is not in the small set of those that are quickly told.
-fn plain(build: &mut Build<'_>, place: Place) -> Statement {
-    let field = place.at_masked(12, &OFFSET_AND_FLAGS);
-    let about = "data offset and flags of TCP without options";
-    let set = build.set("fast.tcp.plain", about, vec![raw(&field)], false, || {
-        let plain = offsets_and_flags().filter(|&(words, _)| words == FEWEST_WORDS);
-        plain.map(|(_, field)| exactly(field)).collect()
-    });
-    Statement::Member { fields: vec![field], set, inside: false }
+/// A segment has options, or other flags than ACK. Four bytes, as the kernel masks and compares so many at a glance; what comes
+/// behind the flags is the window, which every header has.
+fn unusual(place: Place) -> Statement {
+    let plain = [(FEWEST_WORDS as u8) << 4, ACK, 0, 0];
+    Statement::differs(place.at_masked(12, &[OFFSET_AND_FLAGS[0], OFFSET_AND_FLAGS[1], 0, 0]), &plain)
 }
 
 /// Returns where data offset, flags and length of a segment fit together.
-fn with_options(build: &mut Build<'_>, zone: usize, place: Place) -> String {
-    build.chain(&format!("fast.zone{zone}.options.{}", place.name()), |build| {
+fn other_segments(build: &mut Build<'_>, zone: usize, place: Place) -> String {
+    build.chain(&format!("fast.zone{zone}.segments.{}", place.name()), |build| {
         let back = || Statement::Verdict(Verdict::Return);
         let least = (place.counted() + ANY_OFFSET - 1) as u16;
         let long = Statement::above(place.length(), &least.to_be_bytes());

@@ -22,6 +22,7 @@ const DECIDING: u8 = 0x17;
 pub(super) const SENSIBLE: [u8; 7] = [0x02, 0x04, 0x10, 0x11, 0x12, 0x14, 0x15];
 pub(super) const SYN_AND_ACK: u8 = 0x12;
 pub(super) const SYN: u8 = 0x02;
+pub(super) const ACK: u8 = 0x10;
 
 /// Which part of a packet it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,16 +2,19 @@
 //!
 //! Promises: the number of lookups follows from how rules overlap, not from how many there are. Keys that are exact, or
 //! prefixes of one length, are hashed; intervals are keys of two parts or more, which the kernel looks up faster than those of
-//! one. Where it can be, what a key leads to is the counter of its rule, and the verdict stands in the rule that asks.
+//! one, in buckets of few where they are many. Where it can be, what a key leads to is the counter of its rule, and the verdict stands in the rule that asks.
+
+use std::collections::HashSet;
 
 use perimeter_classifier::verdict::DropReason;
 
+use super::buckets::buckets;
 use super::build::Build;
 use super::entries::{Dimension, Entry, Kind, NEVER, entries, prefix};
 use super::layers::{Layer, layers};
 use super::shape::Place;
 use super::{ipv4, ipv6, vlans};
-use crate::backend::nft::ir::{Element, Field, Part, Raw, Rule, Statement, To};
+use crate::backend::nft::ir::{Element, Field, Part, Raw, Rule, Statement, To, Verdict};
 use crate::ruleset::{Action, AddressSet, Family};
 
 /// Elements that the maps of a table may have.
@@ -77,7 +80,7 @@ fn new_maps(build: &mut Build<'_>, zone: usize, place: Place, kind: Kind) -> Vec
         Ok(layers) => layers
             .into_iter()
             .enumerate()
-            .map(|(at, layer)| map(build, zone, (place, kind), at, &layer.entries))
+            .flat_map(|(at, layer)| in_buckets(build, zone, (place, kind), at, &layer.entries))
             .collect(),
         Err(rules) => {
             build.too_large = Some(rules);
@@ -101,23 +104,49 @@ fn spread(build: &Build<'_>, zone: usize, place: Place, kind: Kind) -> Result<Ve
     Ok(spread)
 }
 
-/// The lookup of one layer.
-fn map(
+/// The lookups of layer number `at`: first of the bucket, where there are some, and then of the boxes in it.
+fn in_buckets(
     build: &mut Build<'_>,
     zone: usize,
     (place, kind): (Place, Kind),
     at: usize,
     entries: &[Entry],
-) -> Rule {
-    let key = Key::new(columns(place, kind), entries);
+) -> Vec<Rule> {
     let number = build.zones[zone].rules_number;
     let name = format!("rules{number}.{}.{}.{at}", kind.name(), place.name());
+    let address = if place.family == Family::V4 { 32 } else { 128 };
+    let left = MAX_ELEMENTS.saturating_sub(build.elements);
+    let hashed = Key::new(columns(place, kind), entries).prefixes.is_some();
+    let Some(split) = (!hashed).then(|| buckets(entries, address, left)).flatten() else {
+        return vec![map(build, (place, kind), &name, entries)];
+    };
+    let mut elements = Vec::new();
+    for (prefix, entries) in &split.buckets {
+        let name = format!("{name}.{:x}", prefix >> split.rest);
+        let chain = build.chain(&name, |build| vec![map(build, (place, kind), &name, entries)]);
+        elements.push(Element { key: vec![(*prefix, *prefix)], to: Some(To::Verdict(Verdict::Jump(chain))) });
+    }
+    let column = columns(place, kind).swap_remove(split.dimension);
+    let about = format!("the first bits of the {}, and the rules that speak of them", column.word);
+    let map_name = build.set(&name, &about, vec![column.part], false, || elements);
+    let mut statements = context(place, kind);
+    statements.push(Statement::Dispatch { fields: vec![without(&column.field, split.rest)], map: map_name });
+    let mut rules = vec![Rule::new(statements)];
+    if !split.others.is_empty() {
+        rules.push(map(build, (place, kind), &format!("{name}.wide"), &split.others));
+    }
+    rules
+}
+
+/// The lookup of boxes that do not overlap.
+fn map(build: &mut Build<'_>, (place, kind): (Place, Kind), name: &str, entries: &[Entry]) -> Rule {
+    let key = Key::new(columns(place, kind), entries);
     let mut statements = context(place, kind);
     // Where frames are counted by VLAN too, a chain does both.
     let counts = key.can_count() && !vlans::counts(build) && entries.iter().all(|entry| entry.end == NEVER);
     if counts {
         let to = |build: &mut Build<'_>, rule| To::Counter(build.counter_of(rule, place.shape));
-        let map = key.set(build, &name, entries, to);
+        let map = key.set(build, name, entries, to);
         statements.push(Statement::CountBy { fields: key.fields(), map });
         if !build.tells() {
             let action = build.ruleset.rules[entries[0].rule as usize].action;
@@ -126,7 +155,7 @@ fn map(
         }
     }
     // A counter does not say which one it is: who is to tell asks again.
-    let name = if counts { format!("{name}.told") } else { name };
+    let name = if counts { format!("{name}.told") } else { name.to_owned() };
     let to = |build: &mut Build<'_>, rule| To::Verdict(build.credit_in_time(rule, place.shape));
     let map = key.set(build, &name, entries, to);
     statements.push(Statement::Dispatch { fields: key.fields(), map });
@@ -157,7 +186,8 @@ impl Key {
             // The kernel takes intervals of two parts or more from the faster kind of set; the last column is the shortest.
             let missing = 2usize.saturating_sub(used.len());
             used.extend(others.drain(others.len() - missing..));
-            used.sort_unstable_by_key(|column| column.at);
+            // The kernel asks part by part, and again for every element that is still left: what leaves fewest comes first.
+            used.sort_by_cached_key(|column| (std::cmp::Reverse(different(column.at, entries)), column.at));
         }
         Key { columns: used, prefixes }
     }
@@ -197,6 +227,11 @@ impl Key {
         let key = self.columns.iter().map(|column| column.part.clone()).collect();
         build.set(name, &about, key, self.prefixes.is_none(), || elements)
     }
+}
+
+/// How many different intervals boxes have in a dimension.
+fn different(dimension: usize, entries: &[Entry]) -> usize {
+    entries.iter().map(|entry| entry.spans[dimension]).collect::<HashSet<_>>().len()
 }
 
 /// A field without its last `rest` bits.
