@@ -219,7 +219,7 @@ fn is_said(limit: Duration) -> bool {
 }
 
 fn is_on_trial(host: &Host, kept: Kept) -> anyhow::Result<bool> {
-    Ok(on_trial(&host.state.journal()?, host.namespace).is_some_and(|trial| kept.is(&trial)))
+    Ok(on_trial(&host.state.recent(host.namespace)?, host.namespace).is_some_and(|trial| kept.is(&trial)))
 }
 
 /// Puts back what was in force before, unless somebody decided in the last moment.
@@ -230,7 +230,7 @@ fn take_back(
     env: &mut Env<'_>,
 ) -> anyhow::Result<()> {
     let lock = lock(host)?;
-    let journal = host.state.journal()?;
+    let journal = host.state.recent(host.namespace)?;
     if journal.is_empty() {
         bail!("the journal is gone: whether the generation was confirmed cannot be told")
     }
