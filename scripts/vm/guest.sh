@@ -291,26 +291,30 @@ unjudged() { perimeter status | sed -n 's/.*a member of bond0 (bond), and what c
 # deadline. What systemd is told to run is this alone; it sees the files and the devices of the guest.
 try_timer() {
     step "a trial without its keeper, under systemd"
-    start_systemd
+    # systemd and what it starts see the mounts that there are when it begins.
     stage veth
+    start_systemd
     write_policy native
     under_systemd apply --yes "$POLICY" >/tmp/applied.txt || { cat /tmp/applied.txt; fail "apply failed under systemd"; }
     sed -i 's/service: any/service: udp/' "$POLICY"
+    local began earliest latest
+    earliest=$(($(boottime) + 20000))
     under_systemd apply --yes "$POLICY" --confirm-within 20s >/tmp/applied.txt || { cat /tmp/applied.txt; fail "no trial"; }
-    local deadline=$(($(boottime) + 20000))
+    latest=$(($(boottime) + 21000))
     pkill -KILL -f -- ' keeper --generation 2 .*--within ' || fail "there is no keeper to kill"
     tail -n 2 /tmp/applied.txt
     holds "a timer of systemd stands by" "$(grep -c 'no timer' /tmp/applied.txt)" 0
     await reverting || { journal; fail "nothing takes it back"; }
-    local late=$(($(boottime) - deadline))
+    began=$(boottime)
     await is_reverted || { journal; fail "it is not taken back"; }
-    printf '   begun %s ms after the deadline, in force %s ms after it\n' "$late" "$(($(boottime) - deadline))"
-    # What takes a fifth of a second elsewhere takes seconds under emulation: when it begins is what can be held against it.
-    [ "$late" -ge 0 ] && [ "$late" -le 1000 ] || fail "it begins $late ms after the deadline"
+    # Under emulation a debug build takes seconds for what it then does: when it begins is what can be held against it.
+    printf '   it begins %s ms before a second after the deadline, and takes %s ms\n' \
+        $((latest - began)) $(($(boottime) - began))
+    [ "$earliest" -le "$began" ] && [ "$began" -le "$latest" ] || fail "it begins at $began, not from $earliest to $latest"
     holds "what was before is in force" "$(under_systemd history | grep -c 'in force')" 3
     under_systemd detach --yes --allow-open >/dev/null
-    clear_stage veth
     kill -KILL "$systemd"
+    clear_stage veth
 }
 boottime() { awk '{ print int($1 * 1000) }' /proc/uptime; }
 journal() { cat "$PERIMETER_STATE_DIR"/journal.jsonl "$PERIMETER_STATE_DIR"/keeper.log; }
@@ -326,13 +330,13 @@ start_systemd() {
     done
     SYSTEMD_UNIT_PATH=$units SYSTEMD_GENERATOR_PATH=/run/none SYSTEMD_LOG_TARGET=console container=vm \
         unshare --pid --mount --fork --mount-proc /lib/systemd/systemd --system --unit=stage.target \
-        </dev/null >/tmp/systemd.log 2>&1 &
-    await is_booted || { cat /tmp/systemd.log; fail "systemd does not start"; }
+        </dev/null &
+    await is_booted || fail "systemd does not start: see the console"
     systemd=$(pgrep -P $! -x systemd)
 }
-is_booted() { [ -S /run/systemd/private ] && grep -q 'Reached target.*stage' /tmp/systemd.log; }
+is_booted() { [ -S /run/systemd/private ]; }
 under_systemd() {
-    timeout 180 nsenter --target "$systemd" --pid --mount --net=/run/netns/gateway "$VM_PROGRAM" "$@"
+    timeout 180 nsenter --target "$systemd" --pid --mount --root --net=/run/netns/gateway "$VM_PROGRAM" "$@"
 }
 
 # try STAGE...
