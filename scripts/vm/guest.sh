@@ -330,7 +330,7 @@ start_systemd() {
     done
     SYSTEMD_UNIT_PATH=$units SYSTEMD_GENERATOR_PATH=/run/none SYSTEMD_LOG_TARGET=console container=vm \
         unshare --pid --mount --fork --mount-proc /lib/systemd/systemd --system --unit=stage.target \
-        </dev/null &
+        </dev/null 2>/dev/null &
     await is_booted || fail "systemd does not start: see the console"
     systemd=$(pgrep -P $! -x systemd)
 }
