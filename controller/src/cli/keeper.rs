@@ -224,7 +224,8 @@ fn waits(host: &Host, kept: Kept, wait: Wait) -> bool {
         if is_on && boottime() >= deadline {
             return true;
         }
-        std::thread::sleep(GLANCE.min(deadline.saturating_sub(boottime())));
+        let left = deadline.saturating_sub(boottime());
+        std::thread::sleep(if left.is_zero() { GLANCE } else { left.min(GLANCE) });
         is_over = is_over || is_said(Duration::ZERO);
     }
 }
