@@ -4,6 +4,8 @@
 //! stays as it is. The verifier knows the record too and removes what can never run, but it leaves the reads themselves:
 //! some thirty loads and as many addresses for every frame.
 
+use std::collections::BTreeSet;
+
 use aya_obj::generated::bpf_insn;
 
 use super::bytecode::{self, Alu, Flow, Kind};
@@ -46,9 +48,11 @@ fn fold(program: &mut [Instruction], record: Record<'_>) {
 fn analyse(program: &[Instruction], record: Record<'_>) -> Vec<Option<Known>> {
     let mut known: Vec<Option<Known>> = vec![None; program.len()];
     let private = stack::private(program);
-    let mut open = Vec::new();
-    arrive(&mut known, &mut open, 0, &Known::NOTHING);
-    while let Some(at) = open.pop() {
+    // The first in the program comes first: compilers put what follows behind, and so every way to an instruction has been
+    // gone before it is looked at, once.
+    let mut open = BTreeSet::new();
+    arrive(&mut known, &mut open, 0, &Known::nothing());
+    while let Some(at) = open.pop_first() {
         let Some(before) = known[at].clone() else { continue };
         let after = step(program, at, &before, private[at], record);
         let flow = match outcome(&program[at], &before) {
@@ -60,14 +64,14 @@ fn analyse(program: &[Instruction], record: Record<'_>) -> Vec<Option<Known>> {
             arrive(&mut known, &mut open, target, &after);
         }
         if let Some(function) = call {
-            arrive(&mut known, &mut open, function, &Known::NOTHING);
+            arrive(&mut known, &mut open, function, &Known::nothing());
         }
     }
     known
 }
 
 /// Notes that `at` is reached with what is known `now`; what differs from an earlier way is not known.
-fn arrive(known: &mut [Option<Known>], open: &mut Vec<usize>, at: usize, now: &Known) {
+fn arrive(known: &mut [Option<Known>], open: &mut BTreeSet<usize>, at: usize, now: &Known) {
     let Some(slot) = known.get_mut(at) else { return };
     let joined = match slot {
         None => now.clone(),
@@ -75,7 +79,7 @@ fn arrive(known: &mut [Option<Known>], open: &mut Vec<usize>, at: usize, now: &K
     };
     if slot.as_ref() != Some(&joined) {
         *slot = Some(joined);
-        open.push(at);
+        open.insert(at);
     }
 }
 
@@ -101,7 +105,7 @@ fn step(program: &[Instruction], at: usize, before: &Known, private: bool, recor
         }
         Kind::Store if !private => after.forget_stack(),
         Kind::Store | Kind::Jump | Kind::Exit => {}
-        Kind::Other => after = Known::NOTHING,
+        Kind::Other => after = Known::nothing(),
     }
     after
 }
