@@ -1,7 +1,7 @@
 //! What is known of registers and of the stack at one place of a program.
 //!
 //! Promises: what is not certain is [`Value::Unknown`]. Of the stack only whole slots of eight bytes are followed, as
-//! compilers use them for what finds no register; a store through any pointer but r10 may hit each of them.
+//! compilers use them for what finds no register.
 
 use std::rc::Rc;
 
