@@ -88,6 +88,12 @@ pub trait Backend {
         drop(prepared);
     }
 
+    /// Finishes what a change began that was interrupted after its switch, and takes away what another left before it. What is
+    /// in force on the interface stays in force.
+    fn tidy(&mut self, _interface: &str) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     /// Ends enforcement on one interface and removes what is pinned for it; what it has counted stays.
     fn lower(&mut self, interface: &str) -> Result<(), BackendError>;
 

@@ -112,9 +112,17 @@ pub fn detach<B: Backend + Offloads>(
     Ok(report)
 }
 
-/// Notes in the journal that a generation is in force, where the kernel says so and a crash kept the note from being
-/// written. The plan must have no changes.
-pub fn acknowledge(state: &State, lock: &Lock, plan: &Plan, occasion: &Occasion) -> Result<(), StateError> {
+/// Takes away what a crash has left beside the generation in force, and notes in the journal that it is in force, where the
+/// crash kept that from being written. The plan must have no changes.
+pub fn acknowledge<B: Backend>(
+    backend: &mut B,
+    (state, lock): (&State, &Lock),
+    plan: &Plan,
+    occasion: &Occasion,
+) -> Result<(), ApplyError> {
+    for one in plan.interfaces.iter().filter(|one| matches!(one.now, Enforcement::InForce(_))) {
+        backend.tidy(&one.interface).map_err(|cause| ApplyError::Unfinished { cause })?;
+    }
     let Some(Enforcement::InForce(record)) = plan.interfaces.first().map(|one| &one.now) else {
         return Ok(());
     };
@@ -125,7 +133,7 @@ pub fn acknowledge(state: &State, lock: &Lock, plan: &Plan, occasion: &Occasion)
     let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
     let guards = Vec::new();
     let what = What::InForce { generation: record.generation, policy: record.policy, guards, partial: false };
-    state.append(lock, &Event { occasion: occasion.clone(), interfaces, what })
+    Ok(state.append(lock, &Event { occasion: occasion.clone(), interfaces, what })?)
 }
 
 /// A new generation on every interface of the policy.

@@ -4,7 +4,7 @@
 //! afterwards; generation numbers only rise. What is in force is not read from here but from the kernel: this is where
 //! the text behind a digest is found.
 //!
-//! Layout: `lock`, `journal.jsonl`, `generations/00000008/{record.json, ruleset.json, policy.yaml, files/*}`.
+//! Layout: `lock`, `journal.jsonl`, `.draft` for a moment, `generations/00000008/{record.json, ruleset.json, policy.yaml, files/*}`.
 
 mod files;
 mod journal;
@@ -119,7 +119,11 @@ impl State {
         let file =
             File::options().create(true).append(true).open(&path).map_err(file_error("open", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => {
+                // What a crash has left: whoever may write next, for whatever, takes it away.
+                let _ = fs::remove_dir_all(self.draft());
+                Ok(Lock { _file: file })
+            }
             Err(TryLockError::WouldBlock) => Err(StateError::Busy(path.display().to_string())),
             Err(TryLockError::Error(cause)) => Err(file_error("lock", &path)(cause)),
         }
@@ -127,6 +131,11 @@ impl State {
 
     fn generations(&self) -> PathBuf {
         self.dir.join("generations")
+    }
+
+    /// Where a generation is written before it counts.
+    fn draft(&self) -> PathBuf {
+        self.dir.join(".draft")
     }
 
     /// The numbers of the stored generations, the newest first.
@@ -177,26 +186,40 @@ impl State {
         ruleset: &Ruleset,
         sources: &[Source],
     ) -> Result<(), StateError> {
-        let draft = self.generations().join(format!(".{}", folder(record.generation)));
-        let _ = fs::remove_dir_all(&draft);
-        let files = draft.join("files");
-        fs::create_dir_all(&files).map_err(file_error("create", &files))?;
-        let json = serde_json::to_vec_pretty(record).expect("a record has only string keys");
-        write(&draft.join("record.json"), &json)?;
-        write(&draft.join("ruleset.json"), &canonical(ruleset))?;
-        for (at, (name, text)) in sources.iter().enumerate() {
-            let path = match at {
-                0 => draft.join("policy.yaml"),
-                _ => files.join(file_name(at, name)),
-            };
-            write(&path, text)?;
-        }
-        sync(&files)?;
-        sync(&draft)?;
+        let draft = self.draft();
         let path = self.generations().join(folder(record.generation));
-        fs::rename(&draft, &path).map_err(file_error("create", &path))?;
+        let stored = write_draft(&draft, record, ruleset, sources)
+            .and_then(|()| fs::rename(&draft, &path).map_err(file_error("create", &path)));
+        if stored.is_err() {
+            // The error that is reported is the first.
+            let _ = fs::remove_dir_all(&draft);
+        }
+        stored?;
         sync(&self.generations())
     }
+}
+
+/// Writes everything of a generation into a folder that does not count yet, synced.
+fn write_draft(
+    draft: &Path,
+    record: &Record,
+    ruleset: &Ruleset,
+    sources: &[Source],
+) -> Result<(), StateError> {
+    let files = draft.join("files");
+    fs::create_dir_all(&files).map_err(file_error("create", &files))?;
+    let json = serde_json::to_vec_pretty(record).expect("a record has only string keys");
+    write(&draft.join("record.json"), &json)?;
+    write(&draft.join("ruleset.json"), &canonical(ruleset))?;
+    for (at, (name, text)) in sources.iter().enumerate() {
+        let path = match at {
+            0 => draft.join("policy.yaml"),
+            _ => files.join(file_name(at, name)),
+        };
+        write(&path, text)?;
+    }
+    sync(&files)?;
+    sync(draft)
 }
 
 fn folder(generation: u64) -> String {

@@ -279,6 +279,11 @@ impl<X: Front, N: Backend, O: Offloads> Backend for Guards<X, N, O> {
         }
     }
 
+    fn tidy(&mut self, interface: &str) -> Result<(), BackendError> {
+        self.xdp.tidy(interface)?;
+        self.nft.tidy(interface)
+    }
+
     fn lower(&mut self, interface: &str) -> Result<(), BackendError> {
         // The first error is told; the other guard goes all the same, since enforcement was to end.
         let (xdp, nft) = (self.xdp.lower(interface), self.nft.lower(interface));

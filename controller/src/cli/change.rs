@@ -131,7 +131,8 @@ pub(super) fn put_in_force(
         host.refuse_trial(env.now)?;
     }
     if !now.changes {
-        reconcile::acknowledge(&host.state, &lock, &now, &host.occasion(env))?;
+        let occasion = host.occasion(env);
+        reconcile::acknowledge(&mut host.backend, (&host.state, &lock), &now, &occasion)?;
         return Ok(Exit::Done);
     }
     // The record tells when it was done, not when it was thought of.

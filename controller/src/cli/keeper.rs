@@ -313,7 +313,8 @@ fn again(host: &mut Host, lock: &Lock, before: &Before, env: &mut Env<'_>) -> an
     if plan.changes {
         carry_out(host, lock, (Planned { plan, images }, &wish), None, env)?;
     } else {
-        reconcile::acknowledge(&host.state, lock, &plan, &host.occasion(env))?;
+        let occasion = host.occasion(env);
+        reconcile::acknowledge(&mut host.backend, (&host.state, lock), &plan, &occasion)?;
     }
     Ok(())
 }

@@ -279,6 +279,13 @@ impl Backend for Nft {
         self.unload(&prepared.interface, prepared.record.place.other())
     }
 
+    fn tidy(&mut self, interface: &str) -> Result<(), BackendError> {
+        match self.enforcement(interface)? {
+            Enforcement::InForce(_) => self.unload(interface, self.free_place(interface)?),
+            _ => Ok(()),
+        }
+    }
+
     fn lower(&mut self, interface: &str) -> Result<(), BackendError> {
         let table = self.table(interface);
         let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);

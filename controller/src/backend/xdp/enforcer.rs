@@ -345,6 +345,25 @@ impl Backend for Xdp {
         }
     }
 
+    fn tidy(&mut self, interface: &str) -> Result<(), BackendError> {
+        let failed = |error| BackendError::failed(format!("ask what {interface} runs"), error);
+        for place in places::all(&self.pins)?.iter().filter(|place| place.interface() == interface) {
+            let (Some(link), Some(next)) = (&place.link, self.pins.open(&place.key, Object::Next)?) else {
+                continue;
+            };
+            let running = sys::link_info(link.as_fd()).map_err(failed)?.program;
+            if sys::program_info(next.as_fd()).map_err(failed)?.id != running {
+                self.pins.unpin(&place.key, Object::Next)?;
+                continue;
+            }
+            if self.pins.open(&place.key, Object::Program)?.is_some() {
+                self.pins.rename(&place.key, Object::Program, Object::Previous)?;
+            }
+            self.pins.rename(&place.key, Object::Next, Object::Program)?;
+        }
+        Ok(())
+    }
+
     fn lower(&mut self, interface: &str) -> Result<(), BackendError> {
         self.end_all(|place| place.interface() == interface)
     }

@@ -9,8 +9,9 @@ use crate::world::{World, program};
 /// One fault in one run.
 #[derive(Clone, Debug)]
 pub(super) enum Fault {
-    /// Killed before its `nth` system call, which is after the one before.
-    Kill { nth: usize },
+    /// Killed before the `nth` call of this name, which is after whatever call came before. `strace` counts each name for
+    /// itself, also where it is to inject into `all`.
+    Kill { call: String, nth: usize },
     /// The `nth` call of this name fails.
     Error { call: String, nth: usize, errno: &'static str },
 }
@@ -19,7 +20,7 @@ impl Fault {
     /// In the words of `strace -e`.
     pub(super) fn inject(&self) -> String {
         match self {
-            Fault::Kill { nth } => format!("inject=all:signal=KILL:when={nth}"),
+            Fault::Kill { call, nth } => format!("inject={call}:signal=KILL:when={nth}"),
             Fault::Error { call, nth, errno } => format!("inject={call}:error={errno}:when={nth}"),
         }
     }
@@ -69,7 +70,7 @@ pub(super) fn points(calls: &[String]) -> Vec<Fault> {
         if at < first {
             continue;
         }
-        points.push(Fault::Kill { nth: at + 1 });
+        points.push(Fault::Kill { call: call.clone(), nth: *nth });
         let error = |errno: &&'static str| Fault::Error { call: call.clone(), nth: *nth, errno };
         points.extend(errors(call).iter().map(error));
     }
