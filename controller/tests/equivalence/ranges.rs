@@ -34,7 +34,7 @@ fn ranges(chance: &mut fastrand::Rng) -> Ruleset {
         ];
         for (name, (from, to)) in ["v4", "v6"].iter().zip(families) {
             let rule = plain::rule(&format!("{name}-{number}"), action);
-            rules.push(Rule { from, to, services: vec![tcp.clone(), udp.clone()], ..rule });
+            rules.push(Rule { from, to, services: vec![tcp, udp], ..rule });
         }
     }
     plain::ruleset(plain::interface(), rules)
