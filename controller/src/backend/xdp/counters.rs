@@ -27,6 +27,7 @@ use crate::ruleset::{Action, Family};
 
 /// A series as a map key: 16 bytes of interface, outcome, kind of subject, its number or length, 64 bytes of id or label.
 type Key = [u8; KEY_LEN];
+type Keys = HashMap<MapData, Key, u32>;
 const KEY_LEN: usize = 84;
 const OUTCOME: usize = 16;
 const KIND: usize = 17;
@@ -49,7 +50,7 @@ pub(super) struct Counters {
     /// None where only an earlier version has counted.
     map: Option<OwnedFd>,
     inherited: Option<Inherited>,
-    keys: HashMap<MapData, Key, u32>,
+    keys: Keys,
     slots: Arc<Slots>,
 }
 
@@ -135,7 +136,7 @@ fn open_map(path: &Path) -> Result<OwnedFd, BackendError> {
 }
 
 /// The map of keys, and the slot of each series in it.
-fn open_keys(path: &Path, seen: &Seen) -> Result<(HashMap<MapData, Key, u32>, Arc<Slots>), BackendError> {
+fn open_keys(path: &Path, seen: &Seen) -> Result<(Keys, Arc<Slots>), BackendError> {
     let data = MapData::from_pin(path).map_err(|error| failed("open", path, error))?;
     let elements =
         sys::map_elements(data.fd().as_fd(), COUNTER_SLOTS).map_err(|error| failed("read", path, error))?;
