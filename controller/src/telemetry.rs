@@ -10,7 +10,7 @@ mod series;
 mod snapshot;
 mod trends;
 
-pub use exposition::{CONTENT_TYPE, exposition};
+pub use exposition::{CONTENT_TYPE, Exposition};
 pub use snapshot::{InterfaceFacts, Readings, RuleFacts, Snapshot};
 pub use trends::{Subject, Trend, Trends, View, verdict_name};
 

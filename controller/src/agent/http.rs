@@ -4,8 +4,8 @@
 //! request must name this machine as its host, so that a page from elsewhere cannot read this one through a browser.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,12 +18,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use prometheus::process_collector::ProcessCollector;
 use tokio::sync::oneshot;
 
 use super::access::{Access, Token};
 use super::{Answer, Pulse, Question, Reply, page};
-use crate::telemetry::{self, Snapshot};
+use crate::telemetry::{self, Exposition, Snapshot};
 
 /// How long the kernel may take to say what it does.
 const LONGEST_READING: Duration = Duration::from_secs(8);
@@ -35,7 +34,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 struct Shared {
     pulse: Arc<Pulse>,
     questions: SyncSender<Question>,
-    process: ProcessCollector,
+    exposition: Mutex<Exposition>,
     token: Option<Token>,
     is_local: bool,
     /// What a browser may do with the page.
@@ -46,10 +45,10 @@ type App = State<Arc<Shared>>;
 
 /// All that is answered.
 pub(super) fn router(access: &Access, questions: SyncSender<Question>, pulse: Arc<Pulse>) -> Router {
-    let process = ProcessCollector::for_self();
+    let exposition = Mutex::new(Exposition::new());
     let (token, is_local) = (access.token, access.is_local);
     let page_policy = HeaderValue::from_str(&page::content_security_policy()).expect("it is plain ASCII");
-    let shared = Arc::new(Shared { pulse, questions, process, token, is_local, page_policy });
+    let shared = Arc::new(Shared { pulse, questions, exposition, token, is_local, page_policy });
     let told = Router::new()
         .route("/", get(document))
         .route("/page.json", get(page_data))
@@ -121,7 +120,10 @@ fn unavailable(why: &str) -> Response {
 
 async fn metrics(State(shared): App) -> Response {
     let text = match ask(&shared, Question::State).await {
-        Ok(snapshot) => telemetry::exposition(&snapshot, &shared.process).map_err(|error| error.to_string()),
+        Ok(snapshot) => {
+            let mut exposition = shared.exposition.lock().unwrap_or_else(PoisonError::into_inner);
+            exposition.text(&snapshot).map_err(|error| error.to_string())
+        }
         Err(why) => Err(why),
     };
     match text {

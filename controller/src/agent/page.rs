@@ -24,8 +24,8 @@ const SHOWN: usize = 12;
 #[derive(Debug, Serialize)]
 pub struct PageData<'a> {
     at: jiff::Timestamp,
-    /// Seconds between two points of a plot.
-    step: u64,
+    /// How many seconds ago each point of a plot was, the latest last; a plot that began later has the last of them.
+    ages: Vec<f64>,
     in_sync: bool,
     trial: Option<TrialStatus>,
     interfaces: Vec<Interface<'a>>,
@@ -42,8 +42,6 @@ pub struct PageData<'a> {
 #[derive(Clone, Copy)]
 pub struct Past<'a> {
     pub trends: &'a Trends,
-    /// The time between two points of a trend.
-    pub step: std::time::Duration,
     /// The oldest first.
     pub journal: &'a [Event],
     /// The newest first.
@@ -89,7 +87,7 @@ struct Rule<'a> {
 impl<'a> PageData<'a> {
     /// What is shown of a snapshot, and of how it came to that.
     pub fn new(snapshot: &'a Snapshot, past: Past<'a>) -> PageData<'a> {
-        let Past { trends, step, journal, events } = past;
+        let Past { trends, journal, events } = past;
         let verdicts = |name: &str| {
             let own = trends.of(View::Verdicts).filter(|(subject, _)| subject.interface == name);
             own.map(row).collect()
@@ -104,7 +102,7 @@ impl<'a> PageData<'a> {
         let counted = trends.of(View::Reasons).filter(|(_, trend)| trend.total.packets > 0);
         PageData {
             at: snapshot.at,
-            step: step.as_secs(),
+            ages: trends.ages().into_iter().map(tenth).collect(),
             in_sync: snapshot.status.in_sync,
             trial: snapshot.status.trial,
             interfaces: interfaces.collect(),
@@ -134,7 +132,7 @@ fn busiest<'a>(
 }
 
 fn row<'a>((subject, trend): (&'a Subject, &'a Trend)) -> Row<'a> {
-    let rates = trend.packets.iter().map(|rate| (rate * 10.0).round() / 10.0).collect();
+    let rates = trend.packets.iter().copied().map(tenth).collect();
     Row {
         interface: &subject.interface,
         name: &subject.name,
@@ -142,6 +140,10 @@ fn row<'a>((subject, trend): (&'a Subject, &'a Trend)) -> Row<'a> {
         packets: trend.total.packets,
         rates,
     }
+}
+
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 fn rule<'a>(pair: (&'a Subject, &'a Trend), rules: &'a [RuleFacts]) -> Rule<'a> {
@@ -165,8 +167,6 @@ pub(super) fn content_security_policy() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::ruleset::Action;
     use crate::samples::{rule as allow, ruleset};
@@ -195,16 +195,18 @@ mod tests {
         };
         let (first, mut then) = (taken(&ruleset, |_| 0), taken(&ruleset, count));
         then.at = first.at + jiff::SignedDuration::from_secs(2);
-        trends.take(&first);
-        trends.take(&then);
-        let past = Past { trends: &trends, step: Duration::from_secs(2), journal: &[], events: &[] };
+        let mut last = then.clone();
+        last.at = then.at + jiff::SignedDuration::from_secs(30);
+        [&first, &then, &last].into_iter().for_each(|snapshot| trends.take(snapshot));
+        let past = Past { trends: &trends, journal: &[], events: &[] };
         let page = PageData::new(&then, past);
         let json = serde_json::to_value(&page).unwrap();
         assert_eq!(
             (json["rules"].as_array().unwrap().len(), &json["rules"][0]["name"]),
             (SHOWN, &"r29".into())
         );
-        assert_eq!(json["rules"][0]["rates"][0], 14.5);
+        assert_eq!(json["rules"][0]["rates"], serde_json::json!([14.5, 0.0]));
+        assert_eq!(json["ages"], serde_json::json!([30.0, 0.0]), "however far apart the looks were");
         assert_eq!(json["interfaces"][0]["engines_word"], "native");
         assert_eq!(json["reasons"].as_array().unwrap().len(), 0, "what never happened is not shown");
     }

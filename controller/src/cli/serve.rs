@@ -61,7 +61,7 @@ const REST: u32 = 20;
 
 /// However long a look takes, the next is near enough for `/healthz`, which counts a minute of silence as death.
 const LONGEST_REST: Duration = Duration::from_secs(30);
-/// Points of a plot on the page: ten minutes.
+/// Points of a plot on the page: ten minutes, where a look takes less than a quarter of a second.
 const POINTS: usize = 120;
 /// Requests that may wait for the kernel's answer.
 const WAITING: usize = 64;
@@ -167,7 +167,7 @@ impl Watch {
         let mut journal = self.reader.host.state.journal().map_err(|error| error.to_string())?;
         journal.retain(|event| event.occasion.namespace == here);
         let events = self.events.latest();
-        let past = Past { trends: &self.trends, step: LOOK, journal: &journal, events: &events };
+        let past = Past { trends: &self.trends, journal: &journal, events: &events };
         let page = PageData::new(snapshot, past);
         serde_json::to_string(&page).map_err(|error| error.to_string())
     }

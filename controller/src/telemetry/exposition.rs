@@ -5,7 +5,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{TEXT_FORMAT, TextEncoder};
 
-use super::family::Family;
+use super::family::{Families, Family};
 use super::series::{accounting, enforcement, loss, rules, traffic};
 use super::snapshot::Snapshot;
 
@@ -17,20 +17,46 @@ pub const CONTENT_TYPE: &str = TEXT_FORMAT;
 #[error("cannot write the metrics out: {0}")]
 pub struct ExpositionError(#[from] prometheus::Error);
 
-/// Every series of a snapshot, and those of the process that tells them.
-pub fn exposition(snapshot: &Snapshot, process: &ProcessCollector) -> Result<String, ExpositionError> {
-    let mut families: Vec<MetricFamily> = families(snapshot).into_iter().filter_map(Family::finish).collect();
-    families.extend(process.collect());
-    let mut text = String::with_capacity(64 << 10);
-    TextEncoder::new().encode_utf8(&families, &mut text)?;
-    Ok(text)
+/// Who writes one snapshot after the other.
+pub struct Exposition {
+    process: ProcessCollector,
+    families: Families,
+    /// Bytes of the last text.
+    length: usize,
 }
 
-fn families(snapshot: &Snapshot) -> Vec<Family> {
-    let mut families: Vec<Family> = traffic::families(snapshot).into();
-    families.extend(rules::families(snapshot));
-    families.extend(accounting::families(snapshot));
-    families.extend(loss::families(snapshot));
-    families.extend(enforcement::families(snapshot));
-    families
+impl Exposition {
+    /// Of this process.
+    pub fn new() -> Exposition {
+        Exposition { process: ProcessCollector::for_self(), families: Families::default(), length: 0 }
+    }
+
+    /// Every series of a snapshot, and those of this process.
+    pub fn text(&mut self, snapshot: &Snapshot) -> Result<String, ExpositionError> {
+        let mut told: Vec<MetricFamily> =
+            self.told(snapshot).into_iter().filter_map(Family::finish).collect();
+        let process = self.process.collect();
+        let mut text = String::with_capacity(self.length + self.length / 8);
+        TextEncoder::new().encode_utf8(&told, &mut text)?;
+        TextEncoder::new().encode_utf8(&process, &mut text)?;
+        told.iter_mut().for_each(|family| self.families.take_back(family));
+        self.length = text.len();
+        Ok(text)
+    }
+
+    fn told(&mut self, snapshot: &Snapshot) -> Vec<Family> {
+        let families = &mut self.families;
+        let mut told: Vec<Family> = traffic::families(snapshot, families).into();
+        told.extend(rules::families(snapshot, families));
+        told.extend(accounting::families(snapshot, families));
+        told.extend(loss::families(snapshot, families));
+        told.extend(enforcement::families(snapshot, families));
+        told
+    }
+}
+
+impl Default for Exposition {
+    fn default() -> Exposition {
+        Exposition::new()
+    }
 }

@@ -1,6 +1,6 @@
 //! Everything that is told, gathered once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
@@ -162,7 +162,7 @@ fn rules<'a>(
     policies: impl Iterator<Item = &'a Policy<'a>>,
     interfaces: &[InterfaceFacts],
 ) -> Vec<RuleFacts> {
-    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     let mut rules = Vec::new();
     for rule in policies.flat_map(|policy| &policy.ruleset.rules) {
         if seen.insert(&rule.id) {

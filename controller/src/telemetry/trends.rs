@@ -52,23 +52,27 @@ impl Trend {
 #[derive(Clone, Debug)]
 pub struct Trends {
     length: usize,
-    at: Option<jiff::Timestamp>,
+    /// When it was looked, once more often than there are rates.
+    looks: VecDeque<jiff::Timestamp>,
     trends: BTreeMap<Subject, Trend>,
 }
 
 impl Trends {
     /// Nothing yet; of each rate the last `length` will be kept.
     pub fn new(length: usize) -> Trends {
-        Trends { length, at: None, trends: BTreeMap::new() }
+        Trends { length, looks: VecDeque::new(), trends: BTreeMap::new() }
     }
 
     /// Adds what was counted up to a snapshot. One that is no later than the last is left out.
     pub fn take(&mut self, snapshot: &Snapshot) {
-        let seconds = self.at.map(|at| snapshot.at.duration_since(at).as_secs_f64());
+        let seconds = self.looks.back().map(|at| snapshot.at.duration_since(*at).as_secs_f64());
         if seconds.is_some_and(|seconds| seconds <= 0.0) {
             return;
         }
-        self.at = Some(snapshot.at);
+        self.looks.push_back(snapshot.at);
+        while self.looks.len() > self.length + 1 {
+            self.looks.pop_front();
+        }
         let mut before = std::mem::take(&mut self.trends);
         for (subject, total) in totals(snapshot) {
             let trend = match (before.remove(&subject), seconds) {
@@ -77,6 +81,13 @@ impl Trends {
             };
             self.trends.insert(subject, trend);
         }
+    }
+
+    /// How many seconds before the last look each rate ended, the latest last: looks need not be equally far apart.
+    pub fn ages(&self) -> Vec<f64> {
+        let ends = self.looks.iter().skip(1);
+        let before = |last: jiff::Timestamp, at: &jiff::Timestamp| last.duration_since(*at).as_secs_f64();
+        self.looks.back().map_or(Vec::new(), |last| ends.map(|at| before(*last, at)).collect())
     }
 
     /// Everything of one view, by interface and name.
@@ -173,12 +184,14 @@ mod tests {
         let mut trends = Trends::new(2);
         trends.take(&at(100, 50));
         assert_eq!((pass(&trends).now(), pass(&trends).packets.len()), (0.0, 0));
+        assert_eq!(trends.ages(), [0.0; 0]);
         trends.take(&at(102, 60));
         assert_eq!((pass(&trends).now(), pass(&trends).bytes), (5.0, 500.0));
         trends.take(&at(102, 70));
         assert_eq!(pass(&trends).total.packets, 60, "a snapshot of the same moment is left out");
         trends.take(&at(103, 61));
-        trends.take(&at(104, 10));
+        trends.take(&at(108, 10));
+        assert_eq!(trends.ages(), [5.0, 0.0], "as many as there are rates, by when they ended");
         assert_eq!(
             pass(&trends).packets,
             [1.0, 0.0],

@@ -3,9 +3,11 @@
 //! Promises: both maps are pinned, and outlive programs, generations and this process; their sizes are checked when they
 //! are opened; a series gets its slot before a program counts in it, and keeps it.
 
+use std::cell::RefCell;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use aya::maps::{HashMap, Map, MapData};
 use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
@@ -16,7 +18,7 @@ use perimeter_classifier::verdict::DropReason;
 use super::inherit::Inherited;
 use super::maps::{Shared, SharedMaps, counter_rows};
 use super::pins::Pins;
-use super::sys;
+use super::sys::{self, Elements};
 use super::tallies::{ROW_BYTES, Tallies};
 use super::times;
 use crate::backend::BackendError;
@@ -25,6 +27,7 @@ use crate::ruleset::{Action, Family};
 
 /// A series as a map key: 16 bytes of interface, outcome, kind of subject, its number or length, 64 bytes of id or label.
 type Key = [u8; KEY_LEN];
+type Keys = HashMap<MapData, Key, u32>;
 const KEY_LEN: usize = 84;
 const OUTCOME: usize = 16;
 const KIND: usize = 17;
@@ -47,27 +50,31 @@ pub(super) struct Counters {
     /// None where only an earlier version has counted.
     map: Option<OwnedFd>,
     inherited: Option<Inherited>,
-    keys: HashMap<MapData, Key, u32>,
-    slots: Slots,
+    keys: Keys,
+    slots: Arc<Slots>,
 }
+
+/// The series of the last opening. They are those of the next one where the map still says the same, byte for byte.
+#[derive(Default)]
+pub(super) struct Seen(RefCell<(Elements, Arc<Slots>)>);
 
 impl Counters {
     /// Opens the pinned maps; `None` where there are none.
-    pub(super) fn open(pins: &Pins) -> Result<Option<Counters>, BackendError> {
+    pub(super) fn open(pins: &Pins, seen: &Seen) -> Result<Option<Counters>, BackendError> {
         let path = pins.shared(Shared::Counters);
         let inherited = Inherited::open(pins)?;
         if !pins.counter_keys().exists() || !path.exists() && inherited.is_none() {
             return Ok(None);
         }
         let map = if path.exists() { Some(open_map(&path)?) } else { None };
-        let (keys, slots) = open_keys(&pins.counter_keys())?;
+        let (keys, slots) = open_keys(&pins.counter_keys(), seen)?;
         Ok(Some(Counters { map, inherited, keys, slots }))
     }
 
     /// Opens the pinned maps, or makes and pins them.
-    pub(super) fn open_or_make(pins: &Pins) -> Result<Counters, BackendError> {
+    pub(super) fn open_or_make(pins: &Pins, seen: &Seen) -> Result<Counters, BackendError> {
         let path = pins.shared(Shared::Counters);
-        match Counters::open(pins)? {
+        match Counters::open(pins, seen)? {
             Some(counters) if counters.map.is_some() => return Ok(counters),
             // An earlier version's: its slots go on.
             Some(_) => {}
@@ -81,7 +88,7 @@ impl Counters {
             }
         }
         open_or_pin(pins, Shared::Counters)?;
-        Counters::open(pins)?.ok_or_else(|| layout(&path))
+        Counters::open(pins, seen)?.ok_or_else(|| layout(&path))
     }
 
     /// Memory of all slots in bytes, on every CPU that this machine can have.
@@ -101,7 +108,7 @@ impl Counters {
             self.keys
                 .insert(encode(&series), slot, 0)
                 .map_err(|error| BackendError::failed("give a rule its counter slot", error))?;
-            self.slots.insert(series, slot);
+            Arc::make_mut(&mut self.slots).insert(series, slot);
         }
         Ok(())
     }
@@ -129,16 +136,25 @@ fn open_map(path: &Path) -> Result<OwnedFd, BackendError> {
 }
 
 /// The map of keys, and the slot of each series in it.
-fn open_keys(path: &Path) -> Result<(HashMap<MapData, Key, u32>, Slots), BackendError> {
+fn open_keys(path: &Path, seen: &Seen) -> Result<(Keys, Arc<Slots>), BackendError> {
     let data = MapData::from_pin(path).map_err(|error| failed("open", path, error))?;
     let elements =
         sys::map_elements(data.fd().as_fd(), COUNTER_SLOTS).map_err(|error| failed("read", path, error))?;
+    let mut seen = seen.0.borrow_mut();
+    if seen.0 != elements {
+        let slots = slots(&elements).ok_or_else(|| layout(path))?;
+        *seen = (elements, Arc::new(slots));
+    }
+    let keys = HashMap::try_from(Map::HashMap(data)).map_err(|_| layout(path))?;
+    Ok((keys, seen.1.clone()))
+}
+
+/// The slot of each series; `None` where a key is none of ours.
+fn slots(elements: &Elements) -> Option<Slots> {
     let slot = |(key, slot): (&[u8], &[u8])| {
         Some((decode(key.try_into().ok()?)?, u32::from_ne_bytes(slot.try_into().ok()?)))
     };
-    let slots = elements.iter().map(slot).collect::<Option<Slots>>().ok_or_else(|| layout(path))?;
-    let keys = HashMap::try_from(Map::HashMap(data)).map_err(|_| layout(path))?;
-    Ok((keys, slots))
+    elements.iter().map(slot).collect()
 }
 
 fn make_keys(pins: &Pins) -> Result<(), BackendError> {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::ask;
 use super::clock;
-use super::counters::{self, Counters};
+use super::counters::{self, Counters, Seen};
 use super::maps::Shared;
 use super::namespace;
 use super::observe;
@@ -32,6 +32,7 @@ use crate::state::Namespace;
 pub struct Xdp {
     pins: Pins,
     counters: Option<Counters>,
+    seen: Seen,
 }
 
 /// A loaded program, and what it takes to go back.
@@ -60,7 +61,7 @@ impl Xdp {
     /// The backend whose pins lie below `bpffs`.
     pub fn new(bpffs: &Path, namespace: Namespace) -> Result<Xdp, BackendError> {
         namespace::require_readable(bpffs)?;
-        Ok(Xdp { pins: Pins::new(bpffs, namespace), counters: None })
+        Ok(Xdp { pins: Pins::new(bpffs, namespace), counters: None, seen: Seen::default() })
     }
 
     /// Refuses to enforce where enforcement would end with the shell.
@@ -76,7 +77,7 @@ impl Xdp {
     fn counters(&mut self) -> Result<&mut Counters, BackendError> {
         match &mut self.counters {
             Some(counters) => Ok(counters),
-            none => Ok(none.insert(Counters::open_or_make(&self.pins)?)),
+            none => Ok(none.insert(Counters::open_or_make(&self.pins, &self.seen)?)),
         }
     }
 
@@ -384,7 +385,7 @@ impl Backend for Xdp {
     }
 
     fn counters(&self) -> Result<Counts, BackendError> {
-        match Counters::open(&self.pins)? {
+        match Counters::open(&self.pins, &self.seen)? {
             Some(counters) => counters.read(&self.pins),
             None => Ok(Counts::new()),
         }

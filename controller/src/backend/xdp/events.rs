@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use perimeter_classifier::abi::{EventKind, EventRecord};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::counters::Counters;
+use super::counters::{Counters, Seen};
 use super::maps::Shared;
 use super::pins::Pins;
 use super::{sys, times};
@@ -118,7 +118,7 @@ impl Ring {
             return Ok(());
         }
         let nothing: Vec<(u32, Option<Series>)> = new.map(|slot| (slot, None)).collect();
-        let counters = Counters::open(&self.pins)?;
+        let counters = Counters::open(&self.pins, &Seen::default())?;
         let slots = counters.iter().flat_map(Counters::slots);
         self.series =
             nothing.into_iter().chain(slots.map(|(series, slot)| (*slot, Some(series.clone())))).collect();

@@ -1,24 +1,24 @@
 //! What is counted beside the verdicts, where the policy's `accounting:` has it on.
 
-use super::super::family::Family;
+use super::super::family::{Families, Family};
 use super::super::snapshot::Snapshot;
 use super::number;
 use crate::counters::VlanCount;
 use crate::ruleset::Family as IpFamily;
 
 /// The series of accounting.
-pub(in super::super) fn families(snapshot: &Snapshot) -> Vec<Family> {
-    let [vlans, oversize] = vlans(snapshot);
-    let [messages, smallest] = pmtu(snapshot);
-    vec![vlans, oversize, fragments(snapshot), sizes(snapshot), messages, smallest]
+pub(in super::super) fn families(snapshot: &Snapshot, families: &mut Families) -> Vec<Family> {
+    let [vlans, oversize] = vlans(snapshot, families);
+    let [messages, smallest] = pmtu(snapshot, families);
+    vec![vlans, oversize, fragments(snapshot, families), sizes(snapshot, families), messages, smallest]
 }
 
-fn vlans(snapshot: &Snapshot) -> [Family; 2] {
-    let mut packets = Family::counter(
+fn vlans(snapshot: &Snapshot, families: &mut Families) -> [Family; 2] {
+    let mut packets = families.counter(
         "perimeter_vlan_packets_total",
         "Frames received by VLAN and verdict: the policy's name for the VLAN, else the entry of `vlans` that holds it, `untagged`, or `other` where it is not allowed. Absent where nftables judges alone.",
     );
-    let mut oversize = Family::counter(
+    let mut oversize = families.counter(
         "perimeter_oversize_packets_total",
         "Frames whose layer-3 size is over the MTU of their VLAN, dropped or not. Absent where nftables judges alone.",
     );
@@ -36,8 +36,8 @@ fn vlans(snapshot: &Snapshot) -> [Family; 2] {
     [packets, oversize]
 }
 
-fn fragments(snapshot: &Snapshot) -> Family {
-    let mut fragments = Family::counter(
+fn fragments(snapshot: &Snapshot, families: &mut Families) -> Family {
+    let mut fragments = families.counter(
         "perimeter_fragments_total",
         "Well-formed IP fragments received, by kind: first, middle, last, tiny. Absent where nftables judges alone.",
     );
@@ -49,8 +49,8 @@ fn fragments(snapshot: &Snapshot) -> Family {
     fragments
 }
 
-fn sizes(snapshot: &Snapshot) -> Family {
-    let mut sizes = Family::histogram(
+fn sizes(snapshot: &Snapshot, families: &mut Families) -> Family {
+    let mut sizes = families.histogram(
         "perimeter_frame_size_bytes",
         "Length of the frames received, in bytes from the destination MAC on. Absent where nftables judges alone.",
     );
@@ -62,12 +62,12 @@ fn sizes(snapshot: &Snapshot) -> Family {
     sizes
 }
 
-fn pmtu(snapshot: &Snapshot) -> [Family; 2] {
-    let mut messages = Family::counter(
+fn pmtu(snapshot: &Snapshot, families: &mut Families) -> [Family; 2] {
+    let mut messages = families.counter(
         "perimeter_pmtu_messages_total",
         "Messages received that a packet was too large for its path: ICMP type 3 code 4, ICMPv6 type 2; passed or not. Absent where nftables judges alone.",
     );
-    let mut smallest = Family::gauge(
+    let mut smallest = families.gauge(
         "perimeter_pmtu_smallest_bytes",
         "The smallest MTU that such a message has announced so far, in bytes; 0 where none has.",
     );

@@ -1,17 +1,17 @@
 //! What is in force, whether it is what should be, and how much memory it takes.
 
-use super::super::family::Family;
+use super::super::family::{Families, Family};
 use super::super::snapshot::Snapshot;
 use super::number;
 
 /// The series of the state.
-pub(in super::super) fn families(snapshot: &Snapshot) -> Vec<Family> {
-    let [entries, bytes] = tables(snapshot);
-    vec![enforced(snapshot), in_sync(snapshot), info(snapshot), entries, bytes]
+pub(in super::super) fn families(snapshot: &Snapshot, families: &mut Families) -> Vec<Family> {
+    let [entries, bytes] = tables(snapshot, families);
+    vec![enforced(snapshot, families), in_sync(snapshot, families), info(snapshot, families), entries, bytes]
 }
 
-fn enforced(snapshot: &Snapshot) -> Family {
-    let mut enforced = Family::gauge(
+fn enforced(snapshot: &Snapshot, families: &mut Families) -> Family {
+    let mut enforced = families.gauge(
         "perimeter_enforced",
         "1 where the kernel says now that a program of this perimeter drops what the policy does not allow; 0 in shadow mode.",
     );
@@ -21,8 +21,8 @@ fn enforced(snapshot: &Snapshot) -> Family {
     enforced
 }
 
-fn in_sync(snapshot: &Snapshot) -> Family {
-    let mut in_sync = Family::gauge(
+fn in_sync(snapshot: &Snapshot, families: &mut Families) -> Family {
+    let mut in_sync = families.gauge(
         "perimeter_policy_in_sync",
         "1 where the kernel enforces on every interface exactly what was put in force last; 0 is drift, which `perimeter status` explains.",
     );
@@ -30,8 +30,8 @@ fn in_sync(snapshot: &Snapshot) -> Family {
     in_sync
 }
 
-fn info(snapshot: &Snapshot) -> Family {
-    let mut info = Family::gauge(
+fn info(snapshot: &Snapshot, families: &mut Families) -> Family {
+    let mut info = families.gauge(
         "perimeter_policy_info",
         "Always 1: which policy and generation is in force on an interface, and which engines judge its frames.",
     );
@@ -53,12 +53,12 @@ fn info(snapshot: &Snapshot) -> Family {
 /// Bytes in a word of a classifier's table.
 const WORD: u64 = 4;
 
-fn tables(snapshot: &Snapshot) -> [Family; 2] {
-    let mut entries = Family::gauge(
+fn tables(snapshot: &Snapshot, families: &mut Families) -> [Family; 2] {
+    let mut entries = families.gauge(
         "perimeter_table_entries",
         "Entries of a table in the kernel: 32-bit words of an interface's classifier, slots of the counters that are given away.",
     );
-    let mut bytes = Family::gauge("perimeter_table_bytes", "Memory of a table in the kernel in bytes.");
+    let mut bytes = families.gauge("perimeter_table_bytes", "Memory of a table in the kernel in bytes.");
     for one in &snapshot.status.interfaces {
         let Some(size) = one.table_bytes else { continue };
         let table = format!("classifier:{}", one.interface);

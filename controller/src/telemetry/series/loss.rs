@@ -1,12 +1,12 @@
 //! What was not seen: frames lost around the program, and events lost on their way.
 
-use super::super::family::Family;
+use super::super::family::{Families, Family};
 use super::super::snapshot::Snapshot;
 use super::number;
 
 /// The series of loss.
-pub(in super::super) fn families(snapshot: &Snapshot) -> Vec<Family> {
-    let mut lost = Family::counter(
+pub(in super::super) fn families(snapshot: &Snapshot, families: &mut Families) -> Vec<Family> {
+    let mut lost = families.counter(
         "perimeter_interface_loss_total",
         "Frames that the NIC, its driver and the kernel lost before and after the program, by cause; `backlog` is the whole machine's.",
     );
@@ -15,8 +15,8 @@ pub(in super::super) fn families(snapshot: &Snapshot) -> Vec<Family> {
             lost.add(&[("interface", &loss.interface), ("cause", one.cause.name())], number(one.packets));
         }
     }
-    let single = |name, help, value| {
-        let mut family = Family::counter(name, help);
+    let mut single = |name, help, value| {
+        let mut family = families.counter(name, help);
         family.add(&[], number(value));
         family
     };

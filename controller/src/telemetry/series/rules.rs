@@ -1,17 +1,17 @@
 //! What is told of each rule: what it has matched, whose it is, when it ends.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use super::super::family::Family;
+use super::super::family::{Families, Family};
 use super::super::snapshot::Snapshot;
 use super::number;
 use crate::counters::Total;
-use crate::ruleset::Action;
+use crate::ruleset::{About, Action};
 
 /// The rules' own series.
-pub(in super::super) fn families(snapshot: &Snapshot) -> Vec<Family> {
-    let [packets, bytes] = counted(snapshot);
-    vec![packets, bytes, info(snapshot), last_hits(snapshot), expires(snapshot)]
+pub(in super::super) fn families(snapshot: &Snapshot, families: &mut Families) -> Vec<Family> {
+    let [packets, bytes] = counted(snapshot, families);
+    vec![packets, bytes, info(snapshot, families), last_hits(snapshot, families), expires(snapshot, families)]
 }
 
 /// The name of an action as the policy writes it.
@@ -22,17 +22,15 @@ pub(in super::super) fn action_name(action: Action) -> &'static str {
     }
 }
 
-fn counted(snapshot: &Snapshot) -> [Family; 2] {
-    let mut packets = Family::counter(
+fn counted(snapshot: &Snapshot, families: &mut Families) -> [Family; 2] {
+    let mut packets = families.counter(
         "perimeter_rule_packets_total",
         "Frames credited to a rule on an interface: the first in file order that matches, deny before allow.",
     );
-    let mut bytes = Family::counter(
-        "perimeter_rule_bytes_total",
-        "Bytes of the frames credited to a rule on an interface.",
-    );
+    let mut bytes = families
+        .counter("perimeter_rule_bytes_total", "Bytes of the frames credited to a rule on an interface.");
     for one in &snapshot.interfaces {
-        let mut totals: BTreeMap<(Action, &str), Total> = BTreeMap::new();
+        let mut totals: HashMap<(Action, &str), Total> = HashMap::with_capacity(one.rules.len());
         for count in &one.counters.rules {
             // What a rule matched in shadow mode it matched all the same.
             let total = totals.entry((count.action, &count.rule)).or_default();
@@ -49,33 +47,27 @@ fn counted(snapshot: &Snapshot) -> [Family; 2] {
     [packets, bytes]
 }
 
-fn info(snapshot: &Snapshot) -> Family {
-    let mut info = Family::gauge(
+fn info(snapshot: &Snapshot, families: &mut Families) -> Family {
+    let mut info = families.gauge(
         "perimeter_rule_info",
         "Always 1: whose a rule of the policy in force is, by which ticket and for which control.",
     );
     for rule in &snapshot.rules {
-        let text = |about: &Option<String>| about.clone().unwrap_or_default();
-        info.add(
-            &[
-                ("rule", &rule.id),
-                ("action", action_name(rule.action)),
-                ("owner", &text(&rule.about.owner)),
-                ("ticket", &text(&rule.about.ticket)),
-                ("control", &text(&rule.about.control)),
-            ],
-            1.0,
-        );
+        let About { owner, ticket, control, .. } = &rule.about;
+        let [owner, ticket, control] = [owner, ticket, control].map(|text| text.as_deref().unwrap_or(""));
+        let action = action_name(rule.action);
+        let whose = [("owner", owner), ("ticket", ticket), ("control", control)];
+        info.add(&[("rule", &rule.id), ("action", action), whose[0], whose[1], whose[2]], 1.0);
     }
     info
 }
 
-fn last_hits(snapshot: &Snapshot) -> Family {
-    let mut last_hits = Family::gauge(
+fn last_hits(snapshot: &Snapshot, families: &mut Families) -> Family {
+    let mut last_hits = families.gauge(
         "perimeter_rule_last_hit_timestamp_seconds",
         "When a rule matched last, on any interface, in seconds since 1970; 0 where it never did.",
     );
-    let mut hits: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut hits: HashMap<&str, i64> = HashMap::with_capacity(snapshot.rules.len());
     for one in &snapshot.interfaces {
         let Some(known) = &one.accounting.last_hits else { continue };
         for (_, id) in &one.rules {
@@ -83,14 +75,16 @@ fn last_hits(snapshot: &Snapshot) -> Family {
             *hit = known.get(id).map_or(*hit, |last| last.as_second().max(*hit));
         }
     }
-    for (rule, second) in hits {
-        last_hits.add(&[("rule", rule)], second as f64);
+    for rule in &snapshot.rules {
+        if let Some(second) = hits.get(rule.id.as_str()) {
+            last_hits.add(&[("rule", &rule.id)], *second as f64);
+        }
     }
     last_hits
 }
 
-fn expires(snapshot: &Snapshot) -> Family {
-    let mut expires = Family::gauge(
+fn expires(snapshot: &Snapshot, families: &mut Families) -> Family {
+    let mut expires = families.gauge(
         "perimeter_rule_expires_timestamp_seconds",
         "When a rule with a last day stops matching: the midnight after that day, UTC, in seconds since 1970.",
     );

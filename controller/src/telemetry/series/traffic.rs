@@ -2,18 +2,18 @@
 
 use perimeter_classifier::verdict::DropReason;
 
-use super::super::family::Family;
+use super::super::family::{Families, Family};
 use super::super::snapshot::{InterfaceFacts, Snapshot};
 use super::number;
 use crate::counters::{InterfaceCounters, Outcome, Total};
 
 /// Packets and bytes of every verdict and reason. `reason` is empty on pass.
-pub(in super::super) fn families(snapshot: &Snapshot) -> [Family; 2] {
-    let mut packets = Family::counter(
+pub(in super::super) fn families(snapshot: &Snapshot, families: &mut Families) -> [Family; 2] {
+    let mut packets = families.counter(
         "perimeter_packets_total",
         "Frames received on an enforced interface, by verdict and drop reason; their sum is everything received.",
     );
-    let mut bytes = Family::counter(
+    let mut bytes = families.counter(
         "perimeter_bytes_total",
         "Bytes of the frames received on an enforced interface, from the destination MAC on, by verdict and drop reason.",
     );
