@@ -7,8 +7,8 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
-# What is built once and not changed gains nothing from being cut small.
-[ "${CI:-}" != true ] || export CARGO_INCREMENTAL=0
+# What is built once gains nothing from being cut small, and nobody steps through it.
+[ "${CI:-}" != true ] || export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=false
 
 step() { printf '\n== %s   (after %s s)\n' "$*" "$SECONDS"; }
 

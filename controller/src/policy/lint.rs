@@ -98,4 +98,10 @@ mod tests {
         let found = warnings("  - {id: all}\n", "");
         assert!(found[0].contains("\"all\" is over-broad"), "{found:?}");
     }
+
+    #[test]
+    fn a_rule_with_a_misspelt_key_is_not_judged_without_it() {
+        let found = warnings("  - {id: a, from: 192.0.2.0/24, servce: https}\n", "");
+        assert_eq!(found, ["7: unknown key \"servce\" in a rule; did you mean \"service\"?"]);
+    }
 }

@@ -59,12 +59,14 @@ fn read_rule(
     scope: &mut Scope,
     report: &mut Report,
 ) -> Option<Draft> {
+    let errors = report.errors();
     let fields = Fields::read(node, "a rule", &KEYS, report)?;
     let id = read_id(&fields, ids, report);
     let name = id.as_ref().map_or("", |word| &word.text);
     // A rule without a good id is still judged: every problem is to be told.
     let draft = rule::read(&fields, name, action, scope, report);
-    id.and(draft)
+    // Without a key that was misspelt it would be another rule, of which warnings would not be true.
+    id.and(draft).filter(|_| report.errors() == errors)
 }
 
 fn read_id(fields: &Fields, ids: &mut Ids, report: &mut Report) -> Option<Word> {

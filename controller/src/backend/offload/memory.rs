@@ -170,7 +170,10 @@ mod tests {
         // A crash while the next memory is written: the draft is cut, and nobody reads it.
         fs::write(folder.path().join("7.new"), b"{\"boot\":").unwrap();
         assert_eq!(memory.recall(7).unwrap(), off);
-        memory.remember(7, &off).unwrap();
+        let both = BTreeSet::from([Feature::RxVlan, Feature::Lro]);
+        let more = SwitchedOff { features: both, ..off };
+        memory.remember(7, &more).unwrap();
+        assert_eq!(memory.recall(7).unwrap(), more);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the draft has become the file");
     }
 

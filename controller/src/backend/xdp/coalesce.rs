@@ -45,7 +45,7 @@ impl View<'_> {
             if let Some(operation) = operates(instruction, moved.destination) {
                 let other = instruction.source;
                 let free = other != moved.destination && bit(other) & (self.live[there] | source) == 0;
-                let same = operation.commutes() && operation.wide == alu.wide;
+                let same = operation.commutes() && operation.wide == alu.wide && !names_stack(instruction);
                 let end = self.end(there, moved.destination, other);
                 return end.filter(|_| free && same).map(|end| (there, end));
             }
@@ -89,7 +89,9 @@ impl View<'_> {
 
     fn moves(&self, at: usize) -> Option<(&Instruction, Alu)> {
         match bytecode::kind(&self.program[at]) {
-            Kind::Alu(alu) if alu.is_move() => Some((&self.program[at], alu)),
+            Kind::Alu(alu) if alu.is_move() && !names_stack(&self.program[at]) => {
+                Some((&self.program[at], alu))
+            }
             _ => None,
         }
     }
@@ -189,6 +191,11 @@ fn is_plain(instruction: &Instruction) -> bool {
         Kind::Opaque => bytecode::is_byte_swap(instruction),
         _ => false,
     }
+}
+
+/// Whether r10 is read, to which nothing may be written.
+fn names_stack(instruction: &Instruction) -> bool {
+    reads_source(instruction) && usize::from(instruction.source) == bytecode::STACK
 }
 
 fn touches(instruction: &Instruction, register: u8) -> bool {
@@ -312,6 +319,9 @@ mod tests {
             [&add[..], &[(0x85, 0, 0, 0, 1), EXIT]].concat(),
             // Something jumps to where the register is read.
             [&[(0xb4, 1, 0, 0, 9), (0x15, 3, 0, 2, 0)], &add[..], &[(0xbc, 0, 1, 0, 0), EXIT]].concat(),
+            // r10 is not written to.
+            vec![(0xbf, 2, 10, 0, 0), (0x07, 2, 0, 0, -8), (0x79, 0, 2, 0, 0), EXIT],
+            vec![(0xb7, 1, 0, 0, -8), (0x0f, 1, 10, 0, 0), (0x79, 0, 1, 0, 0), EXIT],
             // 64 bits are added to 32.
             vec![(0xb4, 1, 0, 0, 7), (0x0f, 1, 2, 0, 0), (0xbf, 0, 1, 0, 0), EXIT],
             // The order matters.
