@@ -102,6 +102,6 @@ mod tests {
     #[test]
     fn a_rule_with_a_misspelt_key_is_not_judged_without_it() {
         let found = warnings("  - {id: a, from: 192.0.2.0/24, servce: https}\n", "");
-        assert_eq!(found, ["7: unknown key \"servce\" in a rule; did you mean \"service\"?"]);
+        assert_eq!(found, ["7: unknown key \"servce\" in a rule"]);
     }
 }
