@@ -11,18 +11,17 @@ use perimeter_classifier::verdict::DropReason;
 
 use super::host::Host;
 use super::{Env, Exit, Global};
-use crate::backend::xdp::events::totals;
 use crate::capture::EventWriter;
 use crate::counters::{Event, EventTotals, grouped};
 use crate::describe::describe;
 use crate::events::filter::{Filter, Prefix};
 use crate::events::journal::{Journal, SOCKET};
-use crate::events::{Place, Stream};
+use crate::events::{Stream, totals};
 
 /// Show frames that are dropped, and those that a rule with `log: true` matches, as they come
 ///
-/// A sample: at most 1,000 a second of either kind on each CPU, and only while somebody looks. What is not told is counted,
-/// and told at the end. Several can look at once, beside the agent. Needs XDP; nftables tells nothing.
+/// A sample: at most 1,000 a second of either kind on each CPU, and only while somebody looks; where nftables judges alone, of
+/// each reason and each such rule. What is not told is counted, and told at the end. Several can look at once, beside the agent.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -77,15 +76,13 @@ const FRESH: SignedDuration = SignedDuration::from_secs(2);
 
 /// Carries out the command.
 pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    let host = Host::open(global)?;
-    let namespace = host.namespace;
-    let count = || totals(&global.bpffs, namespace);
-    let place = Place { bpffs: global.bpffs.clone(), state_dir: global.state_dir.clone(), namespace };
+    let place = global.place(Host::open(global)?.namespace);
+    let count = || totals(&place);
     let mut sinks = Sinks::open(args)?;
     let before = count()?;
-    let mut stream = Stream::open(place)?;
+    let mut stream = Stream::open(place.clone())?;
     if !stream.is_connected() {
-        writeln!(env.err, "perimeter: no XDP program is in force here yet; events come once one is")?;
+        writeln!(env.err, "perimeter: nothing is enforced here yet; events come once something is")?;
     }
     let filter = Filter {
         interface: args.interface.clone(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use perimeter_classifier::verdict::DropReason;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::Outcome;
+use super::{Outcome, Subject};
 use crate::ruleset::Action;
 
 /// A frame that was dropped, or that a rule with `log: true` matched.
@@ -34,6 +34,15 @@ pub struct Event {
 }
 
 impl Event {
+    /// The VIDs of the tags that a frame begins with.
+    pub fn tags(frame: &[u8]) -> Vec<u16> {
+        let is_tag = |kind: &[u8]| matches!(kind, [0x81, 0x00] | [0x88, 0xa8] | [0x91, 0x00]);
+        let tags = frame.get(12..).unwrap_or_default().chunks_exact(4);
+        tags.take_while(|tag| is_tag(&tag[..2]))
+            .map(|tag| u16::from_be_bytes([tag[2], tag[3]]) & 0xfff)
+            .collect()
+    }
+
     /// The tags in the words of the policy: `untagged`, `10`, `100/200`. A lone priority tag is untagged.
     pub fn stack(&self) -> String {
         match self.tags.as_slice() {
@@ -56,6 +65,28 @@ impl Event {
     }
 }
 
+/// What has decided about a frame, in the words of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    pub rule: Option<String>,
+    pub action: Option<Action>,
+    pub reason: Option<DropReason>,
+}
+
+impl Decided {
+    /// What is counted under a rule or a reason; `None` for accounting.
+    pub fn of(outcome: Outcome, subject: &Subject) -> Option<Decided> {
+        match subject.decided() {
+            Subject::Rule(action, id) => {
+                let reason = (outcome != Outcome::Pass).then_some(DropReason::Denied);
+                Some(Decided { rule: Some(id.clone()), action: Some(*action), reason })
+            }
+            Subject::Reason(reason) => Some(Decided { rule: None, action: None, reason: Some(*reason) }),
+            _ => None,
+        }
+    }
+}
+
 /// Most bytes of a frame that an event carries: two tags, IPv6, some extension headers and TCP.
 pub const HEADER_BYTES: usize = perimeter_classifier::abi::EVENT_BYTES;
 
@@ -66,9 +97,9 @@ pub struct EventTotals {
     pub emitted: u64,
     /// Not made, because the limit of so many a second was reached.
     pub suppressed: u64,
-    /// Made and lost: the ring was full.
+    /// Made and lost: the ring, or the log of nftables, was full.
     pub lost: u64,
-    /// Not made, because nobody reads: neither `perimeter serve` nor `perimeter events` runs.
+    /// Not made, because nobody reads: neither `perimeter serve` nor `perimeter events` runs. nftables makes them all the same.
     pub unheard: u64,
 }
 

@@ -8,7 +8,8 @@ use crate::counters::{InterfaceCounters, Outcome, grouped};
 use crate::plan::ended;
 
 /// What nobody sees where nftables judges alone.
-const UNSEEN: &str = "nftables alone counts by reason and rule: not by VLAN, size, fragment, path MTU or last hit, and tells of no frame";
+const UNSEEN: &str =
+    "nftables alone counts by reason and rule: not by VLAN, size, fragment, path MTU or last hit";
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
 pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {

@@ -1,10 +1,11 @@
 //! What the kernel program and the controller agree on: map names, records, settings, counter layout.
 //!
 //! Promises: this is the only place where a map name, a value layout or a setting's position is written. Numbers are in
-//! the byte order of the machine. `ABI_VERSION` rises with every change here.
+//! the byte order of the machine. `ABI_VERSION` rises with every change here, and with every change of what the nftables backend
+//! makes of a policy: a table of another shape is then known as another version's, and not as one that was tampered with.
 
-/// Version of everything in this file.
-pub const ABI_VERSION: u32 = 4;
+/// Version of everything in this file, and of the nftables tables.
+pub const ABI_VERSION: u32 = 5;
 
 /// First word of [`Info`]: "PERI".
 pub const MAGIC: u32 = 0x5045_5249;

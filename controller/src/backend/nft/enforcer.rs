@@ -16,7 +16,7 @@ use super::lower::{Options, lower};
 use super::netlink::batch::Step;
 use super::read::{self, Hook, Rule};
 use super::record::{Place, Record};
-use super::{names, transact};
+use super::{names, nflog, transact};
 use crate::backend::{
     Backend, BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion, Refused,
     Switched, Target,
@@ -227,7 +227,8 @@ impl Backend for Nft {
         let interface = target.name().to_owned();
         let place = self.free_place(&interface)?;
         let prefix = place.prefix().to_owned();
-        let options = Options { instance: self.instance.clone(), prefix, tell: None };
+        let silent = !nflog::is_there();
+        let options = Options { instance: self.instance.clone(), prefix, tell: None, silent };
         let refuse = |reason: String| BackendError::Refused {
             interface: interface.clone(),
             refused: vec![Refused { engine: Engine::Nft, reason }],
@@ -311,8 +312,12 @@ impl Backend for Nft {
     ) -> Result<Vec<String>, BackendError> {
         let interface = &ruleset.interfaces[index].name;
         let place = self.free_place(interface)?.other();
-        let options =
-            Options { instance: self.instance.clone(), prefix: place.prefix().to_owned(), tell: None };
+        let table = self.table(interface);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
+        // As it was when it was applied: a kernel that has a log for tables keeps it as long as they tell.
+        let silent = read::counter(&table, names::MADE).map_err(failed)?.is_none();
+        let (instance, prefix) = (self.instance.clone(), place.prefix().to_owned());
+        let options = Options { instance, prefix, tell: None, silent };
         let failed = |error| BackendError::failed(format!("lower the policy of {interface}"), error);
         let made = lower(ruleset, index, &options).map_err(failed)?;
         let record = Record::new(&made, place, in_force.generation, in_force.policy);

@@ -6,17 +6,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perimeter_classifier::verdict::DropReason;
 
-use super::Options;
 use super::entries::{End, NEVER, end};
 use super::shape::Shape;
 use super::vlans::{self, Known};
 use super::zones::{Zone, zones};
+use super::{Options, events};
 use crate::backend::nft::ir::{
     Base, Chain, Counter, Element, Field, Maps, Part, Rule, Set, Statement, Table, To, Verdict,
 };
 use crate::backend::nft::names;
 use crate::counters::Outcome;
-use crate::ruleset::{self, Action, Fragments, Interface, Oversize, Ruleset};
+use crate::ruleset::{self, Action, Fragments, Interface, Mode, Oversize, Ruleset};
+
+/// The end of the way of a frame, but for its verdict.
+struct Way {
+    /// What counts it.
+    counter: String,
+    /// What [`Options::tell`] tells.
+    told: String,
+    outcome: Outcome,
+    known: Known,
+    /// Whether people are told of it.
+    logs: bool,
+}
 
 /// A table under construction.
 pub(super) struct Build<'a> {
@@ -147,7 +159,7 @@ impl<'a> Build<'a> {
             let outcome = build.dropped();
             let counter = build.counter(names::of_reason(outcome, reason, shape.stripped()));
             let last = if build.interface.enforce { Verdict::Drop } else { Verdict::Accept };
-            build.last(counter, &format!("r{}", reason as u32), (outcome, known), last)
+            build.last(Way { counter, told: format!("r{}", reason as u32), outcome, known, logs: true }, last)
         }))
     }
 
@@ -161,7 +173,8 @@ impl<'a> Build<'a> {
             let outcome = if passes { Outcome::Pass } else { build.dropped() };
             let told = format!("{}{rule}", if passes { 'p' } else { 'd' });
             let last = build.verdict_of(action);
-            build.last(counter, &told, (outcome, Known::On(shape)), last)
+            let logs = build.logs(rule);
+            build.last(Way { counter, told, outcome, known: Known::On(shape), logs }, last)
         }))
     }
 
@@ -201,20 +214,29 @@ impl<'a> Build<'a> {
         Rule::new(if end == NEVER { vec![credit] } else { vec![before(end), credit] })
     }
 
+    /// Whether people are told of frames. Where XDP stands in front, it tells of them.
+    fn logs_any(&self) -> bool {
+        !self.options.silent && self.interface.mode != Mode::Both
+    }
+
+    /// Whether people are told of frames that are credited to a rule.
+    pub(super) fn logs(&self, rule: u32) -> bool {
+        let rule = &self.ruleset.rules[rule as usize];
+        self.logs_any() && (rule.log || rule.action == Action::Deny)
+    }
+
     /// Counts, tells and ends.
-    fn last(
-        &mut self,
-        counter: String,
-        told: &str,
-        (outcome, known): (Outcome, Known),
-        verdict: Verdict,
-    ) -> Vec<Rule> {
-        let mut statements = vec![Statement::Count(counter)];
+    fn last(&mut self, end: Way, verdict: Verdict) -> Vec<Rule> {
+        let mut statements = vec![Statement::Count(end.counter.clone())];
         if let Some(group) = self.options.tell {
-            statements.push(Statement::Log { group, prefix: told.to_owned() });
+            statements.push(Statement::Log { group, prefix: end.told });
         }
         if vlans::counts(self) {
-            return vlans::end(self, outcome, known, statements, verdict);
+            return vlans::end(self, end.outcome, end.known, statements, verdict);
+        }
+        if end.logs && self.logs_any() {
+            let group = names::group(&self.options.instance);
+            return events::end(self, group, end.counter, statements, verdict);
         }
         statements.push(Statement::Verdict(verdict));
         vec![Rule::new(statements)]

@@ -113,8 +113,9 @@ fn map(
     let number = build.zones[zone].rules_number;
     let name = format!("rules{number}.{}.{}.{at}", kind.name(), place.name());
     let mut statements = context(place, kind);
-    // Where frames are counted by VLAN too, a chain does both.
-    let counts = key.can_count() && !vlans::counts(build) && entries.iter().all(|entry| entry.end == NEVER);
+    // Where frames are counted by VLAN too, or told of, a chain does both.
+    let plain = |entry: &Entry| entry.end == NEVER && !build.logs(entry.rule);
+    let counts = key.can_count() && !vlans::counts(build) && entries.iter().all(plain);
     if counts {
         let to = |build: &mut Build<'_>, rule| To::Counter(build.counter_of(rule, place.shape));
         let map = key.set(build, &name, entries, to);
