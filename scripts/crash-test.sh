@@ -5,8 +5,12 @@
 #
 #   scripts/crash-test.sh            every point: hours on two cores
 #   scripts/crash-test.sh POINTS     as many points a command, evenly spread; CI takes 2
+#   scripts/crash-test.sh POINTS 'first apply'     of one scenario alone
+#
+# PERIMETER_PROGRAM=target/release/perimeter makes each point three times as fast.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 scripts/setup.sh test
+[ $# -lt 2 ] || export PERIMETER_CRASH_SCENARIO=$2
 PERIMETER_CRASH_POINTS="${1:-all}" cargo test --locked --package perimeter --test netns crash -- --nocapture --test-threads=1

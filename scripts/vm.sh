@@ -5,7 +5,7 @@
 # unpacked there; nothing is installed but the tools (scripts/setup.sh vm). Each guest sees this machine's files, read-only,
 # and no network; scripts/vm/guest.sh runs in it. What it has to say at the end is the judge, and silence is a failure: a
 # guest that hangs is ended after VM_SECONDS (1200), and its console is shown. Needs no root and no KVM. VM_BRIEF=1
-# leaves out bonds and generic XDP on veth, for which CI has no time.
+# leaves out bonds, systemd and generic XDP on veth, for which CI has no time; VM_STAGES='bond timer' tries these two alone.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -78,7 +78,7 @@ make_initramfs() {
 environment() {
     printf 'export %q\n' "PATH=$PATH" "HOME=/run" "CI=true" \
         "VM_PROJECT=$PWD" "VM_MODULES=$kernel" "VM_PROGRAM=$program" "VM_KERNEL_TESTS=$tests" \
-        "VM_BRIEF=${VM_BRIEF:-}"
+        "VM_BRIEF=${VM_BRIEF:-}" "VM_STAGES=${VM_STAGES:-}"
 }
 
 # --- the machine ------------------------------------------------------------------------------------------------------

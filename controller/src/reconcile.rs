@@ -118,7 +118,7 @@ pub fn acknowledge(state: &State, lock: &Lock, plan: &Plan, occasion: &Occasion)
     let Some(Enforcement::InForce(record)) = plan.interfaces.first().map(|one| &one.now) else {
         return Ok(());
     };
-    let noted = expected(&state.journal()?, occasion.namespace);
+    let noted = expected(&state.recent(occasion.namespace)?, occasion.namespace);
     if noted.begun.is_none() && noted.settled.is_some_and(|settled| settled.generation == record.generation) {
         return Ok(());
     }

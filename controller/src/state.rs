@@ -8,6 +8,7 @@
 
 mod files;
 mod journal;
+mod recent;
 mod stored;
 mod trial;
 
@@ -146,17 +147,26 @@ impl State {
         Ok(self.numbers()?.first().copied().unwrap_or(0))
     }
 
-    /// The newest stored generation of a policy, if its ruleset is whole.
-    pub fn find(&self, policy: Digest) -> Result<Option<(Record, Ruleset)>, StateError> {
-        for number in self.numbers()? {
-            let folder = self.generations().join(folder(number));
+    /// A policy in force, where its text is kept whole: in the generation of this number, or else in the newest that has it.
+    pub fn find(&self, policy: Digest, number: u64) -> Result<Option<(Record, Ruleset)>, StateError> {
+        // Which generations there are is asked only where it matters: there may be thousands.
+        if let found @ Some(_) = self.find_among(&[number], policy) {
+            return Ok(found);
+        }
+        Ok(self.find_among(&self.numbers()?, policy))
+    }
+
+    /// The first of these generations that has a policy, if its ruleset is whole.
+    fn find_among(&self, numbers: &[u64], policy: Digest) -> Option<(Record, Ruleset)> {
+        for number in numbers {
+            let folder = self.generations().join(folder(*number));
             // A damaged record hides itself, and no other.
             let Ok(Some(record)) = read_json::<Record>(&folder.join("record.json")) else { continue };
             if record.policy == policy {
-                return Ok(ruleset(&folder, policy).map(|ruleset| (record, ruleset)));
+                return ruleset(&folder, policy).map(|ruleset| (record, ruleset));
             }
         }
-        Ok(None)
+        None
     }
 
     /// Stores a generation: whole and synced, or not at all.

@@ -3,7 +3,7 @@
 //! Promises: the same ruleset gives the same bytes. An image is one array of words and a page of settings; the kernel
 //! program and the model read the same image through the classifier's `Tables` trait.
 
-use perimeter_classifier::abi::{SETTINGS, setting};
+use perimeter_classifier::abi::{SETTINGS, TRIE_POSITION, setting};
 use perimeter_classifier::tables::Tables;
 use perimeter_classifier::verdict::DropReason;
 
@@ -68,7 +68,7 @@ impl Tables for Image {
     /// What is outside is 0 here. The kernel's host takes the index modulo its tables instead, whose size is a power of two:
     /// the two differ only for an index that no compiled image contains.
     fn word(&self, index: u32) -> u32 {
-        self.words.get(index as usize).copied().unwrap_or(0)
+        self.words.get((index & TRIE_POSITION) as usize).copied().unwrap_or(0)
     }
 
     /// The ruleset was taken as of some moment: no rule of it has expired yet.

@@ -20,14 +20,14 @@ const FURTHEST: usize = 0xffff;
 pub(crate) struct Linear {
     data: usize,
     end: usize,
-    len: u32,
+    len: u64,
 }
 
 impl Linear {
     #[inline(always)]
     pub(crate) fn new(ctx: *mut xdp_md) -> Self {
         // SAFETY: `ctx` is the context that the kernel passed to this program.
-        let len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
+        let len = unsafe { bpf_xdp_get_buff_len(ctx) };
         let ctx = XdpContext::new(ctx);
         Linear { data: ctx.data(), end: ctx.data_end(), len }
     }
@@ -37,6 +37,12 @@ impl Linear {
     pub(crate) fn is_whole(&self) -> bool {
         self.end - self.data == self.len as usize
     }
+
+    /// The length of the frame, as wide as it is counted.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.len
+    }
 }
 
 impl Frame for Linear {
@@ -44,7 +50,7 @@ impl Frame for Linear {
 
     #[inline(always)]
     fn len(&self) -> u32 {
-        self.len
+        self.len as u32
     }
 
     #[inline(always)]
@@ -76,7 +82,7 @@ static HEADERS: PerCpuArray<[u8; SCRATCH]> = PerCpuArray::with_max_entries(1, 0)
 pub(crate) struct Scattered {
     ctx: *mut xdp_md,
     scratch: *mut [u8; SCRATCH],
-    len: u32,
+    len: u64,
 }
 
 impl Scattered {
@@ -85,8 +91,14 @@ impl Scattered {
     pub(crate) fn new(ctx: *mut xdp_md) -> Option<Self> {
         let scratch = HEADERS.get_ptr_mut(0)?;
         // SAFETY: `ctx` is the context that the kernel passed to this program.
-        let len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
+        let len = unsafe { bpf_xdp_get_buff_len(ctx) };
         Some(Scattered { ctx, scratch, len })
+    }
+
+    /// The length of the frame, as wide as it is counted.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.len
     }
 }
 
@@ -95,7 +107,7 @@ impl Frame for Scattered {
 
     #[inline(always)]
     fn len(&self) -> u32 {
-        self.len
+        self.len as u32
     }
 
     #[inline(always)]

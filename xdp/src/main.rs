@@ -18,7 +18,6 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use perimeter_classifier::abi::{self, EventKind};
 use perimeter_classifier::classify::{at_a_glance, walk};
-use perimeter_classifier::frame::Frame;
 use perimeter_classifier::learned::Judged;
 use perimeter_classifier::verdict::Decision;
 
@@ -31,9 +30,20 @@ use crate::tables::Generation;
 fn perimeter(ctx: XdpContext) -> u32 {
     clock::keep(&Generation);
     let frame = Linear::new(ctx.ctx);
-    match at_a_glance(&frame, &Generation) {
-        Some(judged) => act(ctx.ctx, judged, frame.len()),
+    let pass = |rule, label| act(ctx.ctx, Judged::labelled(Decision::Pass(rule), label), frame.bytes());
+    let stop = |decision, label| stop(ctx.ctx, abi::encode(decision), label, frame.bytes());
+    match at_a_glance(&frame, &Generation, pass, stop) {
+        Some(action) => action,
         None => judge(ctx.ctx),
+    }
+}
+
+/// Acts on a plain frame that does not pass; `code` is the decision.
+#[inline(never)]
+fn stop(ctx: *mut xdp_md, code: u32, label: u32, len: u64) -> u32 {
+    match abi::decode(code) {
+        Some(decision) => act(ctx, Judged::labelled(decision, label), len),
+        None => xdp_action::XDP_ABORTED,
     }
 }
 
@@ -47,14 +57,14 @@ fn judge(ctx: *mut xdp_md) -> u32 {
 #[inline(never)]
 fn judge_whole(ctx: *mut xdp_md) -> u32 {
     let frame = Linear::new(ctx);
-    act(ctx, walk(&frame, &Generation), frame.len())
+    act(ctx, walk(&frame, &Generation), frame.bytes())
 }
 
 /// The rare case.
 #[inline(never)]
 fn judge_scattered(ctx: *mut xdp_md) -> u32 {
     match Scattered::new(ctx) {
-        Some(frame) => act(ctx, walk(&frame, &Generation), frame.len()),
+        Some(frame) => act(ctx, walk(&frame, &Generation), frame.bytes()),
         None => xdp_action::XDP_ABORTED,
     }
 }
@@ -62,7 +72,7 @@ fn judge_scattered(ctx: *mut xdp_md) -> u32 {
 /// Counts one frame of `len` bytes, and tells of it where there is something to tell; the return value is an XDP action,
 /// or the decision where one was asked for.
 #[inline(always)]
-fn act(ctx: *mut xdp_md, judged: Judged, len: u32) -> u32 {
+fn act(ctx: *mut xdp_md, judged: Judged, len: u64) -> u32 {
     let generation = Generation;
     if generation.reports() {
         return abi::encode(judged.decision);

@@ -44,7 +44,7 @@ pub(crate) struct Counted {
 /// Counts a frame of `len` bytes under its rule, or under its drop reason where no rule decided, and in what accounting
 /// there is.
 #[inline(always)]
-pub(crate) fn count(generation: &Generation, judged: Judged, len: u32) -> Counted {
+pub(crate) fn count(generation: &Generation, judged: Judged, len: u64) -> Counted {
     let (slot, logged) = match judged.decision {
         Decision::Pass(rule) | Decision::Denied(rule) => {
             let (slot, logged) = rule_slot(generation, rule);
@@ -56,7 +56,7 @@ pub(crate) fn count(generation: &Generation, judged: Judged, len: u32) -> Counte
     let row = Row::of_this_cpu();
     row.add(slot, len);
     let vlan = vlan(generation, row, judged, len);
-    if let Some(slot) = size_slot(generation, len) {
+    if let Some(slot) = size_slot(generation, len as u32) {
         row.add(slot, len);
     }
     rare(generation, row, judged.learned, len);
@@ -85,12 +85,12 @@ impl Row {
 
     /// One frame more of `len` bytes.
     #[inline(always)]
-    fn add(self, slot: u32, len: u32) {
+    fn add(self, slot: u32, len: u64) {
         let counter = self.counter(slot);
         // SAFETY: see `counter`.
         unsafe {
             (*counter).packets += 1;
-            (*counter).bytes += u64::from(len);
+            (*counter).bytes += len;
         }
     }
 }
@@ -116,7 +116,7 @@ fn hit(generation: &Generation, slot: u32) {
 
 /// Counts the frame on its VLAN; the slot.
 #[inline(always)]
-fn vlan(generation: &Generation, row: Row, judged: Judged, len: u32) -> u32 {
+fn vlan(generation: &Generation, row: Row, judged: Judged, len: u64) -> u32 {
     let Some(slots) = vlan_slots(generation, judged.learned.label) else { return 0 };
     let slot = match judged.decision {
         Decision::Pass(_) => generation.word(slots),
@@ -131,7 +131,7 @@ fn vlan(generation: &Generation, row: Row, judged: Judged, len: u32) -> u32 {
 
 /// Counts fragments and messages about the MTU of a path.
 #[inline(always)]
-fn rare(generation: &Generation, row: Row, learned: Learned, len: u32) {
+fn rare(generation: &Generation, row: Row, learned: Learned, len: u64) {
     let fragments = generation.setting(setting::FRAGMENT_SLOTS);
     if fragments != 0 && learned.fragment != 0 {
         row.add(generation.word(fragments + learned.fragment - 1), len);

@@ -7,6 +7,7 @@
 mod ask;
 mod bytecode;
 pub mod clock;
+mod coalesce;
 mod counters;
 mod enforcer;
 pub mod events;
@@ -25,6 +26,7 @@ pub mod probe;
 pub mod program;
 mod prune;
 mod refusal;
+mod stack;
 pub mod sys;
 pub mod tallies;
 mod times;

@@ -169,19 +169,22 @@ fn on_trial(
     let before = host.whole(&planned.plan)?;
     let program = env.program.clone();
     let until = env.now + within;
-    let charge = |generation| keeper::Charge { generation, before, within, until };
+    let charge = |generation| keeper::Charge { generation, before, until };
+    let time = within.unsigned_abs();
     let mut keeper = None;
     let mut start = |generation| {
-        keeper = Some(keeper::start(&program, global, charge(generation))?);
+        keeper = Some(keeper::start(&program, global, charge(generation), time)?);
         Ok(())
     };
     let trial = Trial { before, until, keeper: &mut start };
     let report = carry_out(host, &lock, (planned, wish), Some(trial), env)?;
     drop(keeper);
+    let deadline = keeper::boottime() + time;
     let until = Timestamp::now() + within;
     // Whoever wants to confirm, or to go back, does not wait for systemd.
     drop(lock);
-    let timer = timer::start(&program, global, charge(report.generation.unwrap_or(0)), host.namespace);
+    let charge = charge(report.generation.unwrap_or(0));
+    let timer = timer::start(&program, global, charge, deadline, host.namespace);
     tell(&report, &wish.ruleset, env)?;
     let back = before.map_or("nothing is enforced again, as before".to_owned(), |before| {
         format!("what generation {before} says is in force again")

@@ -22,7 +22,7 @@ pub struct ConfirmArgs {}
 pub(super) fn run(_: &ConfirmArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let host = Host::open(global)?;
     let lock = host.state.lock()?;
-    let Some(trial) = on_trial(&host.state.journal()?, host.namespace) else {
+    let Some(trial) = on_trial(&host.state.recent(host.namespace)?, host.namespace) else {
         bail!("no generation is on trial in this network namespace: there is nothing to confirm")
     };
     let generation = trial.generation;

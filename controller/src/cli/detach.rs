@@ -30,7 +30,7 @@ pub struct DetachArgs {
 /// What is pinned, and what should be enforced and is not: that it should be is forgotten.
 fn enforced_or_expected(host: &Host) -> anyhow::Result<Vec<String>> {
     let mut names = host.backend.enforced()?;
-    let expected = expected(&host.state.journal()?, host.namespace);
+    let expected = expected(&host.state.recent(host.namespace)?, host.namespace);
     names.extend(expected.settled.into_iter().chain(expected.begun).flat_map(|one| one.interfaces));
     names.sort_unstable();
     names.dedup();

@@ -80,7 +80,7 @@ impl Host {
     ) -> anyhow::Result<BTreeMap<Digest, Known>> {
         let mut known = BTreeMap::new();
         for record in observed.iter().flat_map(Observed::records) {
-            if let Some((record, ruleset)) = self.state.find(record.policy)? {
+            if let Some((record, ruleset)) = self.state.find(record.policy, record.generation)? {
                 known.insert(record.policy, Known::new(ruleset, applied(record), at));
             }
         }
@@ -137,7 +137,9 @@ impl Host {
 
     /// Refuses to change anything while a generation is on trial.
     pub(super) fn refuse_trial(&self, now: Timestamp) -> anyhow::Result<()> {
-        let Some(trial) = on_trial(&self.state.journal()?, self.namespace) else { return Ok(()) };
+        let Some(trial) = on_trial(&self.state.recent(self.namespace)?, self.namespace) else {
+            return Ok(());
+        };
         let until = trial.until.strftime("%H:%M:%S");
         let what = match trial.is_overdue(now) {
             true => format!("was to be taken back at {until} UTC, and nothing has done so"),
@@ -152,7 +154,7 @@ impl Host {
     /// The one generation that is in force on every enforced interface of a plan; nothing where none is enforced. Refuses
     /// where it is not whole: there would be nothing to come back to.
     pub(super) fn whole(&self, plan: &Plan) -> anyhow::Result<Option<u64>> {
-        let settled = expected(&self.state.journal()?, self.namespace).settled;
+        let settled = expected(&self.state.recent(self.namespace)?, self.namespace).settled;
         let mut records = plan.interfaces.iter().filter_map(|one| match &one.now {
             Enforcement::InForce(record) => Some((one.interface.as_str(), record.generation)),
             _ => None,
@@ -176,7 +178,7 @@ impl Host {
 
     /// Lets go of the policies of generations that nothing needs any more.
     pub(super) fn prune(&self, lock: &Lock, env: &Env<'_>) -> anyhow::Result<()> {
-        let journal = self.state.journal()?;
+        let journal = self.state.recent(self.namespace)?;
         let expected = expected(&journal, self.namespace);
         let sides = [expected.settled, expected.begun, kept(&journal, self.namespace)];
         let needed = sides.into_iter().flatten().map(|one| one.generation);

@@ -13,7 +13,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
@@ -40,9 +40,17 @@ pub(super) struct Charge {
     pub(super) generation: u64,
     /// What comes back; nothing was enforced where this is `None`.
     pub(super) before: Option<u64>,
-    pub(super) within: SignedDuration,
     /// The end of the trial as the journal notes it, by which it is told from any other trial of this number.
     pub(super) until: Timestamp,
+}
+
+/// How long a keeper waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wait {
+    /// So long after it was told that the switch is over.
+    For(Duration),
+    /// Until this time since the boot, sleep included: the switch is over already.
+    Until(Duration),
 }
 
 /// Wait for the end of a trial, and take it back unless it was confirmed
@@ -52,8 +60,11 @@ pub struct KeeperArgs {
     generation: u64,
     #[arg(long)]
     before: Option<u64>,
-    #[arg(long, value_name = "MILLISECONDS")]
-    within: u64,
+    #[arg(long, value_name = "MILLISECONDS", required_unless_present = "deadline")]
+    within: Option<u64>,
+    /// Since the boot
+    #[arg(long, value_name = "MILLISECONDS", conflicts_with = "within")]
+    deadline: Option<u64>,
     #[arg(long, value_name = "TIME")]
     until: Timestamp,
 }
@@ -78,10 +89,15 @@ pub(super) struct Started {
 
 /// Starts a keeper, and comes back when it stands. Its time begins when [`Started`] is dropped, at the latest with this
 /// process, or after as long as the trial lasts.
-pub(super) fn start(program: &Path, global: &Global, charge: Charge) -> io::Result<Started> {
+pub(super) fn start(
+    program: &Path,
+    global: &Global,
+    charge: Charge,
+    within: Duration,
+) -> io::Result<Started> {
     let log = File::options().create(true).append(true).open(global.state_dir.join("keeper.log"))?;
     let mut command = Command::new(program);
-    command.args(words(global, charge));
+    command.args(words(global, charge, Wait::For(within)));
     let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
     let mut line = String::new();
     if let Some(out) = keeper.stdout.take() {
@@ -98,7 +114,7 @@ pub(super) fn start(program: &Path, global: &Global, charge: Charge) -> io::Resu
 }
 
 /// The words of the command that keeps `charge`.
-pub(super) fn words(global: &Global, charge: Charge) -> Vec<OsString> {
+pub(super) fn words(global: &Global, charge: Charge, wait: Wait) -> Vec<OsString> {
     let places = [("--state-dir", &global.state_dir), ("--bpffs", &global.bpffs)];
     let mut words: Vec<OsString> = places
         .into_iter()
@@ -109,8 +125,12 @@ pub(super) fn words(global: &Global, charge: Charge) -> Vec<OsString> {
     if let Some(before) = charge.before {
         words.extend(["--before".to_owned(), before.to_string()].map(OsString::from));
     }
-    let (within, until) = (charge.within.as_millis().to_string(), charge.until.to_string());
-    words.extend(["--within", &within, "--until", &until].map(OsString::from));
+    let (option, time) = match wait {
+        Wait::For(within) => ("--within", within),
+        Wait::Until(deadline) => ("--deadline", deadline),
+    };
+    let (time, until) = (time.as_millis().to_string(), charge.until.to_string());
+    words.extend([option, &time, "--until", &until].map(OsString::from));
     words
 }
 
@@ -128,7 +148,11 @@ pub(super) fn run(args: &KeeperArgs, global: &Global, env: &mut Env<'_>) -> anyh
     writeln!(env.out, "{READY}")?;
     env.out.flush()?;
     let kept = Kept { generation: args.generation, until: args.until };
-    if !waits(&host, kept, Duration::from_millis(args.within)) {
+    let wait = match args.deadline {
+        Some(deadline) => Wait::Until(Duration::from_millis(deadline)),
+        None => Wait::For(Duration::from_millis(args.within.unwrap_or(0))),
+    };
+    if !waits(&host, kept, wait) {
         return Ok(Exit::Done);
     }
     for _ in 0..TRIES {
@@ -177,9 +201,11 @@ impl Before {
 }
 
 /// Waits for the deadline. False where the trial was decided before, or never began.
-fn waits(host: &Host, kept: Kept, within: Duration) -> bool {
-    let mut is_over = is_said(within);
-    let deadline = boottime() + within;
+fn waits(host: &Host, kept: Kept, wait: Wait) -> bool {
+    let (mut is_over, deadline) = match wait {
+        Wait::For(within) => (is_said(within), boottime() + within),
+        Wait::Until(deadline) => (true, deadline),
+    };
     let mut looked = None;
     let mut is_on = true;
     loop {
@@ -198,7 +224,8 @@ fn waits(host: &Host, kept: Kept, within: Duration) -> bool {
         if is_on && boottime() >= deadline {
             return true;
         }
-        std::thread::sleep(GLANCE);
+        let left = deadline.saturating_sub(boottime());
+        std::thread::sleep(if left.is_zero() { GLANCE } else { left.min(GLANCE) });
         is_over = is_over || is_said(Duration::ZERO);
     }
 }
@@ -219,7 +246,7 @@ fn is_said(limit: Duration) -> bool {
 }
 
 fn is_on_trial(host: &Host, kept: Kept) -> anyhow::Result<bool> {
-    Ok(on_trial(&host.state.journal()?, host.namespace).is_some_and(|trial| kept.is(&trial)))
+    Ok(on_trial(&host.state.recent(host.namespace)?, host.namespace).is_some_and(|trial| kept.is(&trial)))
 }
 
 /// Puts back what was in force before, unless somebody decided in the last moment.
@@ -230,7 +257,7 @@ fn take_back(
     env: &mut Env<'_>,
 ) -> anyhow::Result<()> {
     let lock = lock(host)?;
-    let journal = host.state.journal()?;
+    let journal = host.state.recent(host.namespace)?;
     if journal.is_empty() {
         bail!("the journal is gone: whether the generation was confirmed cannot be told")
     }
@@ -301,7 +328,7 @@ fn nothing(host: &mut Host, lock: &Lock, env: &Env<'_>) -> anyhow::Result<()> {
 }
 
 /// Time since the boot, sleep included.
-fn boottime() -> Duration {
+pub(super) fn boottime() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
 }

@@ -3,7 +3,7 @@
 //! Promises: counters, links and records are the kernel's own at each reading. Whether a table was edited behind perimeter's
 //! back takes longer to find out: that is looked at by [`Reader::look`], and remembered by [`Reader::glance`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Global;
 use super::host::{Host, applied};
@@ -62,7 +62,7 @@ impl Reader {
     }
 
     fn read(&mut self, now: jiff::Timestamp, tables_too: bool) -> anyhow::Result<Snapshot> {
-        let journal = self.host.state.journal()?;
+        let journal = self.host.state.recent(self.host.namespace)?;
         let expected = expected(&journal, self.host.namespace);
         let mut observed = self.host.observe(&names(&expected))?;
         self.learn(&observed, &expected, now)?;
@@ -102,15 +102,17 @@ impl Reader {
         if self.day != today {
             (self.day, self.known) = (today, BTreeMap::new());
         }
-        let in_force = observed.iter().flat_map(Observed::records).map(|record| record.policy);
-        let wanted = expected.settled.iter().chain(&expected.begun).map(|enforced| enforced.policy);
-        let needed: BTreeSet<Digest> = in_force.chain(wanted).collect();
-        self.known.retain(|policy, _| needed.contains(policy));
-        for policy in needed {
+        let in_force =
+            observed.iter().flat_map(Observed::records).map(|record| (record.policy, record.generation));
+        let wanted = expected.settled.iter().chain(&expected.begun);
+        let wanted = wanted.map(|enforced| (enforced.policy, enforced.generation));
+        let needed: BTreeMap<Digest, u64> = wanted.chain(in_force).collect();
+        self.known.retain(|policy, _| needed.contains_key(policy));
+        for (policy, generation) in needed {
             if self.known.contains_key(&policy) {
                 continue;
             }
-            if let Some((record, ruleset)) = self.host.state.find(policy)? {
+            if let Some((record, ruleset)) = self.host.state.find(policy, generation)? {
                 self.known.insert(policy, Known::new(ruleset, applied(record), now));
             }
         }

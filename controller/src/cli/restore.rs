@@ -55,7 +55,7 @@ pub(super) fn run(args: &RestoreArgs, global: &Global, env: &mut Env<'_>) -> any
 }
 
 fn last(host: &mut Host, deadline: Instant, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
-    let Some(kept) = kept(&host.state.journal()?, host.namespace) else {
+    let Some(kept) = kept(&host.state.recent(host.namespace)?, host.namespace) else {
         bail!("no generation was kept in this network namespace")
     };
     let wish = host.stored(kept.generation, env.now)?;

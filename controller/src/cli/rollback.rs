@@ -28,7 +28,7 @@ pub struct RollbackArgs {
 /// Carries out the command.
 pub(super) fn run(args: &RollbackArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let mut host = Host::open(global)?;
-    let journal = host.state.journal()?;
+    let journal = host.state.recent(host.namespace)?;
     let trial = on_trial(&journal, host.namespace);
     let number = match (args.generation, &trial) {
         (Some(number), _) => number,

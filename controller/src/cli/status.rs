@@ -75,7 +75,7 @@ impl Watched {
 /// Carries out the command.
 pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let host = Host::open(global)?;
-    let journal = host.state.journal()?;
+    let journal = host.state.recent(host.namespace)?;
     let expected = expected(&journal, host.namespace);
     let names = names(&expected);
     let mut observed = host.observe(&names)?;

@@ -1,7 +1,7 @@
 //! What takes a generation on trial back where its keeper was killed: a timer of systemd, where systemd runs.
 //!
-//! Promises: the timer does what the keeper does, a moment later, to the trial that it was made for and to no other; where
-//! the keeper, or anybody, was first, it does nothing. It needs no keeper, no terminal and no login, and knows the network
+//! Promises: the timer starts another keeper shortly before the end of the trial, which does what the first one does, a moment
+//! later, to the trial that it was made for and to no other; where somebody was first, it does nothing. It needs no keeper, no terminal and no login, and knows the network
 //! namespace by its name. Refuses where process 1, in whose mount namespace it would run, sees other places under the same
 //! names; waits for systemd for a moment only, and holds nothing meanwhile.
 
@@ -12,11 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2};
 
 use super::Global;
-use super::keeper::{self, Charge};
+use super::keeper::{self, Charge, Wait};
 use crate::state::Namespace;
 
 /// Is there where systemd is process 1 (sd_booted(3)).
@@ -25,8 +24,10 @@ const BOOTED: &str = "/run/systemd/system";
 const NAMED: &str = "/run/netns";
 /// The files as process 1 sees them, and with it what systemd starts (proc_pid_root(5)).
 const ROOT_OF_INIT: &str = "/proc/1/root";
-/// How much later than the keeper it acts.
-const LATER: SignedDuration = SignedDuration::from_secs(5);
+/// How much later than the first keeper the second acts: within a second of the deadline, and not at the same moment.
+const LATER: Duration = Duration::from_millis(250);
+/// How long before that it is started: what it puts back has to be compiled.
+const AHEAD: Duration = Duration::from_secs(5);
 /// How long systemd may take to say that the timer stands.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,6 +45,7 @@ pub(super) fn start(
     program: &Path,
     global: &Global,
     charge: Charge,
+    deadline: Duration,
     namespace: Namespace,
 ) -> Result<(), String> {
     if !Path::new(BOOTED).is_dir() {
@@ -55,21 +57,22 @@ pub(super) fn start(
         needed.push(path);
     }
     seen_alike(Path::new(ROOT_OF_INIT), &needed)?;
-    let words = words(program, global, charge, (namespace, &place))?;
+    let words = words(program, global, charge, (namespace, &place), (deadline, keeper::boottime()))?;
     ask(Command::new("systemd-run").args(words), PATIENCE)
 }
 
-/// The words after `systemd-run`.
+/// The words after `systemd-run`; `deadline` and `now` are times since the boot.
 fn words(
     program: &Path,
     global: &Global,
     charge: Charge,
     (namespace, place): (Namespace, &Where),
+    (deadline, now): (Duration, Duration),
 ) -> Result<Vec<OsString>, String> {
     let (cookie, generation, until) = (namespace.cookie, charge.generation, charge.until.as_millisecond());
     let unit = format!("--unit=perimeter-trial-{cookie}-{generation}-{until}");
-    let after = format!("--on-active={}s", (charge.within + LATER).as_secs());
-    let options = ["--quiet", "--collect", &unit, &after, "--timer-property=AccuracySec=1s", "--"];
+    let after = format!("--on-active={}ms", deadline.saturating_sub(now + AHEAD).as_millis().max(1));
+    let options = ["--quiet", "--collect", &unit, &after, "--timer-property=AccuracySec=10ms", "--"];
     let mut words: Vec<OsString> = options.map(OsString::from).to_vec();
     match place {
         Where::Init => {}
@@ -80,7 +83,7 @@ fn words(
         Where::Nameless => return Err("this network namespace has no name in /run/netns".to_owned()),
     }
     words.push(program.as_os_str().to_owned());
-    words.extend(keeper::words(global, Charge { within: SignedDuration::ZERO, ..charge }));
+    words.extend(keeper::words(global, charge, Wait::Until(deadline + LATER)));
     Ok(words)
 }
 
@@ -164,31 +167,36 @@ mod tests {
     use super::super::Cli;
     use super::*;
 
-    fn told(place: &Where) -> Result<String, String> {
+    /// With a deadline 1,100 s after the boot.
+    fn told(place: &Where, now: u64) -> Result<String, String> {
         let line = ["perimeter", "--state-dir", "/s", "--bpffs", "/b", "status"];
         let global = Cli::try_parse_from(line).unwrap().global;
         let until = jiff::Timestamp::from_millisecond(1_900_000_000_123).unwrap();
-        let charge = Charge { generation: 8, before: Some(7), within: SignedDuration::from_secs(60), until };
+        let charge = Charge { generation: 8, before: Some(7), until };
         let namespace = Namespace { cookie: 4_096 };
-        let told = words(Path::new("/usr/local/sbin/perimeter"), &global, charge, (namespace, place))?;
+        let (program, times) =
+            (Path::new("/usr/local/sbin/perimeter"), [1_100, now].map(Duration::from_secs));
+        let told = words(program, &global, charge, (namespace, place), times.into())?;
         Ok(told.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" "))
     }
 
-    const TIMER: &str = "--quiet --collect --unit=perimeter-trial-4096-8-1900000000123 --on-active=65s \
-                         --timer-property=AccuracySec=1s --";
+    const TIMER: &str = "--quiet --collect --unit=perimeter-trial-4096-8-1900000000123 --on-active=95000ms \
+                         --timer-property=AccuracySec=10ms --";
     const KEEPER: &str = "/usr/local/sbin/perimeter --state-dir /s --bpffs /b keeper --generation 8 --before 7 \
-                          --within 0 --until 2030-03-17T17:46:40.123Z";
+                          --deadline 1100250 --until 2030-03-17T17:46:40.123Z";
 
     #[test]
-    fn the_timer_runs_a_keeper_that_does_not_wait() {
-        assert_eq!(told(&Where::Init), Ok(format!("{TIMER} {KEEPER}")));
+    fn the_timer_runs_a_keeper_in_time_for_the_deadline() {
+        assert_eq!(told(&Where::Init, 1_000), Ok(format!("{TIMER} {KEEPER}")));
+        let at_once = TIMER.replace("95000ms", "1ms");
+        assert_eq!(told(&Where::Init, 1_096), Ok(format!("{at_once} {KEEPER}")));
     }
 
     #[test]
     fn it_enters_the_network_namespace_by_its_name() {
         let named = Where::Named("/run/netns/gw".into());
-        assert_eq!(told(&named), Ok(format!("{TIMER} nsenter --net=/run/netns/gw {KEEPER}")));
-        assert!(told(&Where::Nameless).is_err());
+        assert_eq!(told(&named, 1_000), Ok(format!("{TIMER} nsenter --net=/run/netns/gw {KEEPER}")));
+        assert!(told(&Where::Nameless, 1_000).is_err());
     }
 
     /// Goal: a timer that would not find the pins or the journal is not counted on. Method: roots made of folders, one with

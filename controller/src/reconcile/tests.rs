@@ -72,7 +72,7 @@ fn an_apply_gives_every_interface_one_rising_number_and_a_second_changes_nothing
     assert_eq!(world.apply(&first).unwrap(), Report::default());
     assert_eq!(world.apply(&other(&["wan0", "wan1"])).unwrap().generation, Some(2));
     assert_eq!(world.generations(), [("wan0", 2), ("wan1", 2)]);
-    assert_eq!(world.state.find(Digest::of(&first)).unwrap().unwrap().1, first);
+    assert_eq!(world.state.find(Digest::of(&first), 1).unwrap().unwrap().1, first);
 }
 
 #[test]

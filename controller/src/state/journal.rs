@@ -5,9 +5,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::recent::lines;
 use super::{Lock, Namespace, Occasion, State, StateError, file_error};
 use crate::digest::Digest;
 
@@ -113,14 +115,18 @@ pub fn expected(events: &[Event], namespace: Namespace) -> Expected {
 }
 
 impl State {
+    pub(super) fn journal_path(&self) -> PathBuf {
+        self.dir.join("journal.jsonl")
+    }
+
     /// Everything that was done, the oldest first.
     pub fn journal(&self) -> Result<Vec<Event>, StateError> {
-        let path = self.dir.join("journal.jsonl");
+        let path = self.journal_path();
         let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(file_error("read", &path))?,
         };
-        Ok(text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+        Ok(lines(&text).filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
 
     /// Whether the state directory is there.
@@ -130,12 +136,12 @@ impl State {
 
     /// How long the journal is, in bytes: it grows with every event.
     pub fn journal_length(&self) -> u64 {
-        fs::metadata(self.dir.join("journal.jsonl")).map_or(0, |journal| journal.len())
+        fs::metadata(self.journal_path()).map_or(0, |journal| journal.len())
     }
 
     /// Adds one event, synced.
     pub fn append(&self, _lock: &Lock, event: &Event) -> Result<(), StateError> {
-        let path = self.dir.join("journal.jsonl");
+        let path = self.journal_path();
         let write = || {
             let mut file = File::options().create(true).read(true).append(true).open(&path)?;
             let mut line = serde_json::to_vec(event)?;

@@ -39,21 +39,22 @@ impl State {
         Ok(Stored { record, ruleset, sources })
     }
 
-    /// Removes generations that are older than three years at `now`, except the `needed` ones and the newest.
+    /// Removes generations that are older than three years at `now`, except the `needed` ones and the newest: the oldest
+    /// first, and none behind one that is younger, so that the many that stay are not looked at every time.
     pub fn prune(&self, _lock: &Lock, needed: &BTreeSet<u64>, now: Timestamp) -> Result<(), StateError> {
-        let newest = self.newest()?;
-        for number in
-            self.numbers()?.into_iter().filter(|number| *number != newest && !needed.contains(number))
-        {
-            let place = self.generations().join(folder(number));
+        let numbers = self.numbers()?;
+        let past = numbers.iter().skip(1).rev().filter(|number| !needed.contains(number));
+        for number in past {
+            let place = self.generations().join(folder(*number));
             let Some(record) = read_json::<Record>(&place.join("record.json"))? else { continue };
-            if now.duration_since(record.occasion.at) > KEPT_FOR {
-                match fs::remove_dir_all(&place) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(file_error("remove", &place)(error));
-                    }
-                    _ => {}
+            if now.duration_since(record.occasion.at) <= KEPT_FOR {
+                break;
+            }
+            match fs::remove_dir_all(&place) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(file_error("remove", &place)(error));
                 }
+                _ => {}
             }
         }
         Ok(())

@@ -38,8 +38,9 @@ fn a_stored_generation_is_found_by_its_digest() {
         [("gateway.yaml".into(), "version: 1\n".into()), ("lists/partners.txt".into(), "192.0.2.1\n".into())];
     state.store(&lock, &record(3, &ruleset), &ruleset, &sources).unwrap();
     assert_eq!(state.newest().unwrap(), 3);
-    assert_eq!(state.find(Digest::of(&ruleset)).unwrap().unwrap(), (record(3, &ruleset), ruleset));
-    assert_eq!(state.find(Digest([1; 32])).unwrap(), None);
+    assert_eq!(state.find(Digest::of(&ruleset), 3).unwrap().unwrap(), (record(3, &ruleset), ruleset.clone()));
+    assert_eq!(state.find(Digest::of(&ruleset), 9).unwrap().unwrap(), (record(3, &ruleset), ruleset));
+    assert_eq!(state.find(Digest([1; 32]), 3).unwrap(), None);
     let kept = dir.path().join("deep/state/generations/00000003");
     assert_eq!(fs::read_to_string(kept.join("policy.yaml")).unwrap(), "version: 1\n");
     assert_eq!(fs::read_to_string(kept.join("files/1-partners.txt")).unwrap(), "192.0.2.1\n");
@@ -53,7 +54,7 @@ fn a_changed_ruleset_file_is_no_longer_the_policy_of_that_digest() {
     state.store(&state.lock().unwrap(), &record(1, &ruleset), &ruleset, &[]).unwrap();
     let path = dir.path().join("generations/00000001/ruleset.json");
     fs::write(&path, fs::read_to_string(&path).unwrap() + " ").unwrap();
-    assert_eq!(state.find(Digest::of(&ruleset)).unwrap(), None);
+    assert_eq!(state.find(Digest::of(&ruleset), 1).unwrap(), None);
 }
 
 #[test]

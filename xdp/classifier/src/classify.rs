@@ -7,7 +7,7 @@
 
 use crate::abi::setting;
 use crate::frame::{Frame, MAX_OFFSET};
-use crate::header::address::{is_martian_source_v4, is_martian_v4, is_martian_v6, is_ordinary_v4};
+use crate::header::address::{is_martian_source_v4, is_martian_v4, is_martian_v6};
 use crate::header::arp::Arp;
 use crate::header::ethernet::Ethernet;
 use crate::header::fragment::{Fragment, Part};
@@ -26,21 +26,27 @@ const REASONS: u32 = DropReason::ALL.len() as u32;
 /// Judges one frame.
 #[inline(always)]
 pub fn classify<F: Frame, T: Tables>(frame: &F, tables: &T) -> Judged {
-    match at_a_glance(frame, tables) {
+    let pass = |rule, label| Judged::labelled(Decision::Pass(rule), label);
+    match at_a_glance(frame, tables, pass, Judged::labelled) {
         Some(judged) => judged,
         None => walk(frame, tables),
     }
 }
 
-/// What [`walk`] would decide on a plain frame that comes to step 7, and learn of it; `None` for any other.
+/// What [`walk`] would decide on a plain frame that comes to step 7, and the label that is all it would learn of it; `None`
+/// for any other. Told to `pass` or to `stop`: what is told apart here need not be put together to be asked for again.
 #[inline(always)]
-pub fn at_a_glance<F: Frame, T: Tables>(frame: &F, tables: &T) -> Option<Judged> {
+pub fn at_a_glance<F: Frame, T: Tables, R>(
+    frame: &F,
+    tables: &T,
+    pass: impl FnOnce(RuleIndex, u32) -> R,
+    stop: impl FnOnce(Decision, u32) -> R,
+) -> Option<R> {
     let plain = Plain::read(frame)?;
+    // First of the lookups: here the ports are at hand.
+    let service = plain_service(tables, &plain);
     let zone = tables::zone(tables, plain.stack)?;
     let step = Steps { frame, tables, zone };
-    if !is_ordinary_v4(plain.source, plain.destination) {
-        return None;
-    }
     // Where VLANs are counted, frames over the MTU are for the walk to tell, even if they are not dropped.
     let told = step.is_set(setting::OVERSIZE_DROP) || tables.setting(setting::VLAN_SLOTS) != 0;
     if told && plain.total_length > zone.mtu {
@@ -51,14 +57,15 @@ pub fn at_a_glance<F: Frame, T: Tables>(frame: &F, tables: &T) -> Option<Judged>
         return None;
     }
     let destination = tables::destination_v4(tables, plain.destination);
-    let service = plain_service(tables, &plain);
-    let decision = tables::decide_ip(tables, step.zone, source, destination, service);
-    Some(Judged { decision, learned: Learned { label: zone.label, ..Learned::default() } })
+    Some(match tables::decide_ip(tables, step.zone, source, destination, service) {
+        Decision::Pass(rule) => pass(rule, zone.label),
+        decision => stop(decision, zone.label),
+    })
 }
 
 #[inline(always)]
 fn plain_service<T: Tables>(tables: &T, plain: &Plain) -> ServiceClass {
-    let &Plain { source_port: source, destination_port: destination, .. } = plain;
+    let (source, destination) = ((plain.ports >> 16) as u16, plain.ports as u16);
     let tcp =
         |new| tables::service(tables, Family::V4, protocol::TCP, Layer4::Tcp { source, destination, new });
     match plain.kind {

@@ -13,6 +13,14 @@ pub struct Judged {
     pub learned: Learned,
 }
 
+impl Judged {
+    /// Of a frame of which nothing is learned but the number of its VLAN's label.
+    #[inline(always)]
+    pub fn labelled(decision: Decision, label: u32) -> Self {
+        Judged { decision, learned: Learned { label, ..Learned::default() } }
+    }
+}
+
 /// Plain numbers: in the kernel they live in registers, and an enum would be taken apart on every way out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learned {

@@ -18,7 +18,8 @@ use crate::verdict::{Decision, DropReason, RuleIndex};
 pub trait Tables {
     /// The setting at `index` (see [`crate::abi::setting`]), a constant of the generation.
     fn setting(&self, index: usize) -> u32;
-    /// The word at `index` of the tables; 0 outside.
+    /// The word at `index` of the tables; 0 outside. The bits above [`abi::TRIE_POSITION`] do not count: the flags of a trie
+    /// entry need not be taken away before what it points to is read.
     fn word(&self, index: u32) -> u32;
     /// How many of the instants at which rules expire have passed. Asked once a frame, and only where rules expire.
     fn epoch(&self) -> u32;

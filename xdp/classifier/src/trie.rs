@@ -54,10 +54,10 @@ fn child<T: Tables, const COMPRESSED: bool>(tables: &T, entry: u32, byte: u32) -
     if entry & TRIE_POINTER == 0 {
         return entry;
     }
-    let node = entry & TRIE_POSITION;
     if !COMPRESSED || entry & TRIE_COMPRESSED == 0 {
-        return tables.word(node + byte);
+        return tables.word(entry + byte);
     }
+    let node = entry & TRIE_POSITION;
     let chunk = node + (byte >> 5) * 2;
     let begun = tables.word(chunk) & (u32::MAX >> (31 - (byte & 31)));
     tables.word(tables.word(chunk + 1) + ones(begun) - 1)

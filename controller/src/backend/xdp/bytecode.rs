@@ -40,6 +40,7 @@ const LSH: u8 = 0x60;
 const RSH: u8 = 0x70;
 const XOR: u8 = 0xa0;
 const MOV: u8 = 0xb0;
+const SWAP: u8 = 0xd0;
 /// 32-bit move of a number: the upper half becomes 0.
 const MOV32_NUMBER: u8 = 0xb4;
 
@@ -150,6 +151,18 @@ pub(super) fn flow(program: &[Instruction], at: usize) -> Flow {
     }
 }
 
+/// Whether control can come to each position otherwise than from the one before it.
+pub(super) fn entered(program: &[Instruction]) -> Vec<bool> {
+    let mut entered = vec![false; program.len()];
+    for at in 0..program.len() {
+        let Flow { jump, call, .. } = flow(program, at);
+        for target in [jump, call].into_iter().flatten().filter(|target| *target < program.len()) {
+            entered[target] = true;
+        }
+    }
+    entered
+}
+
 /// Whether [`flow`] knows where control goes: not so for jumps and calls of later instruction sets.
 pub(super) fn leads_where_known(instruction: &Instruction) -> bool {
     !(matches!(instruction.code & CLASS, JMP | JMP32) && kind(instruction) == Kind::Other)
@@ -179,6 +192,11 @@ pub(super) fn moved(program: &[Instruction], at: usize, place: &[usize]) -> Inst
         instruction.imm = distance(target) as i32;
     }
     instruction
+}
+
+/// Whether it turns bytes around in its destination: it has no source register.
+pub(super) fn is_byte_swap(instruction: &Instruction) -> bool {
+    instruction.code & CLASS == ALU && instruction.code & OPERATION == SWAP
 }
 
 /// The number in an instruction, as the machine extends it to 64 bits.
@@ -242,6 +260,15 @@ impl Alu {
 
     pub(super) fn is_add(self) -> bool {
         self.operation == ADD
+    }
+
+    pub(super) fn is_and(self) -> bool {
+        self.operation == AND
+    }
+
+    /// Whether the operands may change places.
+    pub(super) fn commutes(self) -> bool {
+        matches!(self.operation, ADD | MUL | OR | AND | XOR)
     }
 
     /// The result; `None` for a shift by more than there are bits.

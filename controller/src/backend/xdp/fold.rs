@@ -4,12 +4,16 @@
 //! stays as it is. The verifier knows the record too and removes what can never run, but it leaves the reads themselves:
 //! some thirty loads and as many addresses for every frame.
 
+use std::collections::BTreeSet;
+
 use aya_obj::generated::bpf_insn;
 
 use super::bytecode::{self, Alu, Flow, Kind};
+use super::coalesce::coalesce;
 use super::instruction::Instruction;
 use super::known::{Known, Value};
 use super::prune::prune;
+use super::stack;
 
 /// The record, and the descriptor by which instructions refer to its map.
 #[derive(Clone, Copy)]
@@ -25,7 +29,9 @@ pub(super) fn specialise(program: Vec<bpf_insn>, record: Record<'_>) -> Vec<bpf_
         return program;
     }
     fold(&mut decoded, record);
-    prune(decoded).into_iter().map(Instruction::encode).collect()
+    let mut left = prune(decoded);
+    coalesce(&mut left);
+    prune(left).into_iter().map(Instruction::encode).collect()
 }
 
 fn fold(program: &mut [Instruction], record: Record<'_>) {
@@ -41,11 +47,14 @@ fn fold(program: &mut [Instruction], record: Record<'_>) {
 /// What is known before each instruction, on every way that leads there; `None` where none does.
 fn analyse(program: &[Instruction], record: Record<'_>) -> Vec<Option<Known>> {
     let mut known: Vec<Option<Known>> = vec![None; program.len()];
-    let mut open = Vec::new();
-    arrive(&mut known, &mut open, 0, &Known::NOTHING);
-    while let Some(at) = open.pop() {
+    let private = stack::private(program);
+    // The first in the program comes first: compilers put what follows behind, and so every way to an instruction has been
+    // gone before it is looked at, once.
+    let mut open = BTreeSet::new();
+    arrive(&mut known, &mut open, 0, &Known::nothing());
+    while let Some(at) = open.pop_first() {
         let Some(before) = known[at].clone() else { continue };
-        let after = step(program, at, &before, record);
+        let after = step(program, at, &before, private[at], record);
         let flow = match outcome(&program[at], &before) {
             Some(taken) => bytecode::flow(program, at).decided(taken),
             None => bytecode::flow(program, at),
@@ -55,14 +64,14 @@ fn analyse(program: &[Instruction], record: Record<'_>) -> Vec<Option<Known>> {
             arrive(&mut known, &mut open, target, &after);
         }
         if let Some(function) = call {
-            arrive(&mut known, &mut open, function, &Known::NOTHING);
+            arrive(&mut known, &mut open, function, &Known::nothing());
         }
     }
     known
 }
 
 /// Notes that `at` is reached with what is known `now`; what differs from an earlier way is not known.
-fn arrive(known: &mut [Option<Known>], open: &mut Vec<usize>, at: usize, now: &Known) {
+fn arrive(known: &mut [Option<Known>], open: &mut BTreeSet<usize>, at: usize, now: &Known) {
     let Some(slot) = known.get_mut(at) else { return };
     let joined = match slot {
         None => now.clone(),
@@ -70,12 +79,12 @@ fn arrive(known: &mut [Option<Known>], open: &mut Vec<usize>, at: usize, now: &K
     };
     if slot.as_ref() != Some(&joined) {
         *slot = Some(joined);
-        open.push(at);
+        open.insert(at);
     }
 }
 
-/// What is known after the instruction.
-fn step(program: &[Instruction], at: usize, before: &Known, record: Record<'_>) -> Known {
+/// What is known after the instruction; `private`: its function keeps its stack to itself.
+fn step(program: &[Instruction], at: usize, before: &Known, private: bool, record: Record<'_>) -> Known {
     let instruction = &program[at];
     let mut after = before.clone();
     let destination = usize::from(instruction.destination);
@@ -85,16 +94,18 @@ fn step(program: &[Instruction], at: usize, before: &Known, record: Record<'_>) 
         Kind::Opaque => after.registers[destination] = Value::Unknown,
         Kind::Call => {
             after.registers[..6].fill(Value::Unknown);
-            after.forget_stack();
+            if !private {
+                after.forget_stack();
+            }
         }
         Kind::Store if destination == bytecode::STACK => {
             let source = before.registers[usize::from(instruction.source)];
             let stored = bytecode::stored(instruction).map_or(source, Value::Number);
             after.store(instruction.off, bytecode::size(instruction), stored);
         }
-        Kind::Store => after.forget_stack(),
-        Kind::Jump | Kind::Exit => {}
-        Kind::Other => after = Known::NOTHING,
+        Kind::Store if !private => after.forget_stack(),
+        Kind::Store | Kind::Jump | Kind::Exit => {}
+        Kind::Other => after = Known::nothing(),
     }
     after
 }
@@ -125,6 +136,7 @@ fn result(instruction: &Instruction, before: &Known, record: Record<'_>) -> Valu
     let left = before.registers[usize::from(instruction.destination)];
     let right = if alu.from_register { source } else { Value::Number(bytecode::immediate(instruction)) };
     match (left, right) {
+        (Value::Number(0), _) | (_, Value::Number(0)) if alu.is_and() => Value::Number(0),
         (_, Value::Number(_) | Value::Record(_)) if alu.is_move() && alu.wide => right,
         (_, Value::Number(right)) if alu.is_move() => Value::Number(right & u64::from(u32::MAX)),
         (Value::Number(left), Value::Number(right)) => {
@@ -294,10 +306,39 @@ mod tests {
         };
         let kept = spilled(instruction(0x7b, 10, 10, -16, 0));
         assert_eq!(kept[kept.len() - 2], (0xb4, 0, 0, 0, 5));
-        // A store through another pointer, a store into the slot, a call.
-        for between in [(0x7b, 3, 10, 0, 0), (0x73, 10, 3, -7, 0), (0x85, 0, 0, 0, 1)] {
+        // A store through another pointer and a call change it where something else knows the stack; r5 does below.
+        for between in [(0x7b, 3, 4, 0, 0), (0x85, 0, 0, 0, 1)] {
+            let kept = spilled(instruction(between.0, between.1, between.2, between.3, between.4));
+            assert_eq!(kept[kept.len() - 2], (0xb4, 0, 0, 0, 5), "{between:?}");
+        }
+        for between in [(0x7b, 3, 10, 0, 0), (0x73, 10, 3, -7, 0)] {
             let lost = spilled(instruction(between.0, between.1, between.2, between.3, between.4));
             assert_eq!(lost[lost.len() - 2], (0x61, 0, 10, -8, 0), "{between:?}");
+        }
+        let known = |between: bpf_insn| {
+            let address = [instruction(0xbf, 5, 10, 0, 0), instruction(0x7b, 3, 5, 0, 0)];
+            let spill = [instruction(0x61, 2, 1, 0, 0), instruction(0x63, 10, 2, -8, 0)];
+            specialised(with_record(
+                &[&address[..], &spill, &[between, instruction(0x61, 0, 10, -8, 0)]].concat(),
+            ))
+        };
+        for between in [(0x7b, 3, 4, 0, 0), (0x85, 0, 0, 0, 1)] {
+            let lost = known(instruction(between.0, between.1, between.2, between.3, between.4));
+            assert_eq!(lost[lost.len() - 2], (0x61, 0, 10, -8, 0), "{between:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_reads_from_the_stack_is_not_stored() {
+        let stored = |read: bpf_insn| {
+            let store = instruction(0x7b, 10, 3, -16, 0);
+            specialised(with_record(&[store, read])).contains(&(0x7b, 10, 3, -16, 0))
+        };
+        for (code, off) in [(0x79, -8), (0x61, -20), (0x61, -8), (0x79, -264)] {
+            assert_eq!(stored(instruction(code, 0, 10, off, 0)), off == -264, "{off}");
+        }
+        for (code, off) in [(0x79, -16), (0x61, -16), (0x61, -12), (0x79, -12), (0x71, -9)] {
+            assert!(stored(instruction(code, 0, 10, off, 0)), "{off}");
         }
     }
 

@@ -1,7 +1,9 @@
 //! What is known of registers and of the stack at one place of a program.
 //!
 //! Promises: what is not certain is [`Value::Unknown`]. Of the stack only whole slots of eight bytes are followed, as
-//! compilers use them for what finds no register; a store through any pointer but r10 may hit each of them.
+//! compilers use them for what finds no register.
+
+use std::rc::Rc;
 
 use super::bytecode::REGISTERS;
 
@@ -31,19 +33,24 @@ const EMPTY: Slot = Slot { size: 0, value: Value::Unknown };
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) registers: [Value; REGISTERS],
-    slots: [Slot; SLOTS],
+    /// Shared by the many instructions between two stores: what is known of a program fits a few megabytes.
+    slots: Rc<[Slot; SLOTS]>,
 }
 
 impl Known {
-    pub(super) const NOTHING: Known = Known { registers: [Value::Unknown; REGISTERS], slots: [EMPTY; SLOTS] };
+    pub(super) fn nothing() -> Known {
+        Known { registers: [Value::Unknown; REGISTERS], slots: Rc::new([EMPTY; SLOTS]) }
+    }
 
     /// What is known where two ways meet.
     pub(super) fn joined(&self, other: &Known) -> Known {
         let mut joined = self.clone();
         let pairs = joined.registers.iter_mut().zip(&other.registers);
         pairs.filter(|(own, other)| own != other).for_each(|(own, _)| *own = Value::Unknown);
-        let pairs = joined.slots.iter_mut().zip(&other.slots);
-        pairs.filter(|(own, other)| own != other).for_each(|(own, _)| *own = EMPTY);
+        if self.slots != other.slots {
+            let pairs = Rc::make_mut(&mut joined.slots).iter_mut().zip(other.slots.iter());
+            pairs.filter(|(own, other)| own != other).for_each(|(own, _)| *own = EMPTY);
+        }
         joined
     }
 
@@ -63,15 +70,21 @@ impl Known {
             _ => Value::Unknown,
         };
         match slot(offset) {
-            Some(slot) if cut != Value::Unknown => self.slots[slot] = Slot { size, value: cut },
-            Some(slot) if size <= SLOT => self.slots[slot] = EMPTY,
+            Some(slot) if cut != Value::Unknown => self.put(slot, Slot { size, value: cut }),
+            Some(slot) if size <= SLOT => self.put(slot, EMPTY),
             // Inside a slot, or across two.
             _ => self.forget_stack(),
         }
     }
 
+    fn put(&mut self, slot: usize, new: Slot) {
+        if self.slots[slot] != new {
+            Rc::make_mut(&mut self.slots)[slot] = new;
+        }
+    }
+
     pub(super) fn forget_stack(&mut self) {
-        self.slots = [EMPTY; SLOTS];
+        (0..SLOTS).for_each(|slot| self.put(slot, EMPTY));
     }
 }
 
@@ -89,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_slot_holds_what_was_stored_in_its_size() {
-        let mut known = Known::NOTHING;
+        let mut known = Known::nothing();
         known.store(-16, 4, Value::Number(7 | 1 << 32));
         known.store(-8, 8, Value::Record(24));
         assert_eq!((known.load(-16, 4), known.load(-8, 8)), (SEVEN, Value::Record(24)));
@@ -101,7 +114,7 @@ mod tests {
     #[test]
     fn what_may_overwrite_a_slot_empties_it() {
         for (offset, size) in [(-8, 8), (-8, 4), (-8, 1), (-4, 4), (-12, 8), (-1, 1)] {
-            let mut known = Known::NOTHING;
+            let mut known = Known::nothing();
             known.store(-8, 8, SEVEN);
             known.store(offset, size, Value::Unknown);
             assert_eq!(known.load(-8, 8), Value::Unknown, "{offset} {size}");
@@ -110,13 +123,13 @@ mod tests {
 
     #[test]
     fn only_what_is_known_on_both_ways_is_known() {
-        let mut one = Known::NOTHING;
+        let mut one = Known::nothing();
         one.store(-8, 8, SEVEN);
         one.registers[3] = SEVEN;
         let mut other = one.clone();
         assert_eq!(one.joined(&other), one);
         other.store(-8, 4, SEVEN);
         other.registers[3] = Value::Unknown;
-        assert_eq!(one.joined(&other), Known::NOTHING);
+        assert_eq!(one.joined(&other), Known::nothing());
     }
 }

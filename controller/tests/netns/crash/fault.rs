@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 
-use crate::world::World;
+use crate::world::{World, program};
 
 /// One fault in one run.
 #[derive(Clone, Debug)]
@@ -52,6 +52,11 @@ fn sample() -> usize {
     }
 }
 
+/// Whether a scenario of this name is to be tried.
+pub(super) fn is_wanted(scenario: &str) -> bool {
+    std::env::var("PERIMETER_CRASH_SCENARIO").map_or(true, |wanted| wanted == scenario)
+}
+
 /// The points of a command, from the calls of a clean run. What comes before the state directory is touched is the
 /// loader's and the policy's reader's, and can change nothing.
 pub(super) fn points(calls: &[String]) -> Vec<Fault> {
@@ -84,7 +89,7 @@ impl World {
             .arg(format!("--net=/run/netns/{}", self.namespace("gw")))
             .args(["strace", "-qq"])
             .args(options)
-            .arg(env!("CARGO_BIN_EXE_perimeter"))
+            .arg(program())
             .args(self.places())
             .args(args)
             .stdin(Stdio::null())

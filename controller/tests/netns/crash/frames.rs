@@ -57,7 +57,7 @@ pub(super) fn sends(world: &World, interfaces: &[&str], done: &AtomicBool) -> Se
 }
 
 /// Ends the frames, also where the test fails.
-pub(super) struct End<'a>(pub(super) &'a AtomicBool);
+pub(crate) struct End<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
@@ -100,7 +100,7 @@ impl World {
     }
 
     /// Runs `nft` in the gateway, with an input.
-    pub(super) fn nft(&self, args: &[&str], input: &str) -> String {
+    pub(crate) fn nft(&self, args: &[&str], input: &str) -> String {
         let mut nft = Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", self.namespace("gw")))
             .arg("nft")

@@ -56,10 +56,13 @@ pub const fn is_martian_v4(source: u32, destination: u32) -> bool {
     is_outside_v4::<240>(destination) && destination != V4_BROADCAST
 }
 
-/// Whether a packet is surely not martian, and none of the exceptions: half the comparisons of [`is_martian_v4`].
+/// Whether a packet is surely not martian, and none of the exceptions, by the first bytes of its addresses: half the
+/// comparisons of [`is_martian_v4`].
 #[inline(always)]
-pub const fn is_ordinary_v4(source: u32, destination: u32) -> bool {
-    !is_outside_v4::<224>(source) && !is_outside_v4::<240>(destination)
+pub const fn is_ordinary_v4(source: u8, destination: u8) -> bool {
+    // 0 becomes 255.
+    let (below_source, below_destination) = (source.wrapping_sub(1), destination.wrapping_sub(1));
+    below_source < 223 && source != 127 && below_destination < 239 && destination != 127
 }
 
 /// Whether the first byte of an address is 0, 127, or `END` and above.
@@ -85,6 +88,16 @@ mod tests {
     fn v6(text: &str) -> Ipv6Address {
         let number = u128::from(text.parse::<core::net::Ipv6Addr>().unwrap());
         Ipv6Address { high: (number >> 64) as u64, low: number as u64 }
+    }
+
+    #[test]
+    fn ordinary_is_what_is_neither_martian_nor_excepted() {
+        for first in 0..=255 {
+            let address = u32::from_be_bytes([first, 1, 2, 3]);
+            let good = GOOD.to_be_bytes()[0];
+            assert_eq!(is_ordinary_v4(first, good), !is_martian_v4(address, GOOD), "from {first}");
+            assert_eq!(is_ordinary_v4(good, first), !is_martian_v4(GOOD, address), "to {first}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// Everything that is left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Remains {
+pub(crate) struct Remains {
     /// Names of what is pinned for each interface.
     pins: BTreeMap<String, BTreeSet<String>>,
     /// What else is pinned.
@@ -34,7 +34,7 @@ const SHARED: [&str; 6] = ["counter-keys", "cpu_counters", "events", "gates", "m
 impl Remains {
     /// What is there and should not be, and what is missing, given which engines judge each interface. `clean` is what
     /// a run without a fault leaves: no table may hold more than one generation.
-    pub(super) fn faults(&self, engines: &BTreeMap<String, Vec<String>>, clean: &Remains) -> Vec<String> {
+    pub(crate) fn faults(&self, engines: &BTreeMap<String, Vec<String>>, clean: &Remains) -> Vec<String> {
         let mut faults: Vec<String> = self.drafts.iter().map(|draft| format!("{draft} is left")).collect();
         let judged = |name: &str, nft: bool| {
             engines.get(name).is_some_and(|engines| engines.iter().any(|engine| (engine == "nft") == nft))
@@ -72,7 +72,7 @@ impl Remains {
 
 impl World {
     /// What is left now.
-    pub(super) fn remains(&self) -> Remains {
+    pub(crate) fn remains(&self) -> Remains {
         let [_, state, _, bpf] = self.places();
         let mut remains = Remains { tables: self.tables(), ..Remains::default() };
         for path in find(&bpf, &["-type", "f"]) {
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Waits until no keeper of this world is left: one that has nothing left to do goes within a moment.
-    pub(super) fn keepers_are_gone(&self) -> bool {
+    pub(crate) fn keepers_are_gone(&self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.keepers().is_empty() {
             if Instant::now() > deadline {
@@ -122,7 +122,7 @@ impl World {
     }
 
     /// The processes that wait for the end of a trial in this world.
-    pub(super) fn keepers(&self) -> Vec<i32> {
+    pub(crate) fn keepers(&self) -> Vec<i32> {
         let state = self.places()[1].clone();
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
