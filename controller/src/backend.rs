@@ -16,6 +16,7 @@ mod observed;
 pub mod offload;
 mod peer;
 pub mod sessions;
+pub mod sources;
 mod uninterrupted;
 mod wanted;
 pub mod xdp;

@@ -42,8 +42,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::events::Place;
 use crate::plan::Detail;
-use crate::state::Author;
+use crate::state::{Author, Namespace};
 
 /// What a command may touch of the process around it; tests pass their own.
 pub struct Env<'a> {
@@ -163,6 +164,11 @@ impl Global {
     fn absolute(&self) -> Global {
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         Global { state_dir: absolute(&self.state_dir), bpffs: absolute(&self.bpffs), ..self.clone() }
+    }
+
+    /// Where the instance in a network namespace keeps its things.
+    fn place(&self, namespace: Namespace) -> Place {
+        Place { bpffs: self.bpffs.clone(), state_dir: self.state_dir.clone(), namespace }
     }
 }
 

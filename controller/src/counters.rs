@@ -24,7 +24,7 @@ mod steady;
 pub use accounting::{
     Accounting, FragmentKind, Fragments, PmtuCount, SIZE_BOUNDS, Sizes, Switches, VlanCount, accounting,
 };
-pub use event::{Event, EventTotals, HEADER_BYTES, MAJOR_NON_CONFORMITY};
+pub use event::{Decided, Event, EventTotals, HEADER_BYTES, MAJOR_NON_CONFORMITY};
 pub use loss::{Cause, Loss, Lost, TOLERATED};
 pub use places::{account_series, bind, handed_on};
 pub use render::{grouped, human, human_accounting, human_rules};

@@ -7,5 +7,7 @@ pub mod journal;
 mod line;
 mod owner;
 mod stream;
+mod tally;
 
 pub use stream::{Place, Stream, StreamError};
+pub use tally::totals;

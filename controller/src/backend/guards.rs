@@ -176,7 +176,7 @@ impl<X: Front, N: Backend, O: Offloads> Backend for Guards<X, N, O> {
 
     fn observe(&self, interface: &str) -> Result<Observed, BackendError> {
         let (mut observed, behind) = (self.xdp.observe(interface)?, self.nft.observe(interface)?);
-        observed.behind = behind.enforcement;
+        (observed.behind, observed.silent) = (behind.enforcement, behind.silent);
         observed.damage.extend(behind.damage);
         observed.findings.extend(behind.findings);
         self.offloads.look(&mut observed)?;

@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::io;
 
 use netlink_packet_core::{
-    DefaultNla, Emitable, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NetlinkSerializable, NlasIterator,
+    DefaultNla, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
+use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
 
 use crate::backend::uninterrupted::uninterrupted;
@@ -106,6 +107,19 @@ pub(super) fn acknowledged(protocol: isize, messages: Vec<(Raw, u16)>) -> io::Re
     let bytes: Vec<u8> = messages.into_iter().flat_map(|(message, flags)| packed(message, flags)).collect();
     uninterrupted(|| socket.send(&bytes, 0))?;
     receive::<Raw>(&socket, &mut Vec::new()).map(drop)
+}
+
+/// Asks for nfnetlink_log, which a kernel that has it as a module loads then. That no family is to log there changes nothing.
+///
+/// # Errors
+/// The kernel has none, or this user may not ask.
+pub(super) fn ask_for_log() -> io::Result<()> {
+    const CONFIGURE: u16 = 4 << 8 | 1;
+    const COMMAND: u16 = 1;
+    const UNBIND_FAMILY: u8 = 4;
+    let command = DefaultNla::new(COMMAND, vec![UNBIND_FAMILY]);
+    let message = Raw::new(CONFIGURE, [0; 4], &[command]);
+    acknowledged(NETLINK_NETFILTER, vec![(message, NLM_F_REQUEST | NLM_F_ACK)])
 }
 
 fn open(protocol: isize) -> io::Result<Socket> {

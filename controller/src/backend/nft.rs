@@ -6,12 +6,14 @@
 pub mod divergence;
 mod drift;
 mod enforcer;
+pub mod events;
 pub mod ir;
 pub mod judge;
 mod listing;
 mod lower;
 mod names;
 mod netlink;
+mod nflog;
 mod read;
 mod record;
 pub mod text;

@@ -11,18 +11,19 @@ use perimeter_classifier::verdict::DropReason;
 
 use super::host::Host;
 use super::{Env, Exit, Global};
-use crate::backend::xdp::events::totals;
+use crate::backend::Backend;
 use crate::capture::EventWriter;
 use crate::counters::{Event, EventTotals, grouped};
 use crate::describe::describe;
 use crate::events::filter::{Filter, Prefix};
 use crate::events::journal::{Journal, SOCKET};
-use crate::events::{Place, Stream};
+use crate::events::{Stream, totals};
+use crate::ruleset::VlanRange;
 
 /// Show frames that are dropped, and those that a rule with `log: true` matches, as they come
 ///
-/// A sample: at most 1,000 a second of either kind on each CPU, and only while somebody looks. What is not told is counted,
-/// and told at the end. Several can look at once, beside the agent. Needs XDP; nftables tells nothing.
+/// A sample: at most 1,000 a second of either kind on each CPU, and only while somebody looks; where nftables judges alone, of
+/// each reason and each such rule. What is not told is counted, and told at the end. Several can look at once, beside the agent.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -78,20 +79,20 @@ const FRESH: SignedDuration = SignedDuration::from_secs(2);
 /// Carries out the command.
 pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let host = Host::open(global)?;
-    let namespace = host.namespace;
-    let count = || totals(&global.bpffs, namespace);
-    let place = Place { bpffs: global.bpffs.clone(), state_dir: global.state_dir.clone(), namespace };
+    let place = global.place(host.namespace);
+    let count = || totals(&place);
     let mut sinks = Sinks::open(args)?;
     let before = count()?;
-    let mut stream = Stream::open(place)?;
+    let mut stream = Stream::open(place.clone())?;
     if !stream.is_connected() {
-        writeln!(env.err, "perimeter: no XDP program is in force here yet; events come once one is")?;
+        writeln!(env.err, "perimeter: nothing is enforced here yet; events come once something is")?;
     }
     let filter = Filter {
         interface: args.interface.clone(),
         rule: args.rule.clone(),
         reason: args.reason,
         vlan: args.vlan.clone(),
+        ranges: args.vlan.as_ref().map_or(Ok(Vec::new()), |label| ranges(&host, label))?,
         address: args.address,
     };
     let (begun, mut shown, mut missed) = (Instant::now(), 0, 0);
@@ -121,6 +122,15 @@ pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyh
     }
     writeln!(env.err, "{}", summary(shown, missed, before, count()?))?;
     Ok(Exit::Done)
+}
+
+/// What the policies in force hold under a label.
+fn ranges(host: &Host, label: &str) -> anyhow::Result<Vec<VlanRange>> {
+    let names = host.backend.enforced()?;
+    let observed = names.iter().map(|name| host.backend.observe(name)).collect::<Result<Vec<_>, _>>()?;
+    let known = host.known(&observed, Timestamp::now())?;
+    let entries = known.values().flat_map(|known| &known.ruleset.interfaces).flat_map(|one| &one.vlans);
+    Ok(entries.filter(|entry| entry.label == label).map(|entry| entry.range).collect())
 }
 
 /// That an event was told while nobody read, where it was. The ring keeps what a reader has left in it, for hours if need be.

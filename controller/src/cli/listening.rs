@@ -40,7 +40,7 @@ impl Listening {
     /// Begins to listen to the events of an instance; `open` says with what right. What happens after this is heard, if the
     /// ring is to be had.
     pub(super) fn start(global: &Global, namespace: Namespace, open: Open) -> std::io::Result<Listening> {
-        let place = Place { bpffs: global.bpffs.clone(), state_dir: global.state_dir.clone(), namespace };
+        let place = global.place(namespace);
         let (heard, stop) = (Arc::new(Mutex::new(Heard::default())), Arc::new(AtomicBool::new(false)));
         let (ears, end) = (heard.clone(), stop.clone());
         let mut stream = open(place.clone()).ok();

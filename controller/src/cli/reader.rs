@@ -4,15 +4,14 @@
 //! back takes longer to find out: that is looked at by [`Reader::look`], and remembered by [`Reader::glance`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::Global;
 use super::host::{Host, applied};
 use crate::backend::loss::loss;
-use crate::backend::xdp::events::totals;
 use crate::backend::{Backend, Observed};
 use crate::counters::Steady;
 use crate::digest::Digest;
+use crate::events::{Place, totals};
 use crate::plan::Known;
 use crate::ruleset::Ruleset;
 use crate::state::{Expected, expected, on_trial};
@@ -22,7 +21,7 @@ use crate::telemetry::{Readings, Snapshot};
 /// The machine, and what is known of the policies in force.
 pub(super) struct Reader {
     pub(super) host: Host,
-    bpffs: PathBuf,
+    place: Place,
     /// Generations never change, so that a policy is read once a day: rules end at midnight.
     known: BTreeMap<Digest, Known>,
     /// The day of which `known` tells, in UTC.
@@ -35,9 +34,11 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(global: &Global) -> anyhow::Result<Reader> {
+        let host = Host::open(global)?;
+        let place = global.place(host.namespace);
         Ok(Reader {
-            host: Host::open(global)?,
-            bpffs: global.bpffs.clone(),
+            host,
+            place,
             known: BTreeMap::new(),
             day: jiff::civil::Date::MIN,
             damage: BTreeMap::new(),
@@ -85,7 +86,7 @@ impl Reader {
             counts,
             counter_bytes: self.host.backend.xdp.counter_bytes()?,
             losses: devices.iter().filter_map(told).collect(),
-            events: totals(&self.bpffs, self.host.namespace)?,
+            events: totals(&self.place)?,
         };
         Ok(Snapshot::new(now, status, &expected, &self.known, readings))
     }

@@ -8,8 +8,8 @@ use super::{Env, Exit, Global};
 use crate::agent::presence::{self, AgentStatus};
 use crate::backend::Backend;
 use crate::backend::loss::loss;
-use crate::backend::xdp::events::totals;
 use crate::counters::{EventTotals, Loss, grouped, report};
+use crate::events::totals;
 use crate::state::{expected, on_trial};
 use crate::status::{Status, human, status};
 
@@ -83,7 +83,7 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
     host.inspect(&mut observed, &known)?;
     let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
         .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);
-    let watched = Watched::of(&names, totals(&global.bpffs, host.namespace)?);
+    let watched = Watched::of(&names, totals(&global.place(host.namespace))?);
     let agent = presence::find(&global.state_dir, host.namespace);
     if args.json {
         let told = Told { status: &status, watched: &watched, agent };

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use perimeter_classifier::verdict::DropReason;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::Outcome;
-use crate::ruleset::Action;
+use super::{Outcome, Subject};
+use crate::ruleset::{Action, VlanId};
 
 /// A frame that was dropped, or that a rule with `log: true` matched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Event {
     pub action: Option<Action>,
     /// The tags as they were on the wire, the outer one first; a priority tag is 0.
     pub tags: Vec<u16>,
-    /// The label under which the VLAN is counted; `None` where `accounting:` has no `vlan`.
+    /// The label under which the VLAN is counted; `None` where `accounting:` has no `vlan`, and where nftables tells.
     pub vlan: Option<String>,
     /// Bytes of the whole frame, from the destination MAC on.
     pub length: u32,
@@ -34,6 +34,25 @@ pub struct Event {
 }
 
 impl Event {
+    /// The VIDs of the tags that a frame begins with.
+    pub fn tags(frame: &[u8]) -> Vec<u16> {
+        let is_tag = |kind: &[u8]| matches!(kind, [0x81, 0x00] | [0x88, 0xa8] | [0x91, 0x00]);
+        let tags = frame.get(12..).unwrap_or_default().chunks_exact(4);
+        tags.take_while(|tag| is_tag(&tag[..2]))
+            .map(|tag| u16::from_be_bytes([tag[2], tag[3]]) & 0xfff)
+            .collect()
+    }
+
+    /// The VLAN that the tags are of, where there are as many as a frame may have. A lone priority tag is untagged.
+    pub fn vlan_id(&self) -> Option<VlanId> {
+        match *self.tags.as_slice() {
+            [] | [0] => Some(VlanId::Untagged),
+            [vid] => Some(VlanId::Single(vid)),
+            [outer, inner] => Some(VlanId::Stacked { outer, inner }),
+            _ => None,
+        }
+    }
+
     /// The tags in the words of the policy: `untagged`, `10`, `100/200`. A lone priority tag is untagged.
     pub fn stack(&self) -> String {
         match self.tags.as_slice() {
@@ -56,6 +75,28 @@ impl Event {
     }
 }
 
+/// What has decided about a frame, in the words of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    pub rule: Option<String>,
+    pub action: Option<Action>,
+    pub reason: Option<DropReason>,
+}
+
+impl Decided {
+    /// What is counted under a rule or a reason; `None` for accounting.
+    pub fn of(outcome: Outcome, subject: &Subject) -> Option<Decided> {
+        match subject.decided() {
+            Subject::Rule(action, id) => {
+                let reason = (outcome != Outcome::Pass).then_some(DropReason::Denied);
+                Some(Decided { rule: Some(id.clone()), action: Some(*action), reason })
+            }
+            Subject::Reason(reason) => Some(Decided { rule: None, action: None, reason: Some(*reason) }),
+            _ => None,
+        }
+    }
+}
+
 /// Most bytes of a frame that an event carries: two tags, IPv6, some extension headers and TCP.
 pub const HEADER_BYTES: usize = perimeter_classifier::abi::EVENT_BYTES;
 
@@ -66,9 +107,9 @@ pub struct EventTotals {
     pub emitted: u64,
     /// Not made, because the limit of so many a second was reached.
     pub suppressed: u64,
-    /// Made and lost: the ring was full.
+    /// Made and lost: the ring, or the log of nftables, was full.
     pub lost: u64,
-    /// Not made, because nobody reads: neither `perimeter serve` nor `perimeter events` runs.
+    /// Not made, because nobody reads: neither `perimeter serve` nor `perimeter events` runs. nftables makes them all the same.
     pub unheard: u64,
 }
 

@@ -119,17 +119,22 @@ fn clock(facts: &Clock) -> Finding {
 }
 
 fn firewalls(facts: &HostFacts) -> Vec<Finding> {
-    let (netdev, mut others) = match &facts.nftables {
+    let (nftables, mut others) = match &facts.nftables {
         Err(cause) => {
             return vec![
                 Finding::unknown("nftables", "what nftables can do and holds", cause).excluding(&[Mode::Nft]),
             ];
         }
-        Ok(nftables) => (&nftables.netdev, nftables.tables.clone()),
+        Ok(nftables) => (nftables, nftables.tables.clone()),
     };
-    let mut findings = vec![match netdev {
-        Ok(()) => Finding::ok("nftables", "the kernel takes tables of the netdev family"),
-        Err(error) => {
+    let mut findings = vec![match (&nftables.netdev, &nftables.log) {
+        (Ok(()), Ok(())) => Finding::ok("nftables", "the kernel takes tables of the netdev family"),
+        (Ok(()), Err(error)) => {
+            let why = "where nftables judges alone nobody is told of drops and of `log: true`";
+            Finding::warning("nftables", format!("there is no nfnetlink_log: {error}"), why)
+                .remedy("modprobe nfnetlink_log")
+        }
+        (Err(error), _) => {
             let why = "`mode: nft` judges there; a kernel with CONFIG_NF_TABLES_NETDEV has it";
             Finding::warning("nftables", format!("no table of the netdev family is taken: {error}"), why)
                 .excluding(&[Mode::Nft])

@@ -43,6 +43,7 @@ fn machine() -> HostFacts {
         clock: Clock { now: "2026-11-21T12:00:00Z".parse().unwrap(), kept: Ok(true), recorded: Ok(None) },
         nftables: Ok(Nftables {
             netdev: Ok(()),
+            log: Ok(()),
             tables: Vec::new(),
             chains: Vec::new(),
             flowtables: Vec::new(),
@@ -139,6 +140,9 @@ const HOST: &[HostCase] = &[
     ("nftables", Severity::Warning, NFT, |facts| facts.nftables = unknown()),
     ("nftables", Severity::Warning, NFT, |facts| {
         facts.nftables.as_mut().unwrap().netdev = Err("Operation not supported".into());
+    }),
+    ("nftables", Severity::Warning, NONE, |facts| {
+        facts.nftables.as_mut().unwrap().log = Err("Invalid argument".into());
     }),
     ("firewalls", Severity::Note, NONE, |facts| facts.legacy = Ok(vec!["iptables filter".into()])),
     ("firewalls", Severity::Note, NONE, |facts| {

@@ -9,6 +9,7 @@ use perimeter_classifier::verdict::DropReason;
 
 use crate::counters::Event;
 use crate::describe::addresses;
+use crate::ruleset::{VlanId, VlanRange};
 
 /// Conditions; what is empty or `None` asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Filter {
     pub reason: Option<DropReason>,
     /// A label of a VLAN, or the tags as `untagged`, `10`, `100/200`.
     pub vlan: Option<String>,
+    /// What the policies in force hold under that label, for events that have none.
+    pub ranges: Vec<VlanRange>,
     /// The source or the destination is in it.
     pub address: Option<Prefix>,
 }
@@ -31,10 +34,16 @@ impl Filter {
         is(&self.interface, Some(&event.interface))
             && is(&self.rule, event.rule.as_deref())
             && self.reason.is_none_or(|reason| event.reason == Some(reason))
-            && (is(&self.vlan, event.vlan.as_deref()) || is(&self.vlan, Some(&event.stack())))
+            && (is(&self.vlan, event.vlan.as_deref())
+                || is(&self.vlan, Some(&event.stack()))
+                || event.vlan.is_none() && event.vlan_id().is_some_and(|id| self.holds(id)))
             && self.address.is_none_or(|prefix| {
                 addresses(&event.header).is_some_and(|(from, to)| prefix.holds(from) || prefix.holds(to))
             })
+    }
+
+    fn holds(&self, id: VlanId) -> bool {
+        self.ranges.iter().any(|range| range.contains(id))
     }
 }
 
@@ -104,6 +113,18 @@ mod tests {
             ),
         ] {
             assert_eq!(filter.takes(&event()), taken, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_a_label_is_known_by_its_tags() {
+        let ranges = vec![VlanRange::Single { low: 9, high: 10 }];
+        let office = Filter { vlan: Some("office".into()), ranges, ..Filter::default() };
+        let bare = Event { vlan: None, ..event() };
+        assert!(office.takes(&bare));
+        assert!(!office.takes(&event()), "its label is another one");
+        for tags in [vec![], vec![0], vec![11], vec![10, 20], vec![10, 20, 30]] {
+            assert!(!office.takes(&Event { tags: tags.clone(), ..bare.clone() }), "{tags:?}");
         }
     }
 

@@ -14,8 +14,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::line::{Giver, Taken, Taker, Wish, lines};
-use super::stream::{BREATH, StreamError, file};
-use crate::backend::xdp::events::Ring;
+use super::stream::{BREATH, Place, StreamError, file};
+use super::tally::Tally;
+use crate::backend::sources::{Read, Sources};
 
 /// How often what was read is handed on, where the ring was given away before all of it was taken.
 const REST: Duration = Duration::from_millis(50);
@@ -38,13 +39,18 @@ pub(super) struct Owner {
 
 impl Owner {
     /// Begins to read. `lock` is held by this process, and let go at the end.
-    pub(super) fn start(ring: Ring, lock: File, socket: &Path) -> Result<Owner, StreamError> {
-        ring.listen()?;
+    pub(super) fn start(
+        place: &Place,
+        sources: Sources,
+        lock: File,
+        socket: &Path,
+    ) -> Result<Owner, StreamError> {
+        let tally = Tally::open(place)?;
         sign(&lock).map_err(file("write", socket))?;
         let listener = listen(socket).map_err(file("listen on", socket))?;
         let (ours, theirs) = UnixStream::pair().map_err(file("serve", socket))?;
         let own = Giver::new(ours).map_err(file("serve", socket))?;
-        let work = Work { ring, lock, listener, givers: vec![own] };
+        let work = Work { sources, tally, lock, listener, givers: vec![own] };
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || work.run());
         let thread = thread.map_err(file("serve", socket))?;
         Ok(Owner { taker: Some(Taker::new(theirs)), thread: Some(thread) })
@@ -100,7 +106,8 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
 
 /// What the thread has.
 struct Work {
-    ring: Ring,
+    sources: Sources,
+    tally: Tally,
     lock: File,
     listener: UnixListener,
     /// The first is for who has started the thread.
@@ -111,17 +118,22 @@ impl Work {
     fn run(mut self) -> Result<End, StreamError> {
         let mut told = Instant::now();
         loop {
-            self.ring.wait(&[self.listener.as_fd(), self.givers[0].as_fd()], BREATH)?;
-            if !self.ring.is_current() {
+            self.sources.wait(&[self.listener.as_fd(), self.givers[0].as_fd()], BREATH)?;
+            let is_due = told.elapsed() >= BREATH;
+            if is_due && !self.sources.renew()? {
                 return Ok(self.part(End::Over));
             }
             while let Ok((socket, _)) = self.listener.accept() {
                 self.givers.extend(Giver::new(socket).ok());
             }
             let wishes: Vec<Wish> = self.givers.iter_mut().map(Giver::wish).collect();
-            let events = lines(&self.ring.read(Duration::ZERO)?);
-            let is_due = told.elapsed() >= BREATH;
-            told = if is_due { Instant::now() } else { told };
+            let Read { events, logged, lost } = self.sources.read()?;
+            self.tally.add(logged, lost);
+            let events = lines(&events);
+            if is_due {
+                told = Instant::now();
+                self.keep();
+            }
             let mut wish = wishes.iter();
             self.givers.retain_mut(|giver| {
                 let gone = wish.next() == Some(&Wish::Gone);
@@ -136,16 +148,23 @@ impl Work {
         }
     }
 
+    /// Writes down how much was read. A disk that is full takes nothing away from those who are told.
+    fn keep(&mut self) {
+        let _ = self.tally.keep();
+    }
+
     /// The end: what was read is handed on to those who take it.
-    fn part(self, end: End) -> End {
+    fn part(mut self, end: End) -> End {
+        self.keep();
         self.givers.into_iter().for_each(Giver::part);
         end
     }
 
     /// Lets go of the ring first, and then hands on what was read, however long that takes.
-    fn give_way(self) -> End {
-        let Work { ring, lock, listener, mut givers } = self;
-        drop((ring, lock, listener));
+    fn give_way(mut self) -> End {
+        self.keep();
+        let Work { sources, lock, listener, mut givers, .. } = self;
+        drop((sources, lock, listener));
         while !givers.is_empty() {
             givers.retain_mut(|giver| giver.give(&[]) && !giver.is_even() && giver.wish() != Wish::Gone);
             if !givers.is_empty() {

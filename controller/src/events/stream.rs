@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::line::{Taken, Taker};
 use super::owner::{End, Owner};
 use crate::backend::BackendError;
-use crate::backend::xdp::events::Ring;
+use crate::backend::sources::Sources;
 use crate::counters::Event;
 use crate::state::Namespace;
 
@@ -45,7 +45,7 @@ pub struct Stream {
 }
 
 enum Source {
-    Ring(Owner),
+    Kernel(Owner),
     Socket(Taker),
 }
 
@@ -53,7 +53,7 @@ enum Source {
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     #[error(transparent)]
-    Ring(#[from] BackendError),
+    Kernel(#[from] BackendError),
     #[error("cannot {what} {path}: {cause}")]
     File { what: &'static str, path: String, cause: io::Error },
     #[error(
@@ -93,7 +93,7 @@ impl Stream {
     pub fn next(&mut self, patience: Duration) -> Result<Vec<Event>, StreamError> {
         let patience = patience.min(BREATH);
         let taken = match &mut self.source {
-            Some(Source::Ring(owner)) => owner.next(patience),
+            Some(Source::Kernel(owner)) => owner.next(patience),
             Some(Source::Socket(follower)) => {
                 let taken = follower.next(patience);
                 if taken.is_some() && follower.silence() > SILENCE {
@@ -108,7 +108,7 @@ impl Stream {
             return Ok(events);
         }
         // The lock is let go before it is asked for again.
-        if let Some(Source::Ring(owner)) = self.source.take()
+        if let Some(Source::Kernel(owner)) = self.source.take()
             && owner.end()? == End::GaveWay
         {
             thread::sleep(COURTESY);
@@ -121,7 +121,7 @@ impl Stream {
     }
 }
 
-fn path(place: &Place, ending: &str) -> PathBuf {
+pub(super) fn path(place: &Place, ending: &str) -> PathBuf {
     place.state_dir.join(format!("events-{}.{ending}", place.namespace.cookie))
 }
 
@@ -137,8 +137,8 @@ fn connect(place: &Place, claims: bool) -> Result<Option<Source>, StreamError> {
     let held = File::options().create(true).append(true).open(&lock).map_err(file("open", &lock))?;
     match held.try_lock() {
         Ok(()) => {
-            let Some(ring) = Ring::open(&place.bpffs, place.namespace)? else { return Ok(None) };
-            Ok(Some(Source::Ring(Owner::start(ring, held, &socket)?)))
+            let Some(sources) = Sources::open(&place.bpffs, place.namespace)? else { return Ok(None) };
+            Ok(Some(Source::Kernel(Owner::start(place, sources, held, &socket)?)))
         }
         Err(TryLockError::WouldBlock) => {
             // Nobody listens for a moment while one makes way for another.

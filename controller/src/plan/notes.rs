@@ -4,6 +4,7 @@
 //! Promises: pure. Nothing of it stops a plan, makes one, or counts as drift: what is enforced is what was asked for. What
 //! perimeter can mend is not told here but done.
 
+use super::words;
 use crate::backend::{Bond, Enforcement, Engine, Observed, Wanted};
 use crate::counters::grouped;
 use crate::ruleset::{Interface, Mode, Oversize, Ruleset};
@@ -14,7 +15,29 @@ pub fn notes(ruleset: &Ruleset, index: usize, observed: &Observed, engines: &[En
     let bond = observed.bond.as_ref().and_then(|bond| unguarded(bond, &ruleset.interfaces));
     let mtu = observed.mtu.and_then(|bytes| mtu(bytes, interface, largest(ruleset, interface)));
     let better = better(interface.mode, observed, engines);
-    [better, mtu, bond].into_iter().flatten().collect()
+    let uncounted = uncounted(interface, engines);
+    [better, mtu, bond, uncounted, silent(observed, engines)].into_iter().flatten().collect()
+}
+
+/// What the policy asks to be counted and nobody counts.
+fn uncounted(interface: &Interface, engines: &[Engine]) -> Option<String> {
+    let asked = words::accounting(interface.accounting);
+    (asked != "none" && engines == [Engine::Nft]).then(|| {
+        format!(
+            "nftables alone counts by reason and rule: `accounting: {asked}` has no series here (vlan, size, fragments, \
+             pmtu and last_hit need XDP)"
+        )
+    })
+}
+
+/// That nobody hears of single frames.
+fn silent(observed: &Observed, engines: &[Engine]) -> Option<String> {
+    let alone = engines == [Engine::Nft] && observed.engines() == engines;
+    (observed.silent && alone).then(|| {
+        "nftables tells of no frame here, not of drops and not for `log: true`, as the kernel has no nfnetlink_log: \
+         `modprobe nfnetlink_log`, and apply again"
+            .to_owned()
+    })
 }
 
 /// The engine that `mode: auto` would prefer to the one that judges, and that nothing is known against now.
@@ -86,8 +109,9 @@ fn unguarded(bond: &Bond, named: &[Interface]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Feature, Offload, Refused};
-    use crate::ruleset::{Vlan, VlanEntry, VlanId, VlanRange};
+    use crate::backend::{Feature, InForce, Offload, Refused};
+    use crate::digest::Digest;
+    use crate::ruleset::{Accounting, Vlan, VlanEntry, VlanId, VlanRange};
     use crate::samples;
 
     use Engine::{Generic, Native, Nft};
@@ -100,9 +124,30 @@ mod tests {
         Observed { mtu: Some(1500), ..samples::observed("wan0", Enforcement::Off) }
     }
 
+    /// A ruleset without accounting.
+    fn bare() -> Ruleset {
+        let mut ruleset = samples::ruleset(&["wan0"]);
+        ruleset.interfaces[0].accounting =
+            Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
+        ruleset
+    }
+
+    #[test]
+    fn what_nobody_counts_where_nftables_judges_alone_is_told_where_it_is_asked_for() {
+        let mut ruleset = bare();
+        let says = |ruleset: &Ruleset, engines: &[Engine]| {
+            told(ruleset, &Observed { obstacles: vec!["no XDP".into()], ..device() }, engines)
+        };
+        assert_eq!(says(&ruleset, &[Nft]), "");
+        ruleset.interfaces[0].accounting.vlan = true;
+        ruleset.interfaces[0].accounting.last_hit = true;
+        assert!(says(&ruleset, &[Nft]).contains("`accounting: vlan, last_hit` has no series here"));
+        assert_eq!(says(&ruleset, &[Native, Nft]), "");
+    }
+
     #[test]
     fn a_better_engine_is_told_where_auto_would_take_it_and_nothing_is_known_against_it() {
-        let ruleset = samples::ruleset(&["wan0"]);
+        let ruleset = bare();
         let offers = Observed { offers_native: true, ..device() };
         let native = "generic XDP judges, though native XDP could now: `mode: native`";
         assert!(told(&ruleset, &offers, &[Generic]).starts_with(native));
@@ -146,6 +191,17 @@ mod tests {
         let range = VlanRange::from(storage);
         ruleset.interfaces[0].vlans.push(VlanEntry { label: "storage".into(), range });
         assert_eq!(says(&ruleset, 9000), "");
+    }
+
+    #[test]
+    fn that_nobody_is_told_of_frames_is_said_where_nftables_judges_alone() {
+        let ruleset = bare();
+        let record = samples::record("wan0", Digest::of(&ruleset), 1);
+        let behind = Enforcement::InForce(InForce { engine: Nft, ..record });
+        let silent = Observed { silent: true, obstacles: vec!["no XDP".into()], behind, ..device() };
+        assert!(told(&ruleset, &silent, &[Nft]).starts_with("nftables tells of no frame here"));
+        assert_eq!(told(&ruleset, &silent, &[Native, Nft]), "");
+        assert_eq!(told(&ruleset, &Observed { silent: false, ..silent }, &[Nft]), "");
     }
 
     /// As recorded of two veth devices under a bond in active-backup mode (Linux 6.1), and of a third that joined.

@@ -3,12 +3,9 @@
 use std::io::{self, Write};
 
 use super::{InterfaceStatus, Status, TrialStatus};
-use crate::backend::{Engine, names};
+use crate::backend::names;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 use crate::plan::ended;
-
-/// What nobody sees where nftables judges alone.
-const UNSEEN: &str = "nftables alone counts by reason and rule: not by VLAN, size, fragment, path MTU or last hit, and tells of no frame";
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
 pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
@@ -33,9 +30,6 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         }
         if let Some(counters) = one.counters.as_ref().filter(|_| one.generation.is_some()) {
             writeln!(out, "{:width$}{}", "", sums(counters))?;
-        }
-        if one.generation.is_some() && one.engines == [Engine::Nft] {
-            writeln!(out, "{:width$}{UNSEEN}", "")?;
         }
     }
     status.trial.iter().try_for_each(|trial| writeln!(out, "{}", on_trial(trial)))

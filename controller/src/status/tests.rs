@@ -34,18 +34,6 @@ fn what_was_put_in_force_and_is_in_force_is_in_sync() {
 }
 
 #[test]
-fn what_nobody_counts_where_nftables_judges_alone_is_told() {
-    let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
-    let mut behind = observed("wan0", Enforcement::Off);
-    behind.behind = nft(3);
-    assert!(
-        text(&judge(&[behind], &expected)).contains("nftables alone counts by reason and rule: not by VLAN")
-    );
-    let front = observed("wan0", in_force("wan0", 3));
-    assert!(!text(&judge(&[front], &expected)).contains("nftables alone"));
-}
-
-#[test]
 fn nothing_enforced_is_not_in_sync() {
     let status = judge(&[], &Expected::default());
     assert!(!status.in_sync && text(&status).contains("No interface is enforced"));

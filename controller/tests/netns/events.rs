@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal};
 use crate::serve::perimeter;
 use crate::world::{World, tagged, udp};
 
-const POLICY: &str = "
+pub(crate) const POLICY: &str = "
 version: 1
 interfaces: { wan0: { vlans: [untagged, mgmt] } }
 vlans: { mgmt: { id: 10 } }
@@ -26,7 +26,7 @@ deny:
   - { id: bad, from: 203.0.113.66 }
 ";
 
-fn place(world: &World) -> Place {
+pub(crate) fn place(world: &World) -> Place {
     let namespace = world.within("gw", || namespace().unwrap());
     let [_, state_dir, _, bpffs] = world.places().map(Into::into);
     Place { bpffs, state_dir, namespace }
@@ -38,7 +38,7 @@ fn counted(world: &World) -> EventTotals {
 }
 
 /// Events until there are `count`, or for five seconds.
-fn next(stream: &mut Stream, count: usize) -> Vec<Event> {
+pub(crate) fn next(stream: &mut Stream, count: usize) -> Vec<Event> {
     let mut events = Vec::new();
     for _ in 0..50 {
         events.extend(stream.next(Duration::from_millis(100)).unwrap());
@@ -263,7 +263,7 @@ fn what_is_told_late_has_the_time_of_its_frame() {
 }
 
 /// Waits until something holds, for twenty seconds.
-fn wait(mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait(mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < Duration::from_secs(20), "it does not come to hold");

@@ -7,6 +7,7 @@ mod doctor;
 mod events;
 mod expiry;
 mod lifetime;
+mod logged;
 mod looking;
 mod modes;
 mod moves;

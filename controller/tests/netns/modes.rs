@@ -357,6 +357,10 @@ fn a_table_that_is_changed_behind_the_back_is_told_by_name_and_mended() {
     let (name, text) = table(&world);
     let (chain, rule) = holder(&text, "counter name \"drop.reason.martian\"");
     nft(&["delete", "rule", "netdev", &name, &chain, "handle", rule.rsplit(' ').next().unwrap()]);
+    told_and_mended(&["drop.martian is gone or was edited: `counter name \"drop.reason.martian\""]);
+    let (name, text) = table(&world);
+    let (chain, _) = holder(&text, "counter name \"drop.reason.martian\"");
+    nft(&["flush", "chain", "netdev", &name, &chain]);
     told_and_mended(&["was flushed: 1 of its chains"]);
 
     let (name, text) = table(&world);

@@ -5,7 +5,7 @@
 //! makes of a policy: a table of another shape is then known as another version's, and not as one that was tampered with.
 
 /// Version of everything in this file, and of the nftables tables.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// First word of [`Info`]: "PERI".
 pub const MAGIC: u32 = 0x5045_5249;

@@ -17,6 +17,7 @@ use super::netlink::batch::Step;
 use super::read::{self, Hook, Rule};
 use super::record::{Place, Record};
 use super::{names, transact};
+use crate::backend::netlink::ask_for_log;
 use crate::backend::{
     Backend, BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion, Refused,
     Switched, Target,
@@ -114,6 +115,14 @@ impl Nft {
         Ok(if taken(Place::A) { Place::B } else { Place::A })
     }
 
+    /// Whether the table of an interface can tell of frames.
+    fn tells(&self, interface: &str) -> Result<bool, BackendError> {
+        let table = self.table(interface);
+        let made = read::counter(&table, names::MADE);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
+        Ok(made.map_err(failed)?.is_some())
+    }
+
     /// Removes every chain and set of a place.
     fn unload(&self, interface: &str, place: Place) -> Result<(), BackendError> {
         let table = self.table(interface);
@@ -208,7 +217,9 @@ impl Backend for Nft {
             Some(index) => Device::Ethernet { index },
             None => Device::Missing,
         };
-        Ok(Observed { device, enforcement: self.enforcement(interface)?, ..Observed::nothing(interface) })
+        let enforcement = self.enforcement(interface)?;
+        let silent = matches!(enforcement, Enforcement::InForce(_)) && !self.tells(interface)?;
+        Ok(Observed { device, enforcement, silent, ..Observed::nothing(interface) })
     }
 
     fn enforced(&self) -> Result<Vec<String>, BackendError> {
@@ -227,7 +238,8 @@ impl Backend for Nft {
         let interface = target.name().to_owned();
         let place = self.free_place(&interface)?;
         let prefix = place.prefix().to_owned();
-        let options = Options { instance: self.instance.clone(), prefix, tell: None };
+        let silent = ask_for_log().is_err();
+        let options = Options { instance: self.instance.clone(), prefix, tell: None, silent };
         let refuse = |reason: String| BackendError::Refused {
             interface: interface.clone(),
             refused: vec![Refused { engine: Engine::Nft, reason }],
@@ -318,17 +330,19 @@ impl Backend for Nft {
     ) -> Result<Vec<String>, BackendError> {
         let interface = &ruleset.interfaces[index].name;
         let place = self.free_place(interface)?.other();
-        let options =
-            Options { instance: self.instance.clone(), prefix: place.prefix().to_owned(), tell: None };
+        let table = self.table(interface);
+        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
+        let mut found = Listing::found(&table).map_err(failed)?;
+        // What an interrupted apply has loaded, and nothing leads to.
+        found.chains.retain(|name, _| !place.other().holds(name));
+        // A table that tells of nothing is as it should be as long as the kernel has no log.
+        let silent = !found.tells() && ask_for_log().is_err();
+        let (instance, prefix) = (self.instance.clone(), place.prefix().to_owned());
+        let options = Options { instance, prefix, tell: None, silent };
         let failed = |error| BackendError::failed(format!("lower the policy of {interface}"), error);
         let made = lower(ruleset, index, &options).map_err(failed)?;
         let record = Record::new(&made, place, in_force.generation, in_force.policy);
         let table = Table { base: with_record(made.base, &record.to_string()), ..made };
-        let mut found = Listing::found(&table.name).map_err(|error| {
-            BackendError::failed(format!("read the nftables table {}", table.name), error)
-        })?;
-        // What an interrupted apply has loaded, and nothing leads to.
-        found.chains.retain(|name, _| !place.other().holds(name));
         let mut drift = drift(&table, &found);
         let hook = self.base(interface)?.map(|(hook, _)| hook);
         if hook.is_some_and(|hook| hook.accept != table.base.accept) {

@@ -81,6 +81,11 @@ pub enum Statement {
     },
     /// A named counter.
     Count(String),
+    /// More than so many frames a second have come here, but for those that were saved up.
+    Beyond {
+        rate: u32,
+        burst: u32,
+    },
     /// A message to a group of nfnetlink_log.
     Log {
         group: u16,

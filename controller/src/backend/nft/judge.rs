@@ -4,7 +4,6 @@
 //! would make, with its verdicts told through nfnetlink_log. A frame that the kernel drops before the hook has no
 //! verdict. Needs the rights of root.
 
-mod log;
 mod tap;
 
 use std::io;
@@ -16,11 +15,11 @@ use perimeter_classifier::verdict::{Decision, DropReason};
 use super::ir::Table;
 use super::lower::{Options, lower};
 use super::netlink::batch::Step;
+use super::nflog::Log;
 use super::transact;
 use super::{TooLarge, ir::BASE};
 use crate::backend::BackendError;
 use crate::ruleset::{Mode, Ruleset};
-use log::Log;
 use tap::Tap;
 
 /// Lengths of frames, in bytes, that the device takes.
@@ -88,7 +87,7 @@ impl Judge {
         let (tell, verdicts) = channel();
         let (ready, started) = channel();
         let run = move || match Scene::new(&table) {
-            Ok(scene) => {
+            Ok(mut scene) => {
                 let _ = ready.send(Ok(()));
                 while let Ok(frame) = to_judge.recv() {
                     if tell.send(scene.judge(&frame)).is_err() {
@@ -142,7 +141,7 @@ impl Scene {
         }
         let tap = Tap::new(&table.base.device).map_err(JudgeError::NoTap)?;
         let no_log = |error| BackendError::failed("listen to nfnetlink_log", error);
-        let log = Log::new(GROUP).map_err(|error| JudgeError::NoNftables(no_log(error)))?;
+        let log = Log::prompt(GROUP).map_err(|error| JudgeError::NoNftables(no_log(error)))?;
         let mut steps = vec![Step::Table];
         steps.extend(table.counters.iter().map(Step::Counter));
         steps.extend(table.chains.iter().map(|chain| Step::Chain(&chain.name)));
@@ -157,10 +156,10 @@ impl Scene {
         Ok(Scene { tap, log })
     }
 
-    fn judge(&self, frame: &[u8]) -> io::Result<Option<Decision>> {
+    fn judge(&mut self, frame: &[u8]) -> io::Result<Option<Decision>> {
         self.tap.receive(frame)?;
         match self.log.next()? {
-            Some(told) => decision(&told).map(Some),
+            Some(told) => decision(&told.prefix).map(Some),
             None => Ok(None),
         }
     }

@@ -63,6 +63,12 @@ impl Listing {
         Ok(listing)
     }
 
+    /// Whether a rule tells of frames.
+    pub(super) fn tells(&self) -> bool {
+        let mut expressions = self.chains.values().flatten().flat_map(|rule| rule.split("; "));
+        expressions.any(|expression| expression.starts_with("log "))
+    }
+
     fn add(&mut self, kind: i32, message: &Reply) {
         let attributes = &message.attributes;
         match kind {

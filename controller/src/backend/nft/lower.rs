@@ -11,6 +11,7 @@ mod buckets;
 mod build;
 mod entries;
 mod ether;
+mod events;
 mod fast;
 mod fragments;
 mod ipv4;
@@ -40,6 +41,8 @@ pub struct Options {
     pub prefix: String,
     /// Where verdicts are told to: nfnetlink_log, this group.
     pub tell: Option<u16>,
+    /// Whether people are told of no frame: the kernel has no nfnetlink_log.
+    pub silent: bool,
 }
 
 /// A policy that nftables would take too much for.

@@ -24,6 +24,21 @@ pub fn instance(bpffs: &Path) -> String {
     digest.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The group of nfnetlink_log that the tables of an instance tell of frames. That of the default one is the number of the agent's
+/// port; 65,536 groups are enough for two instances in one network namespace to differ, as good as always.
+pub(super) fn group(instance: &str) -> u16 {
+    const DEFAULT: u16 = 9765;
+    if instance.is_empty() {
+        return DEFAULT;
+    }
+    let [first, second, ..] = Digest::of_bytes(instance.as_bytes()).0;
+    u16::from_be_bytes([first, second]).max(DEFAULT + 1)
+}
+
+/// The counters of frames that were told of, and of those that were not, because the limit was reached.
+pub(super) const MADE: &str = "event.made";
+pub(super) const SUPPRESSED: &str = "event.suppressed";
+
 /// The start of the names of all tables of an instance.
 pub(super) fn prefix(instance: &str) -> String {
     if instance.is_empty() { format!("{TABLE}/") } else { format!("{TABLE}-{instance}/") }
@@ -139,7 +154,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(counted("somebody.else"), None);
+        assert_eq!(["somebody.else", MADE, SUPPRESSED].map(counted), [None, None, None]);
     }
 
     #[test]

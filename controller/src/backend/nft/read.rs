@@ -9,7 +9,7 @@ use nftnl::nftnl_sys::libc;
 
 use super::ir::BASE;
 use super::netlink::numbers;
-use super::netlink::socket::{Reply, dump, text};
+use super::netlink::socket::{Reply, dump, get, number as number_of, text};
 
 /// A chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,16 +122,23 @@ pub(super) fn counters(table: &str) -> io::Result<Vec<Counter>> {
         is_of(reply, numbers::OBJECT_TABLE, table)
             && number(&reply.attributes, numbers::OBJECT_TYPE) == Some(numbers::COUNTER_OBJECT)
     });
-    Ok(ours
-        .filter_map(|reply| {
-            let data = attribute(&reply.attributes, numbers::OBJECT_DATA)?;
-            Some(Counter {
-                name: string(&reply.attributes, numbers::OBJECT_NAME)?,
-                packets: wide(&data, numbers::COUNTER_PACKETS)?,
-                bytes: wide(&data, numbers::COUNTER_BYTES)?,
-            })
-        })
-        .collect())
+    Ok(ours.filter_map(told).collect())
+}
+
+/// One counter of a table; `None` where the table or the counter is not there.
+pub(super) fn counter(table: &str, name: &str) -> io::Result<Option<Counter>> {
+    let kind = number_of(numbers::OBJECT_TYPE, numbers::COUNTER_OBJECT);
+    let which = [text(numbers::OBJECT_TABLE, table), text(numbers::OBJECT_NAME, name), kind].concat();
+    Ok(get(libc::NFT_MSG_GETOBJ, &which)?.as_ref().and_then(told))
+}
+
+fn told(reply: &Reply) -> Option<Counter> {
+    let data = attribute(&reply.attributes, numbers::OBJECT_DATA)?;
+    Some(Counter {
+        name: string(&reply.attributes, numbers::OBJECT_NAME)?,
+        packets: wide(&data, numbers::COUNTER_PACKETS)?,
+        bytes: wide(&data, numbers::COUNTER_BYTES)?,
+    })
 }
 
 /// The comment of a rule.

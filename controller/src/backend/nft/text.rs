@@ -79,6 +79,7 @@ fn statement(one: &Statement) -> String {
         Statement::Dispatch { fields, map } => format!("{} vmap @{map}", concatenation(fields)),
         Statement::CountBy { fields, map } => format!("counter name {} map @{map}", concatenation(fields)),
         Statement::Count(counter) => format!("counter name \"{counter}\""),
+        Statement::Beyond { rate, burst } => format!("limit rate over {rate}/second burst {burst} packets"),
         Statement::Log { group, prefix } => format!("log prefix \"{prefix}\" group {group}"),
         Statement::Verdict(verdict) => self::verdict(verdict),
     }

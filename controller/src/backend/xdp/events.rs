@@ -19,7 +19,7 @@ use super::maps::Shared;
 use super::pins::Pins;
 use super::{sys, times};
 use crate::backend::BackendError;
-use crate::counters::{Event, EventTotals, Outcome, Series, Subject};
+use crate::counters::{Decided, Event, EventTotals, Series, Subject};
 use crate::state::Namespace;
 
 /// So long after a reader's last sign the program takes it for gone.
@@ -69,18 +69,15 @@ impl Ring {
         self.listen()?;
         let mut events = self.drain()?;
         if events.is_empty() && !patience.is_zero() {
-            self.wait(&[], patience)?;
+            self.wait(patience)?;
             events = self.drain()?;
         }
         Ok(events)
     }
 
-    /// Waits until something lies in the ring or can be read from one of `others`, but no longer than `patience`.
-    pub fn wait(&self, others: &[BorrowedFd<'_>], patience: Duration) -> Result<(), BackendError> {
-        let mut fds = vec![PollFd::new(&self.ring, PollFlags::IN)];
-        fds.extend(others.iter().map(|other| PollFd::new(other, PollFlags::IN)));
+    fn wait(&self, patience: Duration) -> Result<(), BackendError> {
         let wait = Timespec::try_from(patience).map_err(|error| failed("wait for", error))?;
-        match poll(&mut fds, Some(&wait)) {
+        match poll(&mut [PollFd::new(&self.ring, PollFlags::IN)], Some(&wait)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(failed("wait for", error)),
         }
@@ -124,6 +121,12 @@ impl Ring {
             nothing.into_iter().chain(slots.map(|(series, slot)| (*slot, Some(series.clone())))).collect();
         self.looked = Instant::now();
         Ok(())
+    }
+}
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
     }
 }
 
@@ -190,36 +193,23 @@ impl Record {
 /// A record in words; `None` where its slot belongs to no rule or reason.
 fn event<'a>(record: Record, of: impl Fn(u32) -> Option<&'a Series>, origin: Timestamp) -> Option<Event> {
     let series = of(record.slot)?;
-    let (rule, action, reason) = match series.subject.decided() {
-        Subject::Rule(action, id) => (Some(id.clone()), Some(*action), None),
-        Subject::Reason(reason) => (None, None, Some(*reason)),
-        _ => return None,
-    };
+    let Decided { rule, action, reason } = Decided::of(series.outcome, &series.subject)?;
     let vlan = of(record.vlan).and_then(|series| match series.subject.decided() {
         Subject::Vlan(label) => Some(label.clone()),
         _ => None,
     });
-    let denied =
-        (series.outcome != Outcome::Pass).then_some(perimeter_classifier::verdict::DropReason::Denied);
     Some(Event {
         time: times::at(origin, record.time),
         interface: series.interface.clone(),
         verdict: series.outcome,
-        reason: reason.or(denied),
+        reason,
         rule,
         action,
-        tags: tags(&record.header),
+        tags: Event::tags(&record.header),
         vlan,
         length: record.length,
         header: record.header,
     })
-}
-
-/// The VIDs of the tags that a frame begins with.
-fn tags(frame: &[u8]) -> Vec<u16> {
-    let is_tag = |kind: &[u8]| matches!(kind, [0x81, 0x00] | [0x88, 0xa8] | [0x91, 0x00]);
-    let tags = frame.get(12..).unwrap_or_default().chunks_exact(4);
-    tags.take_while(|tag| is_tag(&tag[..2])).map(|tag| u16::from_be_bytes([tag[2], tag[3]]) & 0xfff).collect()
 }
 
 fn failed(what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BackendError {
@@ -229,6 +219,7 @@ fn failed(what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::Outcome;
     use crate::ruleset::Action;
 
     fn bytes(slot: u32, vlan: u32, header: &[u8]) -> Vec<u8> {
@@ -262,6 +253,6 @@ mod tests {
         assert_eq!(Record::read(&bytes(5, 0, &[])[1..]), None);
         let record = Record::read(&bytes(6, 0, &[])).unwrap();
         assert_eq!(event(record, |_| None, Timestamp::UNIX_EPOCH), None);
-        assert!(tags(&[0; 13]).is_empty());
+        assert!(Event::tags(&[0; 13]).is_empty());
     }
 }

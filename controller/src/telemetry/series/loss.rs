@@ -29,7 +29,7 @@ pub(in super::super) fn families(snapshot: &Snapshot, families: &mut Families) -
         ),
         single(
             "perimeter_events_lost_total",
-            "Events that were made and lost, because their ring was full.",
+            "Events that were made and lost, because their reader was too slow: the ring of XDP or the log of nftables was full.",
             snapshot.events.lost,
         ),
         single(

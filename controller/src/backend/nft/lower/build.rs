@@ -6,17 +6,34 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perimeter_classifier::verdict::DropReason;
 
-use super::Options;
 use super::entries::{End, NEVER, end};
 use super::shape::Shape;
 use super::vlans::{self, Known};
 use super::zones::{Zone, zones};
+use super::{Options, events};
 use crate::backend::nft::ir::{
     Base, Chain, Counter, Element, Field, Maps, Part, Rule, Set, Statement, Table, To, Verdict,
 };
 use crate::backend::nft::names;
 use crate::counters::Outcome;
-use crate::ruleset::{self, Action, Fragments, Interface, Oversize, Ruleset};
+use crate::ruleset::{self, Action, Fragments, Interface, Mode, Oversize, Ruleset};
+
+/// The end of the way of a frame, but for its verdict.
+struct Way {
+    /// What counts it.
+    counter: String,
+    /// What [`Options::tell`] tells.
+    told: String,
+    outcome: Outcome,
+    known: Known,
+    /// Of how many a second people are told, if of any.
+    rate: Option<u32>,
+}
+
+/// Whether people are told of frames that a rule decides: of drops as ever, of the others where it says so.
+fn is_logged(rule: &ruleset::Rule) -> bool {
+    rule.log || rule.action == Action::Deny
+}
 
 /// A table under construction.
 pub(super) struct Build<'a> {
@@ -34,11 +51,13 @@ pub(super) struct Build<'a> {
     pub(super) known_maps: BTreeMap<String, Vec<Rule>>,
     pub(super) too_large: Option<Vec<u32>>,
     pub(super) elements: usize,
+    /// How many rules people are told of.
+    logged: usize,
 }
 
 impl<'a> Build<'a> {
     pub(super) fn new(ruleset: &'a Ruleset, index: usize, options: &'a Options) -> Build<'a> {
-        Build {
+        let mut build = Build {
             ruleset,
             index,
             interface: &ruleset.interfaces[index],
@@ -52,7 +71,11 @@ impl<'a> Build<'a> {
             known_maps: BTreeMap::new(),
             too_large: None,
             elements: 0,
-        }
+            logged: 0,
+        };
+        let rules = ruleset.rules.iter().filter(|rule| build.covers(&rule.interfaces));
+        build.logged = rules.filter(|rule| is_logged(rule)).count();
+        build
     }
 
     /// The finished table; every counter that the interface has is there, at zero if need be.
@@ -147,7 +170,8 @@ impl<'a> Build<'a> {
             let outcome = build.dropped();
             let counter = build.counter(names::of_reason(outcome, reason, shape.stripped()));
             let last = if build.interface.enforce { Verdict::Drop } else { Verdict::Accept };
-            build.last(counter, &format!("r{}", reason as u32), (outcome, known), last)
+            let rate = build.logs_any().then_some(events::OF_REASON);
+            build.last(Way { counter, told: format!("r{}", reason as u32), outcome, known, rate }, last)
         }))
     }
 
@@ -161,7 +185,8 @@ impl<'a> Build<'a> {
             let outcome = if passes { Outcome::Pass } else { build.dropped() };
             let told = format!("{}{rule}", if passes { 'p' } else { 'd' });
             let last = build.verdict_of(action);
-            build.last(counter, &told, (outcome, Known::On(shape)), last)
+            let rate = build.logs(rule).then(|| events::of_rule(build.logged));
+            build.last(Way { counter, told, outcome, known: Known::On(shape), rate }, last)
         }))
     }
 
@@ -201,20 +226,32 @@ impl<'a> Build<'a> {
         Rule::new(if end == NEVER { vec![credit] } else { vec![before(end), credit] })
     }
 
+    /// Whether people are told of frames. Where XDP stands in front, it tells of them.
+    fn logs_any(&self) -> bool {
+        !self.options.silent && self.interface.mode != Mode::Both
+    }
+
+    /// Whether people are told of frames that are credited to a rule.
+    pub(super) fn logs(&self, rule: u32) -> bool {
+        self.logs_any() && is_logged(&self.ruleset.rules[rule as usize])
+    }
+
+    /// The group of nfnetlink_log that people are told by.
+    pub(super) fn group(&self) -> u16 {
+        names::group(&self.options.instance)
+    }
+
     /// Counts, tells and ends.
-    fn last(
-        &mut self,
-        counter: String,
-        told: &str,
-        (outcome, known): (Outcome, Known),
-        verdict: Verdict,
-    ) -> Vec<Rule> {
-        let mut statements = vec![Statement::Count(counter)];
+    fn last(&mut self, end: Way, verdict: Verdict) -> Vec<Rule> {
+        let mut statements = vec![Statement::Count(end.counter.clone())];
         if let Some(group) = self.options.tell {
-            statements.push(Statement::Log { group, prefix: told.to_owned() });
+            statements.push(Statement::Log { group, prefix: end.told });
         }
         if vlans::counts(self) {
-            return vlans::end(self, outcome, known, statements, verdict);
+            return vlans::end(self, end.outcome, end.known, statements, verdict);
+        }
+        if let Some(rate) = end.rate {
+            return events::end(self, rate, end.counter, statements, verdict);
         }
         statements.push(Statement::Verdict(verdict));
         vec![Rule::new(statements)]

@@ -142,8 +142,9 @@ fn in_buckets(
 fn map(build: &mut Build<'_>, (place, kind): (Place, Kind), name: &str, entries: &[Entry]) -> Rule {
     let key = Key::new(columns(place, kind), entries);
     let mut statements = context(place, kind);
-    // Where frames are counted by VLAN too, a chain does both.
-    let counts = key.can_count() && !vlans::counts(build) && entries.iter().all(|entry| entry.end == NEVER);
+    // Where frames are counted by VLAN too, or told of, a chain does both.
+    let plain = |entry: &Entry| entry.end == NEVER && !build.logs(entry.rule);
+    let counts = key.can_count() && !vlans::counts(build) && entries.iter().all(plain);
     if counts {
         let to = |build: &mut Build<'_>, rule| To::Counter(build.counter_of(rule, place.shape));
         let map = key.set(build, name, entries, to);

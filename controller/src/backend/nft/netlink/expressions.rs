@@ -13,6 +13,10 @@ use crate::backend::nft::ir::{Field, Header, Raw, Relation, Statement, Verdict};
 const FIRST: u32 = libc::NFT_REG32_00 as u32;
 const VERDICT: u32 = libc::NFT_REG_VERDICT as u32;
 const REGISTER: usize = 4;
+/// Of a limit: its unit in seconds, what it counts, and that what is beyond it goes on (`NFT_LIMIT_F_INV`).
+const SECOND: u64 = 1;
+const PACKETS: u32 = 0;
+const OVER: u32 = 1;
 
 /// Adds the expressions of a statement to a rule.
 pub(super) fn add(rule: &Rule, statement: &Statement) {
@@ -49,6 +53,14 @@ pub(super) fn add(rule: &Rule, statement: &Statement) {
             Expression::new(c"objref")
                 .number(sys::NFTNL_EXPR_OBJREF_IMM_TYPE, COUNTER_OBJECT)
                 .text(sys::NFTNL_EXPR_OBJREF_IMM_NAME, name),
+        ),
+        Statement::Beyond { rate, burst } => rule.add(
+            Expression::new(c"limit")
+                .wide(sys::NFTNL_EXPR_LIMIT_RATE, u64::from(*rate))
+                .wide(sys::NFTNL_EXPR_LIMIT_UNIT, SECOND)
+                .number(sys::NFTNL_EXPR_LIMIT_BURST, *burst)
+                .number(sys::NFTNL_EXPR_LIMIT_TYPE, PACKETS)
+                .number(sys::NFTNL_EXPR_LIMIT_FLAGS, OVER),
         ),
         Statement::Log { group, prefix } => rule.add(
             Expression::new(c"log")

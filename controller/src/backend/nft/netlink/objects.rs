@@ -202,6 +202,12 @@ impl Expression {
         self
     }
 
+    pub(super) fn wide(self, attribute: u32, number: u64) -> Expression {
+        // SAFETY: the expression is live.
+        unsafe { sys::nftnl_expr_set_u64(self.0.as_ptr(), attribute as u16, number) };
+        self
+    }
+
     pub(super) fn short(self, attribute: u32, number: u16) -> Expression {
         // SAFETY: the expression is live.
         unsafe { sys::nftnl_expr_set_u16(self.0.as_ptr(), attribute as u16, number) };

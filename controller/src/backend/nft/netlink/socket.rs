@@ -106,6 +106,20 @@ pub(in crate::backend::nft) fn dump(kind: i32, attributes: &[u8]) -> io::Result<
     }
 }
 
+/// Asks for one thing; `None` where it is not there.
+pub(in crate::backend::nft) fn get(kind: i32, attributes: &[u8]) -> io::Result<Option<Reply>> {
+    let socket = open()?;
+    let request = request(kind, libc::NLM_F_REQUEST as u16, attributes);
+    uninterrupted(|| socket.send(&request, 0))?;
+    let mut buffer = Vec::with_capacity(1 << 16);
+    uninterrupted(|| socket.recv(&mut buffer, 0))?;
+    match messages(&buffer).find_map(|message| failure(&message)) {
+        Some(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Some(error) => Err(error),
+        None => Ok(replies(&buffer).into_iter().next().map(|(_, reply)| reply)),
+    }
+}
+
 /// The messages of a batch, each with its type (without the subsystem).
 pub(in crate::backend::nft) fn replies(datagram: &[u8]) -> Vec<(i32, Reply)> {
     let reply = |message: NetlinkBuffer<&[u8]>| {
@@ -130,7 +144,7 @@ fn request(kind: i32, flags: u16, attributes: &[u8]) -> Vec<u8> {
 }
 
 /// The messages of one datagram.
-fn messages(datagram: &[u8]) -> impl Iterator<Item = NetlinkBuffer<&[u8]>> {
+pub(in crate::backend::nft) fn messages(datagram: &[u8]) -> impl Iterator<Item = NetlinkBuffer<&[u8]>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
         let message = NetlinkBuffer::new_checked(rest).ok()?;
@@ -158,6 +172,11 @@ pub(in crate::backend::nft) fn text(kind: i32, text: &str) -> Vec<u8> {
     bytes.extend_from_slice(text.as_bytes());
     bytes.resize(length.next_multiple_of(4), 0);
     bytes
+}
+
+/// An attribute with a number, for a request.
+pub(in crate::backend::nft) fn number(kind: i32, number: u32) -> Vec<u8> {
+    [&8u16.to_ne_bytes()[..], &(kind as u16).to_ne_bytes(), &number.to_be_bytes()].concat()
 }
 
 /// The number of the rules' generation in this network namespace; it rises with every transaction that changes them.
