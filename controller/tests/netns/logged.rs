@@ -123,3 +123,21 @@ fn a_reader_that_stands_still_costs_events_and_no_frame() {
         assert_eq!(counters["dropped"]["packets"], sent / 3 * 2, "every frame was judged and counted");
     });
 }
+
+/// Goal: a VLAN is found by its name though nftables tells of tags only. Method: frames within it and outside, and the command.
+#[test]
+fn the_command_finds_a_vlan_by_its_name() {
+    let Some(world) = enforced("") else { return };
+    let said = std::thread::scope(|scope| {
+        let run =
+            scope.spawn(|| world.ok(&["events", "--json", "--vlan", "mgmt", "--count", "1", "--for", "60s"]));
+        while !run.is_finished() {
+            world.send("wan0", &udp([192, 0, 2, 1], 9), 1);
+            world.send("wan0", &tagged(&udp([192, 0, 2, 1], 9), 10), 1);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        run.join().unwrap()
+    });
+    let event: Event = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    assert_eq!((event.stack().as_str(), event.vlan.as_deref(), said.lines().count()), ("10", None, 1));
+}

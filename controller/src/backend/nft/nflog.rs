@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::NetlinkBuffer;
 use netlink_sys::{Socket, SocketAddr};
+use rustix::net::sockopt;
 
 use super::netlink::socket::messages;
 use super::read::{attribute, attributes};
@@ -97,7 +98,10 @@ impl Log {
         let mut socket = Socket::new(NETFILTER)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE)?;
+        // Root of a user namespace gets what everybody gets.
+        if sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE).is_err() {
+            sockopt::set_socket_recv_buffer_size(&socket, RECEIVE)?;
+        }
         let mut log = Log { socket, waiting: VecDeque::new() };
         log.configure(group, COMMAND, &[BIND])?;
         Ok(log)
