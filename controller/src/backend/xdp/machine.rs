@@ -3,7 +3,7 @@
 //! Promises: all that anybody could notice of a run, in order. Registers that a call leaves undefined, and a stack that
 //! nobody wrote, hold the same bytes in every run. Knows what the specialiser may meet, and refuses the rest.
 
-mod random;
+mod tests;
 
 use super::bytecode::{self, Flow, Kind, REGISTERS, STACK};
 use super::fold::Record;

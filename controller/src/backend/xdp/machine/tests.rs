@@ -194,7 +194,7 @@ fn what_is_specialised_does_what_it_did() {
     let told = |name: &str| std::env::var(name).ok().and_then(|it| it.replace('_', "").parse::<u64>().ok());
     let first = told("PERIMETER_SEED").unwrap_or(0);
     let (mut before, mut after) = (0, 0);
-    for seed in first..first + told("PERIMETER_PROGRAMS").unwrap_or(10_000) {
+    for seed in first..first + told("PERIMETER_PROGRAMS").unwrap_or(4_000) {
         let mut rng = Rng::with_seed(seed);
         let program = program(&mut rng);
         let bytes: [u8; RECORD_BYTES] = std::array::from_fn(|_| if rng.bool() { 0 } else { rng.u8(..) });
