@@ -14,6 +14,7 @@ mod moves;
 mod names;
 mod offloads;
 mod prometheus;
+mod record;
 mod remains;
 mod serve;
 mod surroundings;
