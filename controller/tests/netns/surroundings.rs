@@ -22,7 +22,7 @@ fn packet(bytes: usize) -> Vec<u8> {
 fn an_mtu_that_is_raised_opens_nothing_and_is_told() {
     for mode in ["native", "generic", "nft"] {
         let Some(world) = World::new(&["wan0"]) else { return };
-        let text = MINIMUM.replace("wan0:", &format!("wan0: {{ mode: {mode} }}"));
+        let text = MINIMUM.replace("wan0:", &format!("wan0: {{ mode: {mode}, accounting: none }}"));
         let policy = world.policy("a.yaml", &text);
         world.ok(&["apply", &policy, "--yes"]);
         assert_eq!(world.json(&["status"])["interfaces"][0]["notes"], serde_json::json!([]));
