@@ -327,6 +327,12 @@ impl Backend for Nft {
         let mut found = Listing::found(&table.name).map_err(|error| {
             BackendError::failed(format!("read the nftables table {}", table.name), error)
         })?;
+        match self.enforcement(interface)? {
+            // It was replaced, or taken down, while it was read: what was listed is no damage to it.
+            Enforcement::Off => return Ok(Vec::new()),
+            Enforcement::InForce(now) if now.generation != in_force.generation => return Ok(Vec::new()),
+            _ => {}
+        }
         // What an interrupted apply has loaded, and nothing leads to.
         found.chains.retain(|name, _| !place.other().holds(name));
         let mut drift = drift(&table, &found);
