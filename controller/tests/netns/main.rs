@@ -14,6 +14,7 @@ mod names;
 mod offloads;
 mod prometheus;
 mod remains;
+mod replaced;
 mod serve;
 mod surroundings;
 mod swap;
