@@ -9,6 +9,7 @@
 mod files;
 mod journal;
 mod recent;
+mod seal;
 mod stored;
 mod trial;
 
@@ -23,7 +24,8 @@ use crate::ruleset::Ruleset;
 
 pub use files::replace;
 pub use journal::{Enforced, Event, Expected, Guard, What, expected};
-pub use stored::Stored;
+pub use seal::{Broken, Sealed};
+pub use stored::{Stored, is_past};
 pub use trial::{Trial, earlier, kept, on_trial};
 
 /// The state directory.

@@ -291,6 +291,8 @@ unjudged() { perimeter status | sed -n 's/.*a member of bond0 (bond), and what c
 # deadline. What systemd is told to run is this alone; it sees the files and the devices of the guest.
 try_timer() {
     step "a trial without its keeper, under systemd"
+    # Its generations are counted from 1.
+    local -x PERIMETER_STATE_DIR=/run/perimeter-systemd
     # systemd and what it starts see the mounts that there are when it begins.
     stage veth
     start_systemd

@@ -16,6 +16,8 @@ pub mod info;
 mod inherit;
 mod instruction;
 mod known;
+#[cfg(test)]
+mod machine;
 pub mod maps;
 mod namespace;
 mod object;

@@ -1,11 +1,14 @@
 //! `perimeter history`: what was done, when, by whom, and what was in force at any past instant.
 
+mod check;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::policy_file::parse_time;
 use super::{Env, Exit, Global};
 use crate::backend::xdp::namespace;
+use crate::digest::Digest;
 use crate::state::{Event, Namespace, State, What, expected};
 
 /// List what was done, or what was in force at an instant
@@ -17,11 +20,18 @@ Examples:
   perimeter history
   perimeter history --at 2027-03-01T12:00:00Z     what was in force then
   perimeter history --json | jq 'select(.event == \"in_force\")'
+  perimeter history --check                       is the record whole? for an auditor
   perimeter show 7                                the policy of generation 7")]
 pub struct HistoryArgs {
     /// What was in force at this time: YYYY-MM-DD or RFC 3339, UTC without an offset
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Timestamp>,
+    /// Whether every record is as it was written and none is missing; with SEAL, up to the one that had this seal
+    ///
+    /// Each record is sealed with the one before it, and --check tells the last seal. Who can write the journal can write a
+    /// whole new one, but not one with a seal that was noted elsewhere. Exit 2 where something was changed.
+    #[arg(long, value_name = "SEAL", conflicts_with = "at")]
+    check: Option<Option<Digest>>,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -41,6 +51,9 @@ struct InForce<'a> {
 /// Carries out the command.
 pub(super) fn run(args: &HistoryArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let state = State::new(&global.state_dir);
+    if let Some(noted) = args.check {
+        return check::run(&state, noted, args.json, env);
+    }
     let namespace = namespace()?;
     let mut events = state.journal()?;
     events.retain(|event| event.occasion.namespace == namespace);

@@ -1,16 +1,16 @@
 //! The journal: what was done, in order, one JSON object a line.
 //!
-//! Promises: a line is synced before the command reports success. A line that a crash tore is skipped: what it would have
-//! said is what the kernel says.
+//! Promises: a line is synced before the command reports success, and sealed ([`seal`]). A line that a crash tore is skipped:
+//! what it would have said is what the kernel says.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::recent::lines;
-use super::{Lock, Namespace, Occasion, State, StateError, file_error};
+use super::{Lock, Namespace, Occasion, State, StateError, file_error, seal};
 use crate::digest::Digest;
 
 /// One thing done.
@@ -115,18 +115,22 @@ pub fn expected(events: &[Event], namespace: Namespace) -> Expected {
 }
 
 impl State {
-    pub(super) fn journal_path(&self) -> PathBuf {
+    /// Where the journal is.
+    pub fn journal_path(&self) -> PathBuf {
         self.dir.join("journal.jsonl")
     }
 
     /// Everything that was done, the oldest first.
     pub fn journal(&self) -> Result<Vec<Event>, StateError> {
+        Ok(lines(&self.journal_bytes()?).filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+
+    pub(super) fn journal_bytes(&self) -> Result<Vec<u8>, StateError> {
         let path = self.journal_path();
-        let text = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(file_error("read", &path))?,
-        };
-        Ok(lines(&text).filter_map(|line| serde_json::from_slice(line).ok()).collect())
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => other.map_err(file_error("read", &path)),
+        }
     }
 
     /// Whether the state directory is there.
@@ -144,9 +148,9 @@ impl State {
         let path = self.journal_path();
         let write = || {
             let mut file = File::options().create(true).read(true).append(true).open(&path)?;
-            let mut line = serde_json::to_vec(event)?;
-            line.push(b'\n');
-            if torn(&mut file)? {
+            let tail = seal::tail(&mut file)?;
+            let mut line = seal::sealed(serde_json::to_vec(event)?, tail.seal);
+            if tail.torn {
                 line.insert(0, b'\n');
             }
             file.write_all(&line)?;
@@ -154,15 +158,4 @@ impl State {
         };
         write().map_err(file_error("write", &path))
     }
-}
-
-/// Whether the last line of a file was not finished.
-fn torn(file: &mut File) -> io::Result<bool> {
-    if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(false);
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
 }

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::{Event, Namespace, State, StateError, What, earlier, file_error};
 
 /// How much is read at first, in bytes: some forty events.
-const WINDOW: u64 = 16 << 10;
+pub(super) const WINDOW: u64 = 16 << 10;
 
 impl State {
     /// The latest events in `namespace`, the oldest first: since a generation that was kept, and far enough back for
@@ -48,7 +48,7 @@ impl State {
 }
 
 /// The whole lines in the last `window` of `length` bytes.
-fn last(file: &mut File, length: u64, window: u64) -> io::Result<Vec<u8>> {
+pub(super) fn last(file: &mut File, length: u64, window: u64) -> io::Result<Vec<u8>> {
     let start = length.saturating_sub(window);
     file.seek(SeekFrom::Start(start))?;
     let mut text = Vec::new();
@@ -62,7 +62,7 @@ fn last(file: &mut File, length: u64, window: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The lines of a journal.
-pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn lines(text: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     text.split(|&byte| byte == b'\n')
 }
 

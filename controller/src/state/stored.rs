@@ -15,6 +15,11 @@ use crate::ruleset::Ruleset;
 /// How long the policies of past generations are kept. The journal, which says who did what and when, is kept for ever.
 pub(super) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(3 * 366 * 24);
 
+/// Whether a generation of that time need not be kept at `now` any more.
+pub fn is_past(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at) > KEPT_FOR
+}
+
 /// One generation, read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -47,7 +52,7 @@ impl State {
         for number in past {
             let place = self.generations().join(folder(*number));
             let Some(record) = read_json::<Record>(&place.join("record.json"))? else { continue };
-            if now.duration_since(record.occasion.at) <= KEPT_FOR {
+            if !is_past(record.occasion.at, now) {
                 break;
             }
             match fs::remove_dir_all(&place) {

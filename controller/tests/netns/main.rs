@@ -13,6 +13,7 @@ mod moves;
 mod names;
 mod offloads;
 mod prometheus;
+mod record;
 mod remains;
 mod replaced;
 mod serve;

@@ -5,7 +5,7 @@
 #[allow(dead_code, reason = "the other functions belong to other targets")]
 mod fuzzed;
 #[path = "../../../../controller/tests/generate/mod.rs"]
-#[allow(dead_code, reason = "libFuzzer makes the frames")]
+#[allow(dead_code, unused_imports, reason = "libFuzzer makes the frames")]
 mod generate;
 #[path = "../../../../controller/tests/oracle/mod.rs"]
 #[allow(dead_code, reason = "the target uses a part")]
