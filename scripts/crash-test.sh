@@ -4,6 +4,7 @@
 # arrive; prints how many points held, and how many frames it were.
 #
 #   scripts/crash-test.sh            every point: hours on two cores
+#   scripts/crash-test.sh changes    a kill before every call that changes something: every state that one can leave
 #   scripts/crash-test.sh POINTS     as many points a command, evenly spread; CI takes 2
 #   scripts/crash-test.sh POINTS 'first apply'     of one scenario alone
 #

@@ -4,13 +4,13 @@ use std::convert::Infallible;
 use std::io;
 
 use netlink_packet_core::{
-    DefaultNla, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
+    DefaultNla, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
 
-use crate::backend::uninterrupted::uninterrupted;
+use crate::backend::uninterrupted::{disturbed, undisturbed, uninterrupted};
 
 /// Attributes in their order: number and value.
 pub(super) type Attributes = Vec<(u16, Vec<u8>)>;
@@ -75,17 +75,20 @@ impl NetlinkDeserializable for Raw {
     }
 }
 
-/// Everything that the kernel lists.
+/// Everything that the kernel lists; what changes meanwhile is listed again.
 pub(super) fn dump<M>(protocol: isize, question: M) -> io::Result<Vec<M>>
 where
     M: NetlinkSerializable + NetlinkDeserializable,
 {
-    let socket = open(protocol)?;
     let question = packed(question, NLM_F_REQUEST | NLM_F_DUMP);
-    uninterrupted(|| socket.send(&question, 0))?;
-    let mut found = Vec::new();
-    while !receive(&socket, &mut found)? {}
-    Ok(found)
+    undisturbed(|| {
+        // A socket of its own each time: what is left of a list that was given up is not read.
+        let socket = open(protocol)?;
+        uninterrupted(|| socket.send(&question, 0))?;
+        let mut found = Vec::new();
+        while !receive(&socket, &mut found)? {}
+        Ok(found)
+    })
 }
 
 /// The one answer to a question.
@@ -139,15 +142,26 @@ fn packed<M: NetlinkSerializable>(message: M, flags: u16) -> Vec<u8> {
     bytes
 }
 
-/// Takes one datagram apart; true after the last message of the answer.
+/// Reads one datagram; true after the last message of the answer.
 fn receive<M>(socket: &Socket, found: &mut Vec<M>) -> io::Result<bool>
 where
     M: NetlinkDeserializable,
 {
     let (bytes, _) = uninterrupted(|| socket.recv_from_full())?;
-    let mut rest = bytes.as_slice();
+    take(&bytes, found)
+}
+
+/// Takes one datagram apart; true after the last message of the answer.
+fn take<M>(mut rest: &[u8], found: &mut Vec<M>) -> io::Result<bool>
+where
+    M: NetlinkDeserializable,
+{
     while !rest.is_empty() {
         let message = NetlinkMessage::<M>::deserialize(rest).map_err(io::Error::other)?;
+        // On any message, the last included.
+        if message.header.flags & NLM_F_DUMP_INTR != 0 {
+            return Err(disturbed());
+        }
         match message.payload {
             NetlinkPayload::InnerMessage(one) => found.push(one),
             NetlinkPayload::Done(done) if done.code < 0 => {
@@ -165,6 +179,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use netlink_packet_core::DoneMessage;
+
     use super::*;
 
     #[test]
@@ -176,5 +192,30 @@ mod tests {
         assert_eq!(value(&read, 1), Some(&[7, 0][..]));
         assert_eq!(value(&read, 9), None);
         assert_eq!(attributes(&[9, 0, 1]), []);
+    }
+    /// Goal: no list that a change cut through is taken for whole. Method: the kernel's flag on a message, and on the last.
+    #[test]
+    fn a_list_that_was_disturbed_is_none() {
+        let one = |flags| packed(Raw::new(16, [0; 4], &[]), flags);
+        let end = |flags| {
+            let mut header = NetlinkHeader::default();
+            header.flags = flags;
+            let mut done = DoneMessage::default();
+            done.code = 0;
+            let mut message = NetlinkMessage::<Raw>::new(header, NetlinkPayload::Done(done));
+            message.finalize();
+            let mut bytes = vec![0; message.buffer_len()];
+            message.serialize(&mut bytes);
+            bytes
+        };
+        let listed = |flags: [u16; 2]| {
+            let mut found = Vec::<Raw>::new();
+            let ended = take(&[one(flags[0]), end(flags[1])].concat(), &mut found);
+            ended.map(|ended| (ended, found.len())).map_err(|error| error.kind())
+        };
+        assert_eq!(listed([0, 0]), Ok((true, 1)));
+        for flags in [[NLM_F_DUMP_INTR, 0], [0, NLM_F_DUMP_INTR]] {
+            assert_eq!(listed(flags), Err(io::ErrorKind::Interrupted));
+        }
     }
 }

@@ -7,13 +7,12 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{InfoData, InfoVlan, LinkAttribute, LinkInfo, LinkMessage};
-use netlink_sys::{Socket, SocketAddr as Port, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::NETLINK_ROUTE;
 
-use super::uninterrupted::uninterrupted;
+use super::netlink::dump;
 
 /// A TCP connection that is established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,13 +116,13 @@ fn plain(address: IpAddr) -> IpAddr {
 /// Every device with its addresses (rtnetlink, RTM_GETLINK and RTM_GETADDR).
 fn devices() -> io::Result<Vec<Holder>> {
     let mut devices: Vec<Holder> = Vec::new();
-    dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |message| {
+    for message in dump(NETLINK_ROUTE, RouteNetlinkMessage::GetLink(LinkMessage::default()))? {
         if let RouteNetlinkMessage::NewLink(link) = message {
             devices.push(device(link));
         }
-    })?;
-    dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |message| {
-        let RouteNetlinkMessage::NewAddress(message) = message else { return };
+    }
+    for message in dump(NETLINK_ROUTE, RouteNetlinkMessage::GetAddress(AddressMessage::default()))? {
+        let RouteNetlinkMessage::NewAddress(message) = message else { continue };
         let holder = devices.iter_mut().find(|device| device.index == message.header.index);
         // On a point-to-point link the own address is the local one, elsewhere both are the same.
         let local = message.attributes.iter().find_map(|attribute| match attribute {
@@ -137,7 +136,7 @@ fn devices() -> io::Result<Vec<Holder>> {
         if let Some(holder) = holder {
             holder.addresses.extend(local.or(address));
         }
-    })?;
+    }
     Ok(devices)
 }
 
@@ -163,37 +162,6 @@ fn vlan_id(info: &LinkInfo) -> Option<u16> {
         InfoVlan::Id(id) => Some(*id),
         _ => None,
     })
-}
-
-/// Shows every answer to a question about all there is.
-fn dump(question: RouteNetlinkMessage, mut look: impl FnMut(RouteNetlinkMessage)) -> io::Result<()> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut request = NetlinkMessage::new(header, NetlinkPayload::from(question));
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&Port::new(0, 0))?;
-    uninterrupted(|| socket.send(&bytes, 0))?;
-    loop {
-        let (answer, _) = uninterrupted(|| socket.recv_from_full())?;
-        let mut rest = &answer[..];
-        while !rest.is_empty() {
-            let message =
-                NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
-            // Messages begin at multiples of four bytes (NLMSG_ALIGN).
-            let length = (message.header.length as usize).next_multiple_of(4).max(4);
-            rest = rest.get(length..).unwrap_or_default();
-            match message.payload {
-                NetlinkPayload::InnerMessage(message) => look(message),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::Done(_) => return Ok(()),
-                _ => {}
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Calls that a signal cuts short: that is no reason to fail, least of all halfway through an apply.
+//! Calls that a signal cuts short and lists that a change cuts through: that is no reason to fail, least of all halfway
+//! through an apply.
 
 use std::io;
 
@@ -12,9 +13,40 @@ pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::R
     }
 }
 
+/// How often a list is asked for that changes while it is read.
+const TRIES: usize = 20;
+
+/// That what netlink was listing changed meanwhile (`NLM_F_DUMP_INTR`): the list may lack what was there all along.
+pub(super) fn disturbed() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "what was listed changed while it was read")
+}
+
+/// Asks for a list again while it is [`disturbed`], but not for ever.
+pub(super) fn undisturbed<T>(mut list: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..TRIES {
+        match list() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+    list()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_that_changed_is_asked_for_again_but_not_for_ever() {
+        let mut answers = [Err(disturbed()), Err(disturbed()), Ok(7)].into_iter();
+        assert_eq!(undisturbed(|| answers.next().unwrap()).unwrap(), 7);
+        let mut asked = 0;
+        let never = undisturbed(|| {
+            asked += 1;
+            Err::<(), _>(disturbed())
+        });
+        assert_eq!((never.unwrap_err().kind(), asked), (io::ErrorKind::Interrupted, TRIES));
+    }
 
     #[test]
     fn a_signal_is_no_failure_and_a_failure_is_one() {

@@ -2,11 +2,12 @@
 //! enforces the old policy or the new one, no forbidden frame passes, the next command converges, and nothing is left
 //! behind.
 //!
-//! Each scenario takes `PERIMETER_CRASH_POINTS` of its points, evenly spread, or `all` (`scripts/crash-test.sh`); with
-//! `PERIMETER_CRASH_SCENARIO`, that one alone.
+//! Each scenario takes `PERIMETER_CRASH_POINTS` of its points, evenly spread, the kills before each call that
+//! changes something (`changes`), or `all` (`scripts/crash-test.sh`); with `PERIMETER_CRASH_SCENARIO`, that one alone.
 
 mod fault;
 pub(crate) mod frames;
+mod left;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -137,7 +138,8 @@ impl World {
         }
         let began = Instant::now();
         let [command, again] = self.prepare(scenario);
-        let calls = self.calls(&command);
+        let trace = self.trace(&command);
+        let calls: Vec<&str> = trace.lines().collect();
         let again = self.perimeter_words(&again);
         assert!(again.code == 0 || scenario.moot.is_some(), "{}: {again:?}", scenario.name);
         let clean = self.remains();

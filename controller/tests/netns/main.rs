@@ -16,6 +16,7 @@ mod offloads;
 mod prometheus;
 mod record;
 mod remains;
+mod replaced;
 mod serve;
 mod surroundings;
 mod swap;

@@ -58,8 +58,7 @@ impl Nft {
     /// What is in force on an interface, as its table says.
     fn enforcement(&self, interface: &str) -> Result<Enforcement, BackendError> {
         let table = self.table(interface);
-        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
-        let chains = read::chains(&table).map_err(failed)?;
+        let chains = read::chains(&table).map_err(unread(&table))?;
         let lost = |why: &str| Ok(Enforcement::Lost { why: why.to_owned() });
         let Some(hook) = chains.iter().find(|chain| chain.name == BASE).map(|chain| chain.hook.clone())
         else {
@@ -72,7 +71,7 @@ impl Nft {
         if transact::device_index(interface).is_none() {
             return lost("the device is gone; its nftables rules stand ready for the next one of that name");
         }
-        let rules = read::base_rules(&table).map_err(failed)?;
+        let rules = read::base_rules(&table).map_err(unread(&table))?;
         match rules.first().and_then(record) {
             Some(Record { abi, .. }) if abi != ABI_VERSION => {
                 Ok(Enforcement::OtherVersion(OtherVersion { engine: Engine::Nft, abi, program_id: 0 }))
@@ -95,22 +94,20 @@ impl Nft {
     /// The policy and the rules of the base chain, where it stands.
     fn base(&self, interface: &str) -> Result<Option<(Hook, Vec<Rule>)>, BackendError> {
         let table = self.table(interface);
-        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
-        let chains = read::chains(&table).map_err(failed)?;
+        let chains = read::chains(&table).map_err(unread(&table))?;
         let hook = chains.into_iter().find(|chain| chain.name == BASE).and_then(|chain| chain.hook);
         let Some(hook) = hook else { return Ok(None) };
-        Ok(Some((hook, read::base_rules(&table).map_err(failed)?)))
+        Ok(Some((hook, read::base_rules(&table).map_err(unread(&table))?)))
     }
 
     /// The place that the generation in force does not lie in; where that is not told any more, the one that is empty.
     fn free_place(&self, interface: &str) -> Result<Place, BackendError> {
         let table = self.table(interface);
-        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
         let before = self.base(interface)?;
         if let Some(in_force) = before.iter().flat_map(|(_, rules)| rules).find_map(record) {
             return Ok(in_force.place.other());
         }
-        let chains = read::chains(&table).map_err(failed)?;
+        let chains = read::chains(&table).map_err(unread(&table))?;
         let taken = |place: Place| chains.iter().any(|chain| place.holds(&chain.name));
         Ok(if taken(Place::A) { Place::B } else { Place::A })
     }
@@ -118,18 +115,19 @@ impl Nft {
     /// Whether the table of an interface can tell of frames.
     fn tells(&self, interface: &str) -> Result<bool, BackendError> {
         let table = self.table(interface);
-        let made = read::counter(&table, names::MADE);
-        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
-        Ok(made.map_err(failed)?.is_some())
+        Ok(read::counter(&table, names::MADE).map_err(unread(&table))?.is_some())
     }
 
     /// Removes every chain and set of a place.
     fn unload(&self, interface: &str, place: Place) -> Result<(), BackendError> {
         let table = self.table(interface);
-        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
-        let is_of = |name: &String| place.holds(name);
-        let chains: Vec<String> =
-            read::chains(&table).map_err(failed)?.into_iter().map(|chain| chain.name).filter(is_of).collect();
+        let (is_of, failed) = (|name: &String| place.holds(name), unread(&table));
+        let chains: Vec<String> = read::chains(&table)
+            .map_err(&failed)?
+            .into_iter()
+            .map(|chain| chain.name)
+            .filter(is_of)
+            .collect();
         let sets: Vec<String> = read::sets(&table).map_err(failed)?.into_iter().filter(is_of).collect();
         if chains.is_empty() && sets.is_empty() {
             return Ok(());
@@ -146,8 +144,7 @@ impl Nft {
     /// counters go on over every change of mode.
     fn remove_unused(&self, interface: &str) -> Result<(), BackendError> {
         let table = self.table(interface);
-        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
-        let counters = read::counters(&table).map_err(failed)?;
+        let counters = read::counters(&table).map_err(unread(&table))?;
         if counters.iter().any(|counter| counter.packets != 0) || self.base(interface)?.is_some() {
             return Ok(());
         }
@@ -300,8 +297,7 @@ impl Backend for Nft {
 
     fn lower(&mut self, interface: &str) -> Result<(), BackendError> {
         let table = self.table(interface);
-        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
-        let chains = read::chains(&table).map_err(failed)?;
+        let chains = read::chains(&table).map_err(unread(&table))?;
         if chains.iter().any(|chain| chain.name == BASE) {
             let steps = [Step::Flush(BASE), Step::DeleteChain(BASE)];
             transact::carry_out(&table, &steps, &format!("take down the nftables rules of {interface}"))?;
@@ -331,8 +327,13 @@ impl Backend for Nft {
         let interface = &ruleset.interfaces[index].name;
         let place = self.free_place(interface)?.other();
         let table = self.table(interface);
-        let failed = |error| BackendError::failed(format!("read the nftables table {table}"), error);
-        let mut found = Listing::found(&table).map_err(failed)?;
+        let mut found = Listing::found(&table).map_err(unread(&table))?;
+        match self.enforcement(interface)? {
+            // It was replaced, or taken down, while it was read: what was listed is no damage to it.
+            Enforcement::Off => return Ok(Vec::new()),
+            Enforcement::InForce(now) if now.generation != in_force.generation => return Ok(Vec::new()),
+            _ => {}
+        }
         // What an interrupted apply has loaded, and nothing leads to.
         found.chains.retain(|name, _| !place.other().holds(name));
         // A table that tells of nothing is as it should be as long as the kernel has no log.
@@ -370,6 +371,11 @@ impl Backend for Nft {
         }
         Ok(counts)
     }
+}
+
+/// That a table could not be read.
+fn unread(table: &str) -> impl Fn(std::io::Error) -> BackendError {
+    move |error| BackendError::failed(format!("read the nftables table {table}"), error)
 }
 
 /// The record in the comment of a rule.

@@ -10,6 +10,7 @@ use nftnl::nftnl_sys::libc;
 use super::ir::BASE;
 use super::netlink::numbers;
 use super::netlink::socket::{Reply, dump, get, number as number_of, text};
+use crate::backend::uninterrupted::undisturbed;
 
 /// A chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,31 +46,24 @@ pub(super) struct Counter {
     pub(super) bytes: u64,
 }
 
-/// How often a dump is tried that was disturbed.
-const TRIES: usize = 20;
-
-/// A dump that nothing disturbed.
-fn undisturbed(kind: i32, attributes: &[u8]) -> io::Result<Vec<Reply>> {
-    let mut tries = 0;
-    loop {
-        match dump(kind, attributes) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted && tries < TRIES => tries += 1,
-            // A kernel without a table of that name says so instead of listing nothing.
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(Vec::new()),
-            other => return other,
-        }
+/// A dump that nothing disturbed; empty where there is no table of that name.
+fn listed(kind: i32, attributes: &[u8]) -> io::Result<Vec<Reply>> {
+    match undisturbed(|| dump(kind, attributes)) {
+        // The kernel says so instead of listing nothing.
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
+        other => other,
     }
 }
 
 /// The names of all netdev tables.
 pub(super) fn tables() -> io::Result<Vec<String>> {
-    let replies = undisturbed(libc::NFT_MSG_GETTABLE, &[])?;
+    let replies = listed(libc::NFT_MSG_GETTABLE, &[])?;
     Ok(replies.iter().filter_map(|reply| string(&reply.attributes, numbers::TABLE_NAME)).collect())
 }
 
 /// The chains of a table.
 pub(super) fn chains(table: &str) -> io::Result<Vec<Chain>> {
-    let replies = undisturbed(libc::NFT_MSG_GETCHAIN, &text(numbers::CHAIN_TABLE, table))?;
+    let replies = listed(libc::NFT_MSG_GETCHAIN, &text(numbers::CHAIN_TABLE, table))?;
     let ours = replies.iter().filter(|reply| is_of(reply, numbers::CHAIN_TABLE, table));
     Ok(ours
         .filter_map(|reply| {
@@ -94,7 +88,7 @@ pub(super) fn rules(table: &str, chain: Option<&str>) -> io::Result<Vec<Rule>> {
     if let Some(chain) = chain {
         request.extend(text(numbers::RULE_CHAIN, chain));
     }
-    let replies = undisturbed(libc::NFT_MSG_GETRULE, &request)?;
+    let replies = listed(libc::NFT_MSG_GETRULE, &request)?;
     let ours = replies.iter().filter(|reply| is_of(reply, numbers::RULE_TABLE, table));
     Ok(ours
         .filter_map(|reply| {
@@ -110,14 +104,14 @@ pub(super) fn rules(table: &str, chain: Option<&str>) -> io::Result<Vec<Rule>> {
 
 /// The names of the sets and maps of a table.
 pub(super) fn sets(table: &str) -> io::Result<Vec<String>> {
-    let replies = undisturbed(libc::NFT_MSG_GETSET, &text(numbers::SET_TABLE, table))?;
+    let replies = listed(libc::NFT_MSG_GETSET, &text(numbers::SET_TABLE, table))?;
     let ours = replies.iter().filter(|reply| is_of(reply, numbers::SET_TABLE, table));
     Ok(ours.filter_map(|reply| string(&reply.attributes, numbers::SET_NAME)).collect())
 }
 
 /// The counters of a table.
 pub(super) fn counters(table: &str) -> io::Result<Vec<Counter>> {
-    let replies = undisturbed(libc::NFT_MSG_GETOBJ, &text(numbers::OBJECT_TABLE, table))?;
+    let replies = listed(libc::NFT_MSG_GETOBJ, &text(numbers::OBJECT_TABLE, table))?;
     let ours = replies.iter().filter(|reply| {
         is_of(reply, numbers::OBJECT_TABLE, table)
             && number(&reply.attributes, numbers::OBJECT_TYPE) == Some(numbers::COUNTER_OBJECT)
@@ -157,7 +151,7 @@ pub(super) fn base_rules(table: &str) -> io::Result<Vec<Rule>> {
 /// The elements of a set, as messages that hold them.
 pub(super) fn elements(table: &str, set: &str) -> io::Result<Vec<Reply>> {
     let request = [text(numbers::ELEMENTS_TABLE, table), text(numbers::ELEMENTS_SET, set)];
-    undisturbed(libc::NFT_MSG_GETSETELEM, &request.concat())
+    listed(libc::NFT_MSG_GETSETELEM, &request.concat())
 }
 
 fn is_of(reply: &Reply, kind: i32, table: &str) -> bool {

@@ -10,7 +10,7 @@ use netlink_sys::{Socket, SocketAddr};
 use nftnl::FinalizedBatch;
 use nftnl::nftnl_sys::libc;
 
-use crate::backend::uninterrupted::uninterrupted;
+use crate::backend::uninterrupted::{disturbed, uninterrupted};
 
 const NETFILTER: isize = 12;
 const ERROR: u16 = 2;
@@ -87,21 +87,8 @@ pub(in crate::backend::nft) fn dump(kind: i32, attributes: &[u8]) -> io::Result<
     loop {
         let mut buffer = Vec::with_capacity(1 << 20);
         uninterrupted(|| socket.recv(&mut buffer, 0))?;
-        for message in messages(&buffer) {
-            if message.message_type() == DONE {
-                return Ok(replies);
-            }
-            if let Some(error) = failure(&message) {
-                return Err(error);
-            }
-            if message.flags() & libc::NLM_F_DUMP_INTR as u16 != 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::Interrupted,
-                    "the tables changed while they were read",
-                ));
-            }
-            let attributes = message.payload().get(GENERIC..).unwrap_or_default().to_vec();
-            replies.push(Reply { attributes });
+        if take(&buffer, &mut replies)? {
+            return Ok(replies);
         }
     }
 }
@@ -120,13 +107,33 @@ pub(in crate::backend::nft) fn get(kind: i32, attributes: &[u8]) -> io::Result<O
     }
 }
 
+/// Takes the replies out of one datagram of a dump; true after the last.
+///
+/// Any message may carry `NLM_F_DUMP_INTR`, and the last alone does where the change took away all that was still to be
+/// listed (`netlink_dump_done`). The last may also tell why the kernel did not get to the end.
+fn take(datagram: &[u8], replies: &mut Vec<Reply>) -> io::Result<bool> {
+    for message in messages(datagram) {
+        if message.flags() & libc::NLM_F_DUMP_INTR as u16 != 0 {
+            return Err(disturbed());
+        }
+        if let Some(error) = failure(&message) {
+            return Err(error);
+        }
+        if message.message_type() == DONE {
+            return Ok(true);
+        }
+        replies.push(reply(&message));
+    }
+    Ok(false)
+}
+
 /// The messages of a batch, each with its type (without the subsystem).
 pub(in crate::backend::nft) fn replies(datagram: &[u8]) -> Vec<(i32, Reply)> {
-    let reply = |message: NetlinkBuffer<&[u8]>| {
-        let attributes = message.payload().get(GENERIC..).unwrap_or_default().to_vec();
-        (i32::from(message.message_type() & 0xff), Reply { attributes })
-    };
-    messages(datagram).map(reply).collect()
+    messages(datagram).map(|message| (i32::from(message.message_type() & 0xff), reply(&message))).collect()
+}
+
+fn reply(message: &NetlinkBuffer<&[u8]>) -> Reply {
+    Reply { attributes: message.payload().get(GENERIC..).unwrap_or_default().to_vec() }
 }
 
 /// A request with a header, nfgenmsg for netdev, and attributes.
@@ -154,9 +161,9 @@ pub(in crate::backend::nft) fn messages(datagram: &[u8]) -> impl Iterator<Item =
     })
 }
 
-/// The error that a message reports.
+/// The error that a message reports: one of its own kind, or the last of a dump.
 fn failure(message: &NetlinkBuffer<&[u8]>) -> Option<io::Error> {
-    if message.message_type() != ERROR {
+    if ![ERROR, DONE].contains(&message.message_type()) {
         return None;
     }
     let code = i32::from_ne_bytes(message.payload().get(..4)?.try_into().ok()?);
@@ -192,4 +199,63 @@ pub(in crate::backend::nft) fn generation() -> io::Result<u32> {
         Some(u32::from_be_bytes(value.try_into().ok()?))
     });
     found.ok_or_else(|| io::Error::other("the kernel does not say which generation of rules is in force"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: u16 = SUBSYSTEM | libc::NFT_MSG_NEWRULE as u16;
+
+    fn message(kind: u16, flags: i32, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER];
+        let mut header = NetlinkBuffer::new(&mut bytes);
+        header.set_length((HEADER + payload.len()) as u32);
+        header.set_message_type(kind);
+        header.set_flags((libc::NLM_F_MULTI | flags) as u16);
+        [&bytes, payload].concat()
+    }
+
+    fn done(flags: i32, code: i32) -> Vec<u8> {
+        message(DONE, flags, &code.to_ne_bytes())
+    }
+
+    fn rule(flags: i32) -> Vec<u8> {
+        message(RULE, flags, &[5, 0, 0, 0, 8, 0, 3, 0, 0, 0, 0, 1])
+    }
+
+    /// How many replies a dump of these datagrams has; the kind of error, and its number, where it fails.
+    fn dumped(datagrams: &[Vec<Vec<u8>>]) -> Result<usize, (io::ErrorKind, Option<i32>)> {
+        let mut replies = Vec::new();
+        for datagram in datagrams {
+            match take(&datagram.concat(), &mut replies) {
+                Ok(true) => return Ok(replies.len()),
+                Ok(false) => {}
+                Err(error) => return Err((error.kind(), error.raw_os_error())),
+            }
+        }
+        panic!("it has no end");
+    }
+
+    /// Goal: no list that a change cut through is taken for whole. Method: the kernel's flag on each message there is, the
+    /// last included, which alone has it where the rest of the list was taken away.
+    #[test]
+    fn a_dump_that_was_disturbed_is_none_whichever_message_says_so() {
+        assert_eq!(dumped(&[vec![rule(0), rule(0)], vec![done(0, 0)]]), Ok(2));
+        let disturbed = Err((io::ErrorKind::Interrupted, None));
+        let flag = libc::NLM_F_DUMP_INTR;
+        assert_eq!(dumped(&[vec![rule(0), rule(flag)], vec![done(0, 0)]]), disturbed);
+        assert_eq!(dumped(&[vec![rule(0)], vec![done(flag, 0)]]), disturbed);
+        assert_eq!(dumped(&[vec![done(flag, 0)]]), disturbed);
+        // The set went away halfway: asked again, the kernel says what is there now.
+        assert_eq!(dumped(&[vec![rule(0)], vec![done(flag, -libc::ENOENT)]]), disturbed);
+    }
+
+    #[test]
+    fn a_dump_that_did_not_get_to_its_end_fails() {
+        let refused = |number| Err((io::Error::from_raw_os_error(number).kind(), Some(number)));
+        assert_eq!(dumped(&[vec![rule(0)], vec![done(0, -libc::ENOMEM)]]), refused(libc::ENOMEM));
+        let error = message(ERROR, 0, &(-libc::EPERM).to_ne_bytes());
+        assert_eq!(dumped(&[vec![error]]), refused(libc::EPERM));
+    }
 }
