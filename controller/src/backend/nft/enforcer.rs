@@ -210,10 +210,8 @@ impl Backend for Nft {
     type Prepared = Prepared;
 
     fn observe(&self, interface: &str) -> Result<Observed, BackendError> {
-        let device = match transact::device_index(interface) {
-            Some(index) => Device::Ethernet { index },
-            None => Device::Missing,
-        };
+        let index = transact::device_index(interface);
+        let device = index.map_or(Device::Missing, |index| Device::Ethernet { index });
         let enforcement = self.enforcement(interface)?;
         let silent = matches!(enforcement, Enforcement::InForce(_)) && !self.tells(interface)?;
         Ok(Observed { device, enforcement, silent, ..Observed::nothing(interface) })
