@@ -123,12 +123,18 @@ impl World {
         self.assert_clean(&at, &status, clean);
     }
 
-    /// Nothing is there that should not be, and nothing is missing.
+    /// Nothing is there that should not be, nothing is missing, and the record of what was done is whole.
     fn assert_clean(&self, at: &str, status: &Value, clean: &Remains) {
         assert!(self.keepers_are_gone(), "{at}: a keeper is left");
         let remains = self.remains();
         let faults = remains.faults(&engines(status), clean);
         assert_eq!(faults, [""; 0], "{at}: {remains:#?}");
+        // A keeper goes on where its policy cannot be stored, which the check tells too: here it is about the seals.
+        let checked = self.perimeter(&["history", "--check", "--json"]);
+        assert!(
+            checked.out.contains("findings") && !checked.out.contains("journal.jsonl"),
+            "{at}: {checked:?}"
+        );
     }
 
     /// Tries the points of a scenario; how many those are.
