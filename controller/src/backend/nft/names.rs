@@ -25,14 +25,14 @@ pub fn instance(bpffs: &Path) -> String {
 }
 
 /// The group of nfnetlink_log that the tables of an instance tell of frames. That of the default one is the number of the agent's
-/// port; 65,536 groups are enough for two instances in one network namespace to differ, as good as always.
+/// port; those above it are as good as always enough for two instances in one network namespace to differ.
 pub(super) fn group(instance: &str) -> u16 {
     const DEFAULT: u16 = 9765;
     if instance.is_empty() {
         return DEFAULT;
     }
     let [first, second, ..] = Digest::of_bytes(instance.as_bytes()).0;
-    u16::from_be_bytes([first, second]).max(DEFAULT + 1)
+    DEFAULT + 1 + u16::from_be_bytes([first, second]) % (u16::MAX - DEFAULT)
 }
 
 /// The counters of frames that were told of, and of those that were not, because the limit was reached.
@@ -135,6 +135,13 @@ pub(super) fn counted(name: &str) -> Option<(Outcome, Subject, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instances_have_groups_of_their_own() {
+        let groups: std::collections::BTreeSet<u16> =
+            (0..100).map(|one| group(&format!("{one:08x}"))).collect();
+        assert!(groups.len() > 98 && groups.iter().all(|&one| one > group("")), "{groups:?}");
+    }
 
     #[test]
     fn counters_are_read_back() {
