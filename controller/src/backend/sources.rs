@@ -1,7 +1,8 @@
 //! Where events come from: the ring that XDP programs write to, and the log of nftables where that judges alone.
 //!
-//! Promises: what comes to be, or ends, while it is read is noticed by the next [`Sources::renew`]. Of those who read the
-//! same instance only one may be at work (`crate::events`).
+//! Promises: what comes to be, or ends, while it is read is noticed by the next [`Sources::renew`]. A log that cannot be had
+//! (another program listens to its group) ends nothing where there is a ring, which is read all the same: what nftables tells
+//! meanwhile counts as unheard. Of those who read the same instance only one may be at work (`crate::events`).
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ impl Sources {
     pub fn open(bpffs: &Path, namespace: Namespace) -> Result<Option<Sources>, BackendError> {
         let ring = Ring::open(bpffs, namespace)?;
         ring.iter().try_for_each(Ring::listen)?;
-        let log = Frames::open(bpffs)?;
+        let log = beside(ring.as_ref(), Frames::open(bpffs))?;
         let is_there = ring.is_some() || log.is_some();
         Ok(is_there.then(|| Sources { bpffs: bpffs.to_owned(), namespace, ring, log }))
     }
@@ -48,11 +49,11 @@ impl Sources {
         if !self.ring.as_ref().is_some_and(Ring::is_current) {
             self.ring = Ring::open(&self.bpffs, self.namespace)?;
         }
-        match &self.log {
-            Some(_) if !log::has_tables(&self.bpffs)? => self.log = None,
-            Some(_) => {}
-            None => self.log = Frames::open(&self.bpffs)?,
-        }
+        let log = match self.log.take() {
+            Some(log) => log::is_told(&self.bpffs).map(|is_told| is_told.then_some(log)),
+            None => Frames::open(&self.bpffs),
+        };
+        self.log = beside(self.ring.as_ref(), log)?;
         Ok(self.ring.is_some() || self.log.is_some())
     }
 
@@ -77,10 +78,20 @@ impl Sources {
             read.events = ring.read(Duration::ZERO)?;
         }
         if let Some(log) = &mut self.log {
-            let told = log.read()?;
-            (read.logged, read.lost) = (told.events.len() as u64, told.lost);
-            read.events.extend(told.events);
+            // Without a log there is nothing to add; the next renewal asks for it again.
+            match beside(self.ring.as_ref(), log.read().map(Some))? {
+                Some(told) => {
+                    (read.logged, read.lost) = (told.events.len() as u64, told.lost);
+                    read.events.extend(told.events);
+                }
+                None => self.log = None,
+            }
         }
         Ok(read)
     }
+}
+
+/// What there is of the log: its failure is nothing beside a ring, and else the end.
+fn beside<T>(ring: Option<&Ring>, log: Result<Option<T>, BackendError>) -> Result<Option<T>, BackendError> {
+    log.or_else(|error| if ring.is_some() { Ok(None) } else { Err(error) })
 }

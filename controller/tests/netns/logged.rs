@@ -141,3 +141,34 @@ fn the_command_finds_a_vlan_by_its_name() {
     let event: Event = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert_eq!((event.stack().as_str(), event.vlan.as_deref(), said.lines().count()), ("10", None, 1));
 }
+
+/// Goal: who has the log keeps nobody from what XDP tells, and a table that tells of nothing needs no log. Method: another
+/// listener of the group, beside a ring and where there is none; `mode: both` has nothing to listen to.
+#[test]
+fn a_log_that_another_program_holds_does_not_silence_the_ring() {
+    let Some(world) = World::new(&["wan0", "wan1"]) else { return };
+    let policy = |first: &str, second: &str| {
+        let both = format!("wan0: {{ mode: {first}, vlans: [untagged, mgmt] }}, wan1: {{ mode: {second} }}");
+        POLICY.replace("wan0: { vlans: [untagged, mgmt] }", &both)
+    };
+    world.ok(&["apply", &world.policy("a.yaml", &policy("both", "generic")), "--yes"]);
+    world.within("gw", || {
+        let place = place(&world);
+        assert!(Frames::open(&place.bpffs).unwrap().is_none(), "no table tells of frames");
+        world.ok(&["apply", &world.policy("b.yaml", &policy("generic", "nft")), "--yes"]);
+        let held = Frames::open(&place.bpffs).unwrap().unwrap();
+        let mut stream = Stream::open(place.clone()).unwrap();
+        // Who reads is noticed within a tenth of a second.
+        std::thread::sleep(Duration::from_millis(150));
+        world.send("wan0", &udp([192, 0, 2, 1], 9), 1);
+        assert_eq!(words(&mut next(&mut stream, 1))[0].0, "drop: no_rule");
+        drop((stream, held));
+    });
+    let Some(alone) = enforced("") else { return };
+    alone.within("gw", || {
+        let place = place(&alone);
+        let _held = Frames::open(&place.bpffs).unwrap();
+        let refused = Stream::open(place).err().unwrap().to_string();
+        assert!(refused.contains("nfnetlink_log, which nothing else may read"), "{refused}");
+    });
+}

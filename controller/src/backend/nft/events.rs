@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::nflog::{Log, Told};
 use super::{names, read};
 use crate::backend::{BackendError, device};
-use crate::counters::{Decided, Event, HEADER_BYTES};
+use crate::counters::{Decided, Event, HEADER_BYTES, Outcome};
 
 /// The log of the tables of one instance in the network namespace of this thread.
 pub struct Frames {
@@ -30,9 +30,9 @@ pub struct Read {
 }
 
 impl Frames {
-    /// Listens to the instance whose pins lie in `bpffs`; `None` where it has no table.
+    /// Listens to the instance whose pins lie in `bpffs`; `None` where none of its tables tells of frames.
     pub fn open(bpffs: &Path) -> Result<Option<Frames>, BackendError> {
-        if !has_tables(bpffs)? {
+        if !is_told(bpffs)? {
             return Ok(None);
         }
         let group = names::group(&names::instance(bpffs));
@@ -53,16 +53,12 @@ impl Frames {
                 read.lost += u64::from(number.wrapping_sub(self.next));
                 self.next = number.wrapping_add(1);
             }
-            let name = match devices.get(&told.device) {
-                Some(name) => Option::clone(name),
-                None => {
-                    let found =
-                        device::by_index(told.device).map_err(|error| failed("name the device of", error))?;
-                    devices.entry(told.device).or_insert(found.map(|device| device.name)).clone()
-                }
-            };
+            let Some(decided) = decided(&told.prefix) else { continue };
             // A device that is gone by now has no name: its last frames are those that cannot be told.
-            read.events.extend(name.and_then(|name| event(told, name)));
+            let name: &Option<String> = devices.entry(told.device).or_insert_with_key(|&index| {
+                device::by_index(index).ok().flatten().map(|device| device.name)
+            });
+            read.events.extend(name.clone().map(|name| event(told, decided, name)));
         }
         Ok(read)
     }
@@ -74,9 +70,15 @@ impl AsFd for Frames {
     }
 }
 
-/// Whether the instance has a table in this network namespace.
-pub fn has_tables(bpffs: &Path) -> Result<bool, BackendError> {
-    Ok(!tables(bpffs)?.is_empty())
+/// Whether the instance has a table in this network namespace that tells of frames, or has told.
+pub fn is_told(bpffs: &Path) -> Result<bool, BackendError> {
+    for table in tables(bpffs)? {
+        let made = read::counter(&table, names::MADE);
+        if made.map_err(|error| failed("look for", error))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Frames that all tables of an instance have told of so far, and those that went beyond the limit.
@@ -104,14 +106,19 @@ fn tables(bpffs: &Path) -> Result<Vec<String>, BackendError> {
     Ok(tables)
 }
 
-/// A message in words; `None` where it is none of ours.
-fn event(told: Told, interface: String) -> Option<Event> {
-    let (verdict, subject, _) = names::counted(&told.prefix)?;
-    let Decided { rule, action, reason } = Decided::of(verdict, &subject)?;
+/// What a message says was decided; `None` where it is none of ours.
+fn decided(prefix: &str) -> Option<(Outcome, Decided)> {
+    let (verdict, subject, _) = names::counted(prefix)?;
+    Some((verdict, Decided::of(verdict, &subject)?))
+}
+
+/// A message in words.
+fn event(told: Told, (verdict, decided): (Outcome, Decided), interface: String) -> Event {
+    let Decided { rule, action, reason } = decided;
     let length = told.frame.len() as u32;
     let mut header = told.frame;
     header.truncate(HEADER_BYTES);
-    Some(Event {
+    Event {
         time: told.time.and_then(time).unwrap_or_else(Timestamp::now),
         interface,
         verdict,
@@ -122,7 +129,7 @@ fn event(told: Told, interface: String) -> Option<Event> {
         vlan: None,
         length,
         header,
-    })
+    }
 }
 
 fn time((seconds, microseconds): (u64, u64)) -> Option<Timestamp> {
@@ -144,7 +151,7 @@ mod tests {
         let told = |prefix: &str| {
             let told =
                 Told { prefix: prefix.into(), frame: frame.clone(), time: Some((7, 5)), ..Told::default() };
-            event(told, "wan0".into())
+            decided(prefix).map(|decided| event(told, decided, "wan0".into()))
         };
         let bad = told("would-drop.deny.bad.tag").unwrap();
         assert_eq!((bad.decision(), bad.stack()), ("would drop: denied, rule bad".into(), "100/200".into()));
