@@ -11,6 +11,7 @@ pub mod ir;
 pub mod judge;
 mod listing;
 mod lower;
+mod making;
 mod names;
 mod netlink;
 mod nflog;

@@ -34,8 +34,9 @@ fn uncounted(interface: &Interface, engines: &[Engine]) -> Option<String> {
 fn silent(observed: &Observed, engines: &[Engine]) -> Option<String> {
     let alone = engines == [Engine::Nft] && observed.engines() == engines;
     (observed.silent && alone).then(|| {
-        "nftables tells of no frame here, not of drops and not for `log: true`, as the kernel has no nfnetlink_log: \
-         `modprobe nfnetlink_log`, and apply again"
+        "nftables tells of no frame here, not of drops and not for `log: true`, as the kernel had no nfnetlink_log, or no \
+         nft_log or nft_limit, when this was put in force: `modprobe -a nfnetlink_log nft_log nft_limit`; the next change of \
+         the policy makes it tell"
             .to_owned()
     })
 }

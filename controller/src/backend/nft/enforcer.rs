@@ -9,15 +9,13 @@ use std::path::Path;
 
 use perimeter_classifier::abi::ABI_VERSION;
 
-use super::drift::drift;
-use super::ir::{BASE, Base, Table};
+use super::ir::{BASE, Table};
 use super::listing::Listing;
-use super::lower::{Options, lower};
+use super::making::Making;
 use super::netlink::batch::Step;
 use super::read::{self, Hook, Rule};
 use super::record::{Place, Record};
 use super::{names, transact};
-use crate::backend::netlink::ask_for_log;
 use crate::backend::{
     Backend, BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion, Refused,
     Switched, Target,
@@ -232,17 +230,13 @@ impl Backend for Nft {
     fn prepare(&mut self, target: Target<'_>) -> Result<Prepared, BackendError> {
         let interface = target.name().to_owned();
         let place = self.free_place(&interface)?;
-        let prefix = place.prefix().to_owned();
-        let silent = ask_for_log().is_err();
-        let options = Options { instance: self.instance.clone(), prefix, tell: None, silent };
+        let Target { ruleset, index, generation, policy, .. } = target;
+        let making = Making { instance: &self.instance, ruleset, index, place, generation, policy };
         let refuse = |reason: String| BackendError::Refused {
             interface: interface.clone(),
             refused: vec![Refused { engine: Engine::Nft, reason }],
         };
-        let made =
-            lower(target.ruleset, target.index, &options).map_err(|large| refuse(large.to_string()))?;
-        let record = Record::new(&made, place, target.generation, target.policy);
-        let table = Table { base: with_record(made.base, &record.to_string()), ..made };
+        let (table, record) = making.make(making.is_silent()).map_err(|large| refuse(large.to_string()))?;
         let prepared = Prepared { interface: interface.clone(), table, record, before: None };
         self.unload(&interface, place)?;
         self.load(&prepared)?;
@@ -334,15 +328,10 @@ impl Backend for Nft {
         }
         // What an interrupted apply has loaded, and nothing leads to.
         found.chains.retain(|name, _| !place.other().holds(name));
-        // A table that tells of nothing is as it should be as long as the kernel has no log.
-        let silent = !found.tells() && ask_for_log().is_err();
-        let (instance, prefix) = (self.instance.clone(), place.prefix().to_owned());
-        let options = Options { instance, prefix, tell: None, silent };
+        let InForce { generation, policy, .. } = *in_force;
+        let making = Making { instance: &self.instance, ruleset, index, place, generation, policy };
         let failed = |error| BackendError::failed(format!("lower the policy of {interface}"), error);
-        let made = lower(ruleset, index, &options).map_err(failed)?;
-        let record = Record::new(&made, place, in_force.generation, in_force.policy);
-        let table = Table { base: with_record(made.base, &record.to_string()), ..made };
-        let mut drift = drift(&table, &found);
+        let (table, mut drift) = making.compare(&found).map_err(failed)?;
         let hook = self.base(interface)?.map(|(hook, _)| hook);
         if hook.is_some_and(|hook| hook.accept != table.base.accept) {
             let what = if table.base.accept { "drops" } else { "lets through" };
@@ -379,14 +368,6 @@ fn unread(table: &str) -> impl Fn(std::io::Error) -> BackendError {
 /// The record in the comment of a rule.
 fn record(rule: &Rule) -> Option<Record> {
     Record::parse(&read::comment(rule)?)
-}
-
-/// The base chain with the record as the comment of its first rule.
-fn with_record(mut base: Base, record: &str) -> Base {
-    if let Some(first) = base.rules.first_mut() {
-        first.comment = Some(record.to_owned());
-    }
-    base
 }
 
 fn word(enforcement: &Enforcement) -> String {

@@ -1,16 +1,15 @@
 //! Carrying a transaction out.
 //!
 //! Promises: all of it or nothing. Where the kernel's answer was lost, the generation of the rules tells: it rises with
-//! every transaction that was carried out, and with no other.
+//! every transaction that was carried out, and with no other. What is tried out changes nothing.
 
 use std::io;
 
-use nftnl::FinalizedBatch;
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 use thiserror::Error;
 
 use super::netlink::batch::{Step, build};
-use super::netlink::socket::{Sent, generation, send};
+use super::netlink::socket::{Sent, endless, generation, page, send};
 use crate::backend::BackendError;
 
 /// How often a transaction is tried that another one came before.
@@ -25,32 +24,40 @@ trait Kernel {
     fn send(&mut self) -> io::Result<Sent>;
 }
 
-/// nf_tables, and one batch.
-struct Netlink(FinalizedBatch);
+/// nf_tables, and the bytes of one batch.
+struct Netlink<'a>(&'a [u8]);
 
-impl Kernel for Netlink {
+impl Kernel for Netlink<'_> {
     fn generation(&mut self) -> io::Result<u32> {
         generation()
     }
 
     fn send(&mut self) -> io::Result<Sent> {
-        send(&self.0)
+        send(self.0)
     }
 }
 
 /// Carries out `steps` on a table; `what` says what for.
 pub(super) fn carry_out(table: &str, steps: &[Step<'_>], what: &str) -> Result<(), BackendError> {
-    settle(&mut Netlink(build(table, steps))).map_err(|error| match error.raw_os_error() {
+    let batch = build(table, steps);
+    let settled = page(&batch).and_then(|page| settle(&mut Netlink(page)));
+    settled.map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => BackendError::failed(what, Missing(error)),
         _ => BackendError::failed(what, error),
     })
+}
+
+/// Whether the kernel would take `steps` on a table; nothing is changed.
+pub(super) fn try_out(table: &str, steps: &[Step<'_>]) -> io::Result<()> {
+    let batch = build(table, steps);
+    settle(&mut Netlink(endless(page(&batch)?)))
 }
 
 /// The kernel says only that something is not there; before Linux 6.2 counters by name were a module of their own.
 #[derive(Debug, Error)]
 #[error(
     "{0}; a device or a table went away meanwhile, or this kernel has not loaded a part of nf_tables: \
-     `modprobe -a nf_tables nft_objref nft_log`"
+     `modprobe -a nf_tables nft_objref nft_log nft_limit`"
 )]
 struct Missing(#[source] io::Error);
 

@@ -50,13 +50,23 @@ fn open() -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sends a batch and reads what the kernel says of it.
-pub(in crate::backend::nft) fn send(batch: &FinalizedBatch) -> io::Result<Sent> {
-    let socket = open()?;
+/// The bytes of a batch, which lie in one piece.
+pub(in crate::backend::nft) fn page(batch: &FinalizedBatch) -> io::Result<&[u8]> {
     let mut pages = batch.iter();
     let (Some(page), None) = (pages.next(), pages.next()) else {
         return Err(io::Error::other("the batch does not lie in one piece"));
     };
+    Ok(page)
+}
+
+/// The same without the end, which has the kernel judge it and take it back (`nfnetlink_rcv_batch`).
+pub(in crate::backend::nft) fn endless(page: &[u8]) -> &[u8] {
+    &page[..page.len().saturating_sub(HEADER + GENERIC)]
+}
+
+/// Sends a batch and reads what the kernel says of it.
+pub(in crate::backend::nft) fn send(page: &[u8]) -> io::Result<Sent> {
+    let socket = open()?;
     rustix::net::sockopt::set_socket_send_buffer_size_force(&socket, page.len() + OVERHEAD)?;
     match socket.send(page, 0) {
         Ok(_) => {}
