@@ -72,7 +72,7 @@ impl AsFd for Frames {
 
 /// Whether the instance has a table in this network namespace that tells of frames, or has told.
 pub fn is_told(bpffs: &Path) -> Result<bool, BackendError> {
-    for table in tables(bpffs)? {
+    for table in standing(bpffs)?.into_keys() {
         let made = read::counter(&table, names::MADE);
         if made.map_err(|error| failed("look for", error))?.is_some() {
             return Ok(true);
@@ -84,7 +84,7 @@ pub fn is_told(bpffs: &Path) -> Result<bool, BackendError> {
 /// Frames that all tables of an instance have told of so far, and those that went beyond the limit.
 pub fn made(bpffs: &Path) -> Result<(u64, u64), BackendError> {
     let (mut made, mut suppressed) = (0, 0);
-    for table in tables(bpffs)? {
+    for table in standing(bpffs)?.into_keys() {
         for (name, sum) in [(names::MADE, &mut made), (names::SUPPRESSED, &mut suppressed)] {
             let counter = read::counter(&table, name).map_err(|error| failed("count", error))?;
             *sum += counter.map_or(0, |counter| counter.packets);
@@ -93,16 +93,18 @@ pub fn made(bpffs: &Path) -> Result<(u64, u64), BackendError> {
     Ok((made, suppressed))
 }
 
-fn tables(bpffs: &Path) -> Result<Vec<String>, BackendError> {
+/// The tables of an instance in this network namespace, each with its handle, which no other table has there until the next
+/// boot.
+pub fn standing(bpffs: &Path) -> Result<BTreeMap<String, u64>, BackendError> {
     let prefix = names::prefix(&names::instance(bpffs));
-    let mut tables = match read::tables() {
+    let mut tables = match read::handles() {
         // A kernel without nftables, or without netfilter, has no table.
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPROTONOSUPPORT)) => {
-            Vec::new()
+            BTreeMap::new()
         }
         tables => tables.map_err(|error| failed("find the tables that make", error))?,
     };
-    tables.retain(|table| table.starts_with(&prefix));
+    tables.retain(|table, _| table.starts_with(&prefix));
     Ok(tables)
 }
 

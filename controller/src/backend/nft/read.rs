@@ -2,6 +2,7 @@
 //!
 //! Promises: only reads. What changes while it is read is read again.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use netlink_packet_core::{NLA_TYPE_MASK, NlaBuffer, NlasIterator};
@@ -57,8 +58,17 @@ fn listed(kind: i32, attributes: &[u8]) -> io::Result<Vec<Reply>> {
 
 /// The names of all netdev tables.
 pub(super) fn tables() -> io::Result<Vec<String>> {
+    Ok(handles()?.into_keys().collect())
+}
+
+/// All netdev tables with their handles, each of which one table of a network namespace has had: 0 before Linux 4.17.
+pub(super) fn handles() -> io::Result<BTreeMap<String, u64>> {
     let replies = listed(libc::NFT_MSG_GETTABLE, &[])?;
-    Ok(replies.iter().filter_map(|reply| string(&reply.attributes, numbers::TABLE_NAME)).collect())
+    let table = |reply: &Reply| {
+        let handle = wide(&reply.attributes, numbers::TABLE_HANDLE).unwrap_or_default();
+        Some((string(&reply.attributes, numbers::TABLE_NAME)?, handle))
+    };
+    Ok(replies.iter().filter_map(table).collect())
 }
 
 /// The chains of a table.

@@ -1,6 +1,7 @@
 //! Numbers of `linux/netfilter/nf_tables.h` that the `libc` crate lacks.
 
 pub(in crate::backend::nft) const TABLE_NAME: i32 = 1;
+pub(in crate::backend::nft) const TABLE_HANDLE: i32 = 4;
 pub(in crate::backend::nft) const CHAIN_TABLE: i32 = 1;
 pub(in crate::backend::nft) const CHAIN_NAME: i32 = 3;
 pub(in crate::backend::nft) const CHAIN_HOOK: i32 = 4;
