@@ -144,6 +144,13 @@ pub struct Accounting {
     pub last_hit: bool,
 }
 
+impl Accounting {
+    /// Whether nothing is counted but the basic series.
+    pub fn is_none(self) -> bool {
+        !(self.vlan || self.size || self.fragments || self.pmtu || self.last_hit)
+    }
+}
+
 /// Whether a rule lets through or keeps out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

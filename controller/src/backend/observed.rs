@@ -28,7 +28,8 @@ pub struct Observed {
     pub offloads: Vec<Offload>,
     /// Why nobody can tell whether XDP sees the frames of this device as they were on the wire.
     pub obstacles: Vec<String>,
-    /// The nftables table in force tells of no frame: behind XDP, which does, and where the kernel has no nfnetlink_log.
+    /// The nftables table in force tells of no frame: behind XDP, which does, where the policy asks for none, and where the
+    /// kernel had no nfnetlink_log.
     pub silent: bool,
     /// Offloads that were switched off for perimeter.
     pub switched_off: Vec<Feature>,

@@ -85,7 +85,7 @@ pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyh
     let before = count()?;
     let mut stream = Stream::open(place.clone())?;
     if !stream.is_connected() {
-        writeln!(env.err, "perimeter: nothing is enforced here yet; events come once something is")?;
+        writeln!(env.err, "perimeter: nothing here tells of frames yet; events come once something does")?;
     }
     let filter = Filter {
         interface: args.interface.clone(),

@@ -7,7 +7,7 @@
 use super::words;
 use crate::backend::{Bond, Enforcement, Engine, Observed, Wanted};
 use crate::counters::grouped;
-use crate::ruleset::{Interface, Mode, Oversize, Ruleset};
+use crate::ruleset::{Interface, Mode, Oversize, Rule, Ruleset};
 
 /// The notes on one interface of a ruleset that `engines` are to judge.
 pub fn notes(ruleset: &Ruleset, index: usize, observed: &Observed, engines: &[Engine]) -> Vec<String> {
@@ -16,7 +16,8 @@ pub fn notes(ruleset: &Ruleset, index: usize, observed: &Observed, engines: &[En
     let mtu = observed.mtu.and_then(|bytes| mtu(bytes, interface, largest(ruleset, interface)));
     let better = better(interface.mode, observed, engines);
     let uncounted = uncounted(interface, engines);
-    [better, mtu, bond, uncounted, silent(observed, engines)].into_iter().flatten().collect()
+    let silent = silent(observed, engines).filter(|_| is_told(ruleset, index));
+    [better, mtu, bond, uncounted, silent].into_iter().flatten().collect()
 }
 
 /// What the policy asks to be counted and nobody counts.
@@ -25,9 +26,15 @@ fn uncounted(interface: &Interface, engines: &[Engine]) -> Option<String> {
     (asked != "none" && engines == [Engine::Nft]).then(|| {
         format!(
             "nftables alone counts by reason and rule: `accounting: {asked}` has no series here (vlan, size, fragments, \
-             pmtu and last_hit need XDP)"
+             pmtu and last_hit need XDP; `none` would leave out the events of drops too)"
         )
     })
+}
+
+/// Whether people are to be told of frames where nftables judges alone.
+fn is_told(ruleset: &Ruleset, index: usize) -> bool {
+    let is_logged = |rule: &Rule| rule.log && rule.interfaces.contains(&index);
+    !ruleset.interfaces[index].accounting.is_none() || ruleset.rules.iter().any(is_logged)
 }
 
 /// That nobody hears of single frames.
@@ -112,7 +119,7 @@ mod tests {
     use super::*;
     use crate::backend::{Feature, InForce, Offload, Refused};
     use crate::digest::Digest;
-    use crate::ruleset::{Accounting, Vlan, VlanEntry, VlanId, VlanRange};
+    use crate::ruleset::{Vlan, VlanEntry, VlanId, VlanRange};
     use crate::samples;
 
     use Engine::{Generic, Native, Nft};
@@ -128,8 +135,7 @@ mod tests {
     /// A ruleset without accounting.
     fn bare() -> Ruleset {
         let mut ruleset = samples::ruleset(&["wan0"]);
-        ruleset.interfaces[0].accounting =
-            Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
+        ruleset.interfaces[0].accounting = samples::NO_ACCOUNTING;
         ruleset
     }
 
@@ -196,10 +202,12 @@ mod tests {
 
     #[test]
     fn that_nobody_is_told_of_frames_is_said_where_nftables_judges_alone() {
-        let ruleset = bare();
+        let mut ruleset = bare();
         let record = samples::record("wan0", Digest::of(&ruleset), 1);
         let behind = Enforcement::InForce(InForce { engine: Nft, ..record });
         let silent = Observed { silent: true, obstacles: vec!["no XDP".into()], behind, ..device() };
+        assert_eq!(told(&ruleset, &silent, &[Nft]), "", "nobody asks for it");
+        ruleset.rules[0].log = true;
         assert!(told(&ruleset, &silent, &[Nft]).starts_with("nftables tells of no frame here"));
         assert_eq!(told(&ruleset, &silent, &[Native, Nft]), "");
         assert_eq!(told(&ruleset, &Observed { silent: false, ..silent }, &[Nft]), "");

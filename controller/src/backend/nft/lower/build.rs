@@ -30,9 +30,10 @@ struct Way {
     rate: Option<u32>,
 }
 
-/// Whether people are told of frames that a rule decides: of drops as ever, of the others where it says so.
-fn is_logged(rule: &ruleset::Rule) -> bool {
-    rule.log || rule.action == Action::Deny
+/// Whether people are told of frames that a rule decides: where it says so, and of drops unless the interface is to count
+/// nothing that costs.
+fn is_logged(rule: &ruleset::Rule, interface: &Interface) -> bool {
+    rule.log || rule.action == Action::Deny && !interface.accounting.is_none()
 }
 
 /// A table under construction.
@@ -74,7 +75,7 @@ impl<'a> Build<'a> {
             logged: 0,
         };
         let rules = ruleset.rules.iter().filter(|rule| build.covers(&rule.interfaces));
-        build.logged = rules.filter(|rule| is_logged(rule)).count();
+        build.logged = rules.filter(|rule| is_logged(rule, build.interface)).count();
         build
     }
 
@@ -170,7 +171,8 @@ impl<'a> Build<'a> {
             let outcome = build.dropped();
             let counter = build.counter(names::of_reason(outcome, reason, shape.stripped()));
             let last = if build.interface.enforce { Verdict::Drop } else { Verdict::Accept };
-            let rate = build.logs_any().then_some(events::OF_REASON);
+            let is_told = build.logs_any() && !build.interface.accounting.is_none();
+            let rate = is_told.then_some(events::OF_REASON);
             build.last(Way { counter, told: format!("r{}", reason as u32), outcome, known, rate }, last)
         }))
     }
@@ -233,7 +235,7 @@ impl<'a> Build<'a> {
 
     /// Whether people are told of frames that are credited to a rule.
     pub(super) fn logs(&self, rule: u32) -> bool {
-        self.logs_any() && is_logged(&self.ruleset.rules[rule as usize])
+        self.logs_any() && is_logged(&self.ruleset.rules[rule as usize], self.interface)
     }
 
     /// The group of nfnetlink_log that people are told by.
