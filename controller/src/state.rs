@@ -6,9 +6,9 @@
 //!
 //! Layout: `lock`, `journal.jsonl`, `.draft` for a moment, `generations/00000008/{record.json, ruleset.json, policy.yaml, files/*}`.
 
+mod contents;
 mod files;
 mod journal;
-mod kept;
 mod recent;
 mod seal;
 mod stored;
@@ -23,9 +23,9 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
 
+pub use contents::Kept;
 pub use files::replace;
 pub use journal::{Enforced, Event, Expected, Guard, What, expected};
-pub use kept::Kept;
 pub use seal::{Broken, Sealed};
 pub use stored::{Stored, is_past};
 pub use trial::{Trial, earlier, kept, on_trial};
@@ -193,7 +193,7 @@ impl State {
         let draft = self.draft();
         let path = self.generations().join(folder(record.generation));
         let stored = write_draft(&draft, record, ruleset, sources)
-            .and_then(|()| kept::all(&draft).map_err(file_error("read", &draft)))
+            .and_then(|()| contents::all(&draft).map_err(file_error("read", &draft)))
             .and_then(|kept| fs::rename(&draft, &path).map_err(file_error("create", &path)).map(|()| kept));
         if stored.is_err() {
             // The error that is reported is the first.
