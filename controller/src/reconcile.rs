@@ -13,7 +13,9 @@ use crate::backend::{
 use crate::digest::Digest;
 use crate::plan::{Choice, InterfacePlan, Plan, Step};
 use crate::ruleset::Ruleset;
-use crate::state::{Event, Guard, Lock, Occasion, Record, Source, State, StateError, What, expected};
+use crate::state::{
+    Event, Guard, Lock, Namespace, Occasion, Record, Source, State, StateError, What, expected,
+};
 use crate::tables::Image;
 use failure::{left_off, unchanged};
 
@@ -144,7 +146,7 @@ fn replace<B: Backend + Offloads>(
     order: &mut Order<'_>,
     report: &mut Report,
 ) -> Result<(), ApplyError> {
-    let generation = next_generation(state, plan)?;
+    let generation = next_generation(state, plan, order.occasion.namespace)?;
     let policy = plan.policy;
     let images = std::mem::take(&mut order.images);
     let mut prepared = prepare(backend, plan, (order.ruleset, images), generation).map_err(|error| {
@@ -185,7 +187,8 @@ fn announce(state: &State, lock: &Lock, record: &Record, order: &mut Order<'_>) 
     let (generation, policy) = (record.generation, record.policy);
     let event =
         |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
-    state.store(lock, record, order.ruleset, order.sources).or_else(forgive(order))?;
+    let stored = state.store(lock, record, order.ruleset, order.sources).map(Some);
+    let kept = stored.or_else(|error| forgive(order)(error).map(|()| None))?;
     if let Some(Trial { before, until, keeper }) = &mut order.trial {
         state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
         keeper(generation).map_err(|error| {
@@ -194,7 +197,7 @@ fn announce(state: &State, lock: &Lock, record: &Record, order: &mut Order<'_>) 
             ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
         })?;
     }
-    Ok(state.append(lock, &event(What::Begun { generation, policy })).or_else(forgive(order))?)
+    Ok(state.append(lock, &event(What::Begun { generation, policy, kept })).or_else(forgive(order))?)
 }
 
 /// What becomes of a note that could not be written.
@@ -212,13 +215,18 @@ fn tidy<B: Backend + Offloads>(backend: &mut B, plan: &Plan) {
     }
 }
 
-/// A number above every one that was stored or is in force.
-fn next_generation(state: &State, plan: &Plan) -> Result<u64, StateError> {
+/// A number above every one that was stored, is in force, or was noted though it could not be stored.
+fn next_generation(state: &State, plan: &Plan, namespace: Namespace) -> Result<u64, StateError> {
     let in_force = plan.interfaces.iter().filter_map(|one| match &one.now {
         Enforcement::InForce(record) => Some(record.generation),
         _ => None,
     });
-    Ok(in_force.fold(state.newest()?, u64::max) + 1)
+    let recent = state.recent(namespace)?;
+    let noted = recent.iter().filter_map(|event| match event.what {
+        What::Begun { generation, .. } => Some(generation),
+        _ => None,
+    });
+    Ok(in_force.chain(noted).fold(state.newest()?, u64::max) + 1)
 }
 
 fn record(order: &Order<'_>, generation: u64, policy: Digest) -> Record {

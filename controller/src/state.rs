@@ -6,6 +6,7 @@
 //!
 //! Layout: `lock`, `journal.jsonl`, `.draft` for a moment, `generations/00000008/{record.json, ruleset.json, policy.yaml, files/*}`.
 
+mod contents;
 mod files;
 mod journal;
 mod recent;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Digest, canonical};
 use crate::ruleset::Ruleset;
 
+pub use contents::Kept;
 pub use files::replace;
 pub use journal::{Enforced, Event, Expected, Guard, What, expected};
 pub use seal::{Broken, Sealed};
@@ -180,24 +182,26 @@ impl State {
         None
     }
 
-    /// Stores a generation: whole and synced, or not at all.
+    /// Stores a generation: whole and synced, or not at all. Gives the digest of all that is kept.
     pub fn store(
         &self,
         _lock: &Lock,
         record: &Record,
         ruleset: &Ruleset,
         sources: &[Source],
-    ) -> Result<(), StateError> {
+    ) -> Result<Digest, StateError> {
         let draft = self.draft();
         let path = self.generations().join(folder(record.generation));
         let stored = write_draft(&draft, record, ruleset, sources)
-            .and_then(|()| fs::rename(&draft, &path).map_err(file_error("create", &path)));
+            .and_then(|()| contents::all(&draft).map_err(file_error("read", &draft)))
+            .and_then(|kept| fs::rename(&draft, &path).map_err(file_error("create", &path)).map(|()| kept));
         if stored.is_err() {
             // The error that is reported is the first.
             let _ = fs::remove_dir_all(&draft);
         }
-        stored?;
-        sync(&self.generations())
+        let kept = stored?;
+        sync(&self.generations())?;
+        Ok(kept)
     }
 }
 

@@ -31,7 +31,13 @@ pub enum What {
     /// comes back, or nothing where there was none.
     Trial { generation: u64, before: Option<u64>, until: jiff::Timestamp },
     /// A generation is about to be put in force.
-    Begun { generation: u64, policy: Digest },
+    Begun {
+        generation: u64,
+        policy: Digest,
+        /// Of all that is kept of the generation; none where it could not be kept, or an older version began it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<Digest>,
+    },
     /// A generation is in force on all its interfaces.
     InForce {
         generation: u64,
@@ -92,7 +98,7 @@ pub fn expected(events: &[Event], namespace: Namespace) -> Expected {
     for event in events.iter().filter(|event| event.occasion.namespace == namespace) {
         let interfaces = event.interfaces.clone();
         match event.what.clone() {
-            What::Begun { generation, policy } => {
+            What::Begun { generation, policy, .. } => {
                 expected.begun = Some(Enforced { generation, policy, interfaces, guards: Vec::new() });
             }
             What::InForce { generation, policy, guards, .. } => {

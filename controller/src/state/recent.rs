@@ -101,7 +101,7 @@ mod tests {
             // Most happens here.
             namespace: Namespace { cookie: namespace.saturating_sub(1).max(1) },
         };
-        let begun = What::Begun { generation, policy };
+        let begun = What::Begun { generation, policy, kept: None };
         let in_force = |partial| What::InForce { generation, policy, guards: Vec::new(), partial };
         let failed = What::Failed { generation, why: String::new() };
         let trial = What::Trial { generation, before: Some(1), until: jiff::Timestamp::UNIX_EPOCH };

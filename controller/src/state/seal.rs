@@ -1,8 +1,9 @@
 //! The seals of the journal: whether its records are those that were written, in their order, and none is missing between.
 //!
 //! Promises: the seal of a record is SHA-256 over the seal before it and over the record as it stands in the file; a record
-//! that was changed, removed, put in or moved no longer fits the next one, or itself. Not a signature: who can write the
-//! journal can seal it anew, and can cut off its end. A seal that is kept elsewhere tells: it is not found any more.
+//! that was changed, removed, put in or moved no longer fits the next one, or itself. The first one goes on from all that
+//! older versions have written, which sealed nothing. Not a signature: who can write the journal can seal it anew, and can
+//! cut off its end. A seal that is kept elsewhere tells: it is not found any more.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -16,7 +17,7 @@ const FIELD: &[u8] = b",\"seal\":\"";
 const END: &[u8] = b"\"}";
 const DIGITS: usize = 64;
 
-/// A journal whose records are as they were written.
+/// What the seals of a journal say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
     /// The seal of each record, the oldest first.
@@ -25,6 +26,8 @@ pub struct Sealed {
     pub unsealed: usize,
     /// Numbers of lines that are no record, from 1: a crash cut them short.
     pub torn: Vec<usize>,
+    /// What is not as it was written.
+    pub broken: Vec<Broken>,
 }
 
 /// A record that is not what was written, by the number of its line, from 1.
@@ -34,7 +37,9 @@ pub enum Broken {
         "line {0} does not go on from the record before it: one of the two was changed, or one between them removed"
     )]
     Changed(usize),
-    #[error("line {0} has no seal, where those before it have one: it was put in, or its seal taken out")]
+    #[error(
+        "line {0} has no seal, where one before it has: an older version wrote it, or it was put in, or its seal taken out"
+    )]
     Unsealed(usize),
 }
 
@@ -42,7 +47,7 @@ pub enum Broken {
 pub(super) struct Tail {
     /// Its last line was not finished.
     pub(super) torn: bool,
-    /// The last seal.
+    /// What the next record is sealed with.
     pub(super) seal: Option<Digest>,
 }
 
@@ -51,8 +56,13 @@ impl State {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn check_seals(&self) -> Result<Result<Sealed, Broken>, StateError> {
-        Ok(check(&self.journal_bytes()?))
+    pub fn check_seals(&self) -> Result<Sealed, StateError> {
+        let mut journal = self.journal_bytes()?;
+        if journal.last().is_some_and(|&byte| byte != b'\n') {
+            // Somebody may be writing.
+            journal = self.journal_bytes()?;
+        }
+        Ok(check(&journal))
     }
 }
 
@@ -71,26 +81,39 @@ pub(super) fn tail(file: &mut File) -> io::Result<Tail> {
         let text = last(file, length, window)?;
         let seal = lines(&text).rev().find_map(apart).map(|(_, seal)| seal);
         if seal.is_some() || window >= length {
-            return Ok(Tail { torn: text.last().is_some_and(|&byte| byte != b'\n'), seal });
+            let torn = text.last().is_some_and(|&byte| byte != b'\n');
+            let end: &[u8] = if torn { b"\n" } else { b"" };
+            return Ok(Tail { torn, seal: seal.or_else(|| unsealed(&[&text, end].concat())) });
         }
         window = window.saturating_mul(4);
     }
 }
 
-fn check(journal: &[u8]) -> Result<Sealed, Broken> {
+fn check(journal: &[u8]) -> Sealed {
     let mut found = Sealed::default();
-    for (line, number) in lines(journal).zip(1..).filter(|(line, _)| !line.is_empty()) {
+    let mut start = 0;
+    for (line, number) in lines(journal).zip(1..) {
+        let before = found.seals.last().copied().or_else(|| unsealed(&journal[..start]));
+        start += line.len() + 1;
         match apart(line) {
-            Some((record, seal)) if over(&record, found.seals.last().copied()) == seal => {
+            Some((record, seal)) => {
+                if over(&record, before) != seal {
+                    found.broken.push(Broken::Changed(number));
+                }
                 found.seals.push(seal);
             }
-            Some(_) => return Err(Broken::Changed(number)),
+            None if line.is_empty() => {}
             None if serde_json::from_slice::<serde_json::Value>(line).is_err() => found.torn.push(number),
             None if found.seals.is_empty() => found.unsealed += 1,
-            None => return Err(Broken::Unsealed(number)),
+            None => found.broken.push(Broken::Unsealed(number)),
         }
     }
-    Ok(found)
+    found
+}
+
+/// What the first seal goes on from: everything that stands before it.
+fn unsealed(text: &[u8]) -> Option<Digest> {
+    (!text.is_empty()).then(|| Digest::of_bytes(text))
 }
 
 /// The record of a line, and the seal that it has.
@@ -134,12 +157,10 @@ mod tests {
 
     #[test]
     fn what_was_written_is_whole() {
-        let found = check(&journal().concat()).unwrap();
+        let found = check(&journal().concat());
         assert_eq!((found.seals.len() as u64, found.unsealed, found.torn), (RECORDS, 0, vec![]));
-        assert_eq!(check(b""), Ok(Sealed::default()));
-        // Records of an older version come first.
-        let mixed = [b"{\"by\":\"root\"}\n".to_vec(), journal().concat()].concat();
-        assert_eq!(check(&mixed).unwrap().unsealed, 1);
+        assert_eq!(found.broken, []);
+        assert_eq!(check(b""), Sealed::default());
     }
 
     /// Goal: no bit of a record can change unnoticed. Method: each of them in turn.
@@ -168,7 +189,7 @@ mod tests {
             foreign.insert(at + 1, [&record(9)[..], b"\n"].concat());
             for changed in [removed, doubled, moved, foreign] {
                 assert!(
-                    check(&changed.concat()).is_err(),
+                    !check(&changed.concat()).broken.is_empty(),
                     "{at}: {}",
                     String::from_utf8_lossy(&changed.concat())
                 );
@@ -179,11 +200,11 @@ mod tests {
     /// Goal: who seals a changed journal anew, or cuts its end off, cannot keep a seal that was noted.
     #[test]
     fn a_seal_that_was_noted_is_not_found_in_another_journal() {
-        let noted = *check(&journal().concat()).unwrap().seals.last().unwrap();
+        let noted = *check(&journal().concat()).seals.last().unwrap();
         let anew = written([1, 2, 9, 4, 5, 6].into_iter(), None).concat();
         let cut = journal()[..5].concat();
         for other in [anew, cut] {
-            assert!(!check(&other).unwrap().seals.contains(&noted));
+            assert!(!check(&other).seals.contains(&noted));
         }
     }
 
@@ -200,7 +221,8 @@ mod tests {
             assert_eq!(tail.torn, end > last, "{end}");
             let line = written(std::iter::once(7), tail.seal).concat();
             let between: &[u8] = if tail.torn { b"\n" } else { b"" };
-            let found = check(&[&whole[..end], between, &line].concat()).unwrap();
+            let found = check(&[&whole[..end], between, &line].concat());
+            assert_eq!(found.broken, [], "{end}");
             // Only the end of the line was missing, or the line.
             let is_there = end == whole.len() - 1;
             assert_eq!(found.seals.len() as u64, RECORDS + u64::from(is_there), "{end}");
@@ -208,14 +230,27 @@ mod tests {
         }
     }
 
+    /// Goal: what an older version wrote is sealed as it was found. Method: a journal without seals, longer than what is read
+    /// at first, its last line torn or not, and a sealed record behind it; then a record of the older version again.
     #[test]
-    fn a_journal_without_seals_goes_on_with_one() {
+    fn what_had_no_seal_is_covered_by_the_first() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
-        let long = "{\"by\":\"root\"}\n".repeat(3_000);
-        assert!(long.len() as u64 > WINDOW);
-        std::fs::write(&path, &long).unwrap();
-        let tail = tail(&mut File::open(&path).unwrap()).unwrap();
-        assert!(!tail.torn && tail.seal.is_none());
+        for end in ["", "{\"by\":"] {
+            let old = "{\"by\":\"root\"}\n".repeat(3_000) + end;
+            assert!(old.len() as u64 > WINDOW);
+            std::fs::write(&path, &old).unwrap();
+            let tail = tail(&mut File::open(&path).unwrap()).unwrap();
+            let between = if tail.torn { "\n" } else { "" };
+            let line = written(std::iter::once(1), tail.seal).concat();
+            let whole = [old.as_bytes(), between.as_bytes(), &line].concat();
+            let found = check(&whole);
+            assert_eq!((found.unsealed, found.seals.len(), &found.broken[..]), (3_000, 1, &[][..]));
+            assert!(!check(&whole[14..]).broken.is_empty(), "the oldest was removed");
+            let again =
+                [&whole[..], b"{\"by\":\"root\"}\n", &written(2..=2, Some(found.seals[0])).concat()].concat();
+            let last = whole.iter().filter(|&&byte| byte == b'\n').count() + 1;
+            assert_eq!(check(&again).broken, [Broken::Unsealed(last)], "and no more than that");
+        }
     }
 }

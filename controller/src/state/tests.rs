@@ -89,7 +89,7 @@ fn a_torn_line_hides_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let state = State::new(dir.path());
     let lock = state.lock().unwrap();
-    let first = event(What::Begun { generation: 1, policy: Digest([1; 32]) }, &["wan0"]);
+    let first = event(What::Begun { generation: 1, policy: Digest([1; 32]), kept: None }, &["wan0"]);
     state.append(&lock, &first).unwrap();
     let path = dir.path().join("journal.jsonl");
     fs::write(&path, [&fs::read(&path).unwrap()[..], b"{\"by\":\"\xc3"].concat()).unwrap();
@@ -106,9 +106,9 @@ fn the_journal_tells_what_should_be_in_force() {
     let policy = Digest([1; 32]);
     let here = Namespace { cookie: 7 };
     let mut events = vec![
-        event(What::Begun { generation: 1, policy }, &["wan0", "wan1"]),
+        event(What::Begun { generation: 1, policy, kept: None }, &["wan0", "wan1"]),
         event(What::InForce { generation: 1, policy, guards: Vec::new(), partial: false }, &["wan0", "wan1"]),
-        event(What::Begun { generation: 2, policy }, &["wan0"]),
+        event(What::Begun { generation: 2, policy, kept: None }, &["wan0"]),
     ];
     let crashed = expected(&events, here);
     assert_eq!(crashed.settled.as_ref().unwrap().generation, 1);

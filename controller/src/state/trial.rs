@@ -135,7 +135,7 @@ fn all_kept(events: &[Event], namespace: Namespace) -> (Vec<Enforced>, Option<En
 
 fn enforced(event: &Event) -> Option<Enforced> {
     let (generation, policy, guards) = match &event.what {
-        What::Begun { generation, policy } => (*generation, *policy, Vec::new()),
+        What::Begun { generation, policy, .. } => (*generation, *policy, Vec::new()),
         What::InForce { generation, policy, guards, .. } => (*generation, *policy, guards.clone()),
         _ => return None,
     };
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn begun(generation: u64) -> What {
-        What::Begun { generation, policy: Digest([generation as u8; 32]) }
+        What::Begun { generation, policy: Digest([generation as u8; 32]), kept: None }
     }
 
     fn in_force(generation: u64) -> What {

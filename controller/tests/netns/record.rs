@@ -47,8 +47,22 @@ fn a_record_that_was_changed_is_told() {
     assert!(cut.code == 2 && cut.out.contains("no record has the seal"), "{cut:?}");
 
     fs::write(&journal, &written).unwrap();
-    let ruleset = world.state("generations/00000001/ruleset.json");
-    fs::write(&ruleset, fs::read_to_string(&ruleset).unwrap().replace("8000", "9000")).unwrap();
-    let told = world.audit(&[seal]);
-    assert!(told.code == 2 && told.out.contains("generation 1 is not kept whole"), "{told:?}");
+    for (file, from, to) in
+        [("ruleset.json", "8000", "9000"), ("policy.yaml", "web", "www"), ("record.json", "NET-7", "NET-8")]
+    {
+        let path = world.state("generations/00000001").join(file);
+        let kept = fs::read_to_string(&path).unwrap();
+        assert!(kept.contains(from), "{kept}");
+        fs::write(&path, kept.replace(from, to)).unwrap();
+        let told = world.audit(&[seal]);
+        assert!(
+            told.code == 2 && told.out.contains("generation 1 is not what was put in force"),
+            "{file}: {told:?}"
+        );
+        fs::write(&path, kept).unwrap();
+    }
+    assert_eq!(world.audit(&[seal]).code, 0);
+    fs::rename(world.state("generations/00000001"), world.state("elsewhere")).unwrap();
+    let told = world.audit(&[]);
+    assert!(told.code == 2 && told.out.contains("generation 1 is not kept any more"), "{told:?}");
 }

@@ -5,6 +5,8 @@
 
 mod tests;
 
+use std::collections::BTreeMap;
+
 use super::bytecode::{self, Flow, Kind, REGISTERS, STACK};
 use super::fold::Record;
 use super::instruction::Instruction;
@@ -41,13 +43,21 @@ struct Machine<'a> {
     record: Record<'a>,
     registers: [u64; REGISTERS],
     frames: Vec<Frame>,
+    /// What was stored outside the stacks, by address; the record is never written to.
+    memory: BTreeMap<u64, u8>,
     events: Vec<Event>,
 }
 
 /// Runs the program to its end, with `context` in r1.
 fn run(program: &[Instruction], record: Record<'_>, context: u64) -> Vec<Event> {
-    let mut machine =
-        Machine { program, record, registers: undefined(), frames: Vec::new(), events: Vec::new() };
+    let mut machine = Machine {
+        program,
+        record,
+        registers: undefined(),
+        frames: Vec::new(),
+        memory: BTreeMap::new(),
+        events: Vec::new(),
+    };
     machine.enter(0);
     machine.registers[1] = context;
     let mut at = Some(0);
@@ -136,13 +146,14 @@ impl Machine<'_> {
         }
     }
 
-    /// `size` bytes; those outside the record and the stacks follow from their address.
+    /// `size` bytes; those that nobody wrote follow from their address.
     fn load(&self, address: u64, size: usize) -> u64 {
         let byte = |at: u64| match self.on_stack(at) {
             Some((frame, place)) => self.frames[frame].stack[place],
             None => {
                 let place = at.checked_sub(RECORD).and_then(|it| usize::try_from(it).ok());
-                place.and_then(|it| self.record.bytes.get(it)).copied().unwrap_or(mixed(&[at]) as u8)
+                let known = place.and_then(|it| self.record.bytes.get(it)).or(self.memory.get(&at));
+                known.copied().unwrap_or(mixed(&[at]) as u8)
             }
         };
         let bytes = (0..8).map(|at| if at < size { byte(address.wrapping_add(at as u64)) } else { 0 });
@@ -153,6 +164,7 @@ impl Machine<'_> {
         let bytes = &number.to_le_bytes()[..size];
         if self.on_stack(address).is_none() {
             let stored = bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+            self.memory.extend((0..).zip(bytes).map(|(at, byte)| (address.wrapping_add(at), *byte)));
             return self.events.push(Event::Stored(address, size, stored));
         }
         for (at, byte) in bytes.iter().enumerate() {

@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::super::{Env, Exit};
 use crate::digest::Digest;
-use crate::state::{Broken, Event, Sealed, State, What, is_past};
+use crate::state::{Event, Sealed, State, What, is_past};
 
 /// What was found.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Checked {
     /// Records whose seal fits.
     records: usize,
@@ -23,6 +23,8 @@ struct Checked {
     torn: Vec<usize>,
     /// Generations whose policy is kept as it was put in force.
     generations: usize,
+    /// Generations of which nothing was noted, and nothing is there: the disk was full, or an older version began them.
+    missing: Vec<u64>,
     /// What does not hold.
     findings: Vec<String>,
     /// The seal of the last record.
@@ -47,41 +49,56 @@ pub(super) fn run(
 }
 
 fn look(state: &State, noted: Option<Digest>, now: Timestamp) -> anyhow::Result<Checked> {
-    let (generations, mut findings) = generations(state, &state.journal()?, now);
-    let sealed = state.check_seals()?.unwrap_or_else(|broken: Broken| {
-        findings.insert(0, format!("{}: {broken}", state.journal_path().display()));
-        Sealed::default()
-    });
-    if let Some(noted) = noted.filter(|noted| !sealed.seals.contains(noted)) {
-        findings.push(format!(
-            "no record has the seal {noted}: the journal was cut off before it, or written anew"
-        ));
+    let Sealed { seals, unsealed, torn, broken } = state.check_seals()?;
+    let path = state.journal_path();
+    let mut checked = Checked {
+        records: seals.len(),
+        unsealed,
+        torn,
+        findings: broken.iter().map(|broken| format!("{}: {broken}", path.display())).collect(),
+        last: seals.last().copied(),
+        ..Checked::default()
+    };
+    if let Some(noted) = noted.filter(|noted| !seals.contains(noted)) {
+        let finding =
+            format!("no record has the seal {noted}: the journal was cut off before it, or written anew");
+        checked.findings.push(finding);
     }
-    let Sealed { seals, unsealed, torn } = sealed;
-    Ok(Checked { records: seals.len(), unsealed, torn, generations, findings, last: seals.last().copied() })
+    generations(state, &state.journal()?, now, &mut checked);
+    Ok(checked)
 }
 
-/// How many generations are kept with the policy that the journal names, and what is wrong with others.
-fn generations(state: &State, events: &[Event], now: Timestamp) -> (usize, Vec<String>) {
-    let (mut whole, mut findings) = (0, Vec::new());
+/// Holds what is kept of each generation against what was noted when it began.
+fn generations(state: &State, events: &[Event], now: Timestamp, checked: &mut Checked) {
+    let begun = || {
+        events.iter().filter_map(|event| match event.what {
+            What::Begun { generation, policy, kept } => Some((generation, policy, kept, event.occasion.at)),
+            _ => None,
+        })
+    };
+    let newest = begun().map(|(generation, ..)| generation).max();
     let mut seen = BTreeSet::new();
-    for event in events {
-        let What::Begun { generation, policy } = event.what else { continue };
+    for (generation, policy, noted, at) in begun() {
         if !seen.insert((generation, policy)) {
             continue;
         }
-        match state.generation(generation) {
-            Ok(stored) if stored.record.policy == policy => whole += 1,
-            Ok(stored) => findings.push(format!(
-                "generation {generation} is kept with policy {}, and was put in force with {}",
-                stored.record.policy.short(),
-                policy.short()
-            )),
-            Err(_) if is_past(event.occasion.at, now) => {}
-            Err(error) => findings.push(error.to_string()),
+        match state.what_is_kept(generation) {
+            Ok(Some(found)) if noted.map_or(found.ruleset == policy, |noted| found.all == noted) => {
+                checked.generations += 1;
+            }
+            Ok(Some(_)) => {
+                checked
+                    .findings
+                    .push(format!("what is kept of generation {generation} is not what was put in force"));
+            }
+            Ok(None) if noted.is_none() => checked.missing.push(generation),
+            Ok(None) if is_past(at, now) && Some(generation) != newest => {}
+            Ok(None) => checked.findings.push(format!("generation {generation} is not kept any more")),
+            Err(error) => checked
+                .findings
+                .push(format!("what is kept of generation {generation} cannot be read: {error}")),
         }
     }
-    (whole, findings)
 }
 
 fn tell(checked: &Checked, noted: Option<Digest>, env: &mut Env<'_>) -> anyhow::Result<()> {
@@ -98,10 +115,14 @@ fn tell(checked: &Checked, noted: Option<Digest>, env: &mut Env<'_>) -> anyhow::
         "{records} records as they were written, {generations} generations as they were put in force."
     )?;
     if checked.unsealed > 0 {
-        writeln!(env.out, "{} older records have no seal: nothing is known of them.", checked.unsealed)?;
+        let older = checked.unsealed;
+        writeln!(env.out, "{older} older records are as they were when the first one was sealed.")?;
     }
     for line in &checked.torn {
         writeln!(env.out, "Line {line} is no record: a crash cut it short.")?;
+    }
+    for generation in &checked.missing {
+        writeln!(env.out, "Generation {generation} was never noted as kept, and is not.")?;
     }
     if noted.is_some() {
         writeln!(
