@@ -12,6 +12,10 @@ use netlink_sys::{Socket, SocketAddr};
 
 use crate::backend::uninterrupted::{disturbed, undisturbed, uninterrupted};
 
+/// What configures nfnetlink_log (`NFULNL_MSG_CONFIG`), and its attribute with a command (`NFULA_CFG_CMD`).
+pub(super) const LOG_CONFIGURE: u16 = 4 << 8 | 1;
+pub(super) const LOG_COMMAND: u16 = 1;
+
 /// Attributes in their order: number and value.
 pub(super) type Attributes = Vec<(u16, Vec<u8>)>;
 
@@ -117,11 +121,9 @@ pub(super) fn acknowledged(protocol: isize, messages: Vec<(Raw, u16)>) -> io::Re
 /// # Errors
 /// The kernel has none, or this user may not ask.
 pub(super) fn ask_for_log() -> io::Result<()> {
-    const CONFIGURE: u16 = 4 << 8 | 1;
-    const COMMAND: u16 = 1;
     const UNBIND_FAMILY: u8 = 4;
-    let command = DefaultNla::new(COMMAND, vec![UNBIND_FAMILY]);
-    let message = Raw::new(CONFIGURE, [0; 4], &[command]);
+    let command = DefaultNla::new(LOG_COMMAND, vec![UNBIND_FAMILY]);
+    let message = Raw::new(LOG_CONFIGURE, [0; 4], &[command]);
     acknowledged(NETLINK_NETFILTER, vec![(message, NLM_F_REQUEST | NLM_F_ACK)])
 }
 
@@ -132,7 +134,8 @@ fn open(protocol: isize) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn packed<M: NetlinkSerializable>(message: M, flags: u16) -> Vec<u8> {
+/// A message as it is sent.
+pub(super) fn packed<M: NetlinkSerializable>(message: M, flags: u16) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = flags;
     let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));

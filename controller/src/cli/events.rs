@@ -22,8 +22,8 @@ use crate::ruleset::VlanRange;
 
 /// Show frames that are dropped, and those that a rule with `log: true` matches, as they come
 ///
-/// A sample: at most 1,000 a second of either kind on each CPU, and only while somebody looks; where nftables judges alone, of
-/// each reason and each such rule. What is not told is counted, and told at the end. Several can look at once, beside the agent.
+/// A sample: at most 1,000 a second of either kind on each CPU under XDP; where nftables judges alone, of each reason and each
+/// such rule. What is not told is counted, and told at the end. Several can look at once, beside the agent.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

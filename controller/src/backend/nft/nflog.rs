@@ -7,25 +7,23 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_packet_core::NetlinkBuffer;
+use netlink_packet_core::{DefaultNla, NLM_F_ACK, NLM_F_REQUEST, NetlinkBuffer};
 use netlink_sys::{Socket, SocketAddr};
 use rustix::net::sockopt;
 
 use super::netlink::socket::messages;
 use super::read::{attribute, attributes};
+use crate::backend::netlink::{LOG_COMMAND, LOG_CONFIGURE, Raw, packed};
 use crate::backend::uninterrupted::uninterrupted;
 
 const NETFILTER: isize = 12;
 const SUBSYSTEM: u16 = 4 << 8;
-const CONFIGURE: u16 = 1;
 const PACKET: u16 = 0;
 const ERROR: u16 = 2;
-const HEADER: usize = 16;
 const GENERIC: usize = 4;
 const ETHERNET: usize = 14;
 
 /// What is configured (`NFULA_CFG_*`).
-const COMMAND: u16 = 1;
 const MODE: u16 = 2;
 const PATIENCE: u16 = 4;
 const THRESHOLD: u16 = 5;
@@ -103,23 +101,14 @@ impl Log {
             sockopt::set_socket_recv_buffer_size(&socket, RECEIVE)?;
         }
         let mut log = Log { socket, waiting: VecDeque::new() };
-        log.configure(group, COMMAND, &[BIND])?;
+        log.configure(group, LOG_COMMAND, &[BIND])?;
         Ok(log)
     }
 
     fn configure(&mut self, group: u16, kind: u16, value: &[u8]) -> io::Result<()> {
-        let mut bytes = vec![0; HEADER];
-        bytes.extend([0, 0]);
-        bytes.extend(group.to_be_bytes());
-        bytes.extend(((4 + value.len()) as u16).to_ne_bytes());
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        let length = bytes.len() as u32;
-        let mut header = NetlinkBuffer::new(&mut bytes);
-        header.set_length(length);
-        header.set_message_type(SUBSYSTEM | CONFIGURE);
-        header.set_flags((libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16);
+        let [high, low] = group.to_be_bytes();
+        let message = Raw::new(LOG_CONFIGURE, [0, 0, high, low], &[DefaultNla::new(kind, value.to_vec())]);
+        let bytes = packed(message, NLM_F_REQUEST | NLM_F_ACK);
         uninterrupted(|| self.socket.send(&bytes, 0))?;
         loop {
             let (answer, _) = uninterrupted(|| self.socket.recv_from_full())?;

@@ -76,6 +76,7 @@ fn generations(state: &State, events: &[Event], now: Timestamp, checked: &mut Ch
             _ => None,
         })
     };
+    // The newest is kept however old it is.
     let newest = begun().map(|(generation, ..)| generation).max();
     let mut seen = BTreeSet::new();
     for (generation, policy, noted, at) in begun() {
