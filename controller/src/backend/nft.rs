@@ -22,4 +22,5 @@ mod transact;
 
 pub use enforcer::{Nft, Prepared};
 pub use lower::{Options, TooLarge, lower};
+pub use making::can_tell;
 pub use names::instance;

@@ -4,6 +4,7 @@ use anyhow::anyhow;
 
 use super::{Env, Exit, Global};
 use crate::backend::facts::Unknown;
+use crate::backend::nft;
 use crate::backend::xdp::{namespace, probe};
 use crate::compile::compile;
 use crate::doctor::{diagnose, human};
@@ -72,6 +73,7 @@ pub(super) fn run(args: &DoctorArgs, global: &Global, env: &mut Env<'_>) -> anyh
         state_dir: &global.state_dir,
         bpffs: &global.bpffs,
         now: env.now,
+        can_tell: &nft::can_tell(),
     });
     let names = match args.interfaces.as_slice() {
         [] => probe::ethernet_devices(),

@@ -127,12 +127,12 @@ fn firewalls(facts: &HostFacts) -> Vec<Finding> {
         }
         Ok(nftables) => (nftables, nftables.tables.clone()),
     };
-    let mut findings = vec![match (&nftables.netdev, &nftables.log) {
+    let mut findings = vec![match (&nftables.netdev, &nftables.tells) {
         (Ok(()), Ok(())) => Finding::ok("nftables", "the kernel takes tables of the netdev family"),
         (Ok(()), Err(error)) => {
             let why = "where nftables judges alone nobody is told of drops and of `log: true`";
-            Finding::warning("nftables", format!("there is no nfnetlink_log: {error}"), why)
-                .remedy("modprobe nfnetlink_log")
+            Finding::warning("nftables", format!("it cannot tell of frames: {error}"), why)
+                .remedy("modprobe -a nfnetlink_log nft_log nft_limit")
         }
         (Err(error), _) => {
             let why = "`mode: nft` judges there; a kernel with CONFIG_NF_TABLES_NETDEV has it";

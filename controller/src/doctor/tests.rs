@@ -43,7 +43,7 @@ fn machine() -> HostFacts {
         clock: Clock { now: "2026-11-21T12:00:00Z".parse().unwrap(), kept: Ok(true), recorded: Ok(None) },
         nftables: Ok(Nftables {
             netdev: Ok(()),
-            log: Ok(()),
+            tells: Ok(()),
             tables: Vec::new(),
             chains: Vec::new(),
             flowtables: Vec::new(),
@@ -142,7 +142,7 @@ const HOST: &[HostCase] = &[
         facts.nftables.as_mut().unwrap().netdev = Err("Operation not supported".into());
     }),
     ("nftables", Severity::Warning, NONE, |facts| {
-        facts.nftables.as_mut().unwrap().log = Err("Invalid argument".into());
+        facts.nftables.as_mut().unwrap().tells = Err("Invalid argument".into());
     }),
     ("firewalls", Severity::Note, NONE, |facts| facts.legacy = Ok(vec!["iptables filter".into()])),
     ("firewalls", Severity::Note, NONE, |facts| {

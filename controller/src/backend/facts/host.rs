@@ -128,8 +128,8 @@ pub struct Clock {
 pub struct Nftables {
     /// Whether a table of the netdev family would be taken; the error is the kernel's.
     pub netdev: Result<(), String>,
-    /// Whether there is nfnetlink_log, which tells of single frames.
-    pub log: Result<(), String>,
+    /// Whether it can tell of single frames, which takes nfnetlink_log and the expressions `log` and `limit`.
+    pub tells: Result<(), String>,
     /// Every table as `family name`.
     pub tables: Vec<String>,
     /// Base chains on a device's ingress hook.

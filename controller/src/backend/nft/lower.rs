@@ -41,7 +41,7 @@ pub struct Options {
     pub prefix: String,
     /// Where verdicts are told to: nfnetlink_log, this group.
     pub tell: Option<u16>,
-    /// Whether people are told of no frame: the kernel has no nfnetlink_log.
+    /// Whether people are told of no frame: the kernel lacks what that takes.
     pub silent: bool,
 }
 

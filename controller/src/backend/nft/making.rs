@@ -56,7 +56,7 @@ impl Making<'_> {
 
 /// Whether this kernel has all that it takes to tell of frames: nfnetlink_log, and the expressions `log` and `limit`, which
 /// may be modules of their own and are loaded by that.
-fn can_tell() -> io::Result<()> {
+pub fn can_tell() -> io::Result<()> {
     ask_for_log()?;
     let told = [Statement::Beyond { rate: 1, burst: 1 }, Statement::Log { group: 0, prefix: String::new() }];
     try_out(&Rule::new(told.to_vec()))

@@ -11,6 +11,7 @@ mod nic;
 mod places;
 mod xdp_features;
 
+use std::io;
 use std::path::Path;
 
 use crate::backend::facts::{Fact, HostFacts, Unknown};
@@ -29,6 +30,8 @@ pub struct Question<'a> {
     pub state_dir: &'a Path,
     pub bpffs: &'a Path,
     pub now: jiff::Timestamp,
+    /// Whether nftables has all that it takes to tell of frames.
+    pub can_tell: &'a io::Result<()>,
 }
 
 /// Everything about the machine.
@@ -45,7 +48,7 @@ pub fn host(question: Question<'_>) -> HostFacts {
         pins: (question.bpffs.to_owned(), places::bpffs(question.bpffs)),
         state: places::folder(question.state_dir),
         clock: machine::clock(question.now, recorded(question.state_dir)),
-        nftables: netfilter::nftables().map_err(Unknown::because),
+        nftables: netfilter::nftables(question.can_tell).map_err(Unknown::because),
         legacy: machine::legacy_tables(),
         kernel,
     }

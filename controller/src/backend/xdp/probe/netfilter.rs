@@ -9,7 +9,7 @@ use netlink_packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, pa
 use netlink_sys::protocols::NETLINK_NETFILTER;
 
 use crate::backend::facts::{Chain, Flowtable, Nftables};
-use crate::backend::netlink::{Attributes, Raw, acknowledged, ask_for_log, attributes, dump, text, value};
+use crate::backend::netlink::{Attributes, Raw, acknowledged, attributes, dump, text, value};
 
 /// `NFNL_SUBSYS_NFTABLES`; the upper half of every message type.
 const SUBSYSTEM: u16 = 10;
@@ -35,8 +35,8 @@ const HOOK_DEVICES: u16 = 4;
 /// Of a flowtable's hook.
 const FLOWTABLE_DEVICES: u16 = 3;
 
-/// Everything that matters of nftables.
-pub(super) fn nftables() -> io::Result<Nftables> {
+/// Everything that matters of nftables, where it `can_tell` of frames or not.
+pub(super) fn nftables(can_tell: &io::Result<()>) -> io::Result<Nftables> {
     let list = |kind| dump(NETLINK_NETFILTER, Raw::new(kind, [0; 4], &[]));
     let tables = list(GET_TABLE)?;
     // Before Linux 4.16 there are no flowtables, which is as good as an empty list.
@@ -46,7 +46,7 @@ pub(super) fn nftables() -> io::Result<Nftables> {
     };
     Ok(Nftables {
         netdev: netdev().map_err(|error| error.to_string()),
-        log: ask_for_log().map_err(|error| error.to_string()),
+        tells: can_tell.as_ref().map(|_| ()).map_err(ToString::to_string),
         tables: tables.iter().filter_map(table).collect(),
         chains: list(GET_CHAIN)?.iter().filter_map(chain).collect(),
         flowtables: flowtables.iter().filter_map(flowtable).collect(),
