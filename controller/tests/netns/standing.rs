@@ -87,6 +87,21 @@ fn what_was_put_into_a_table_is_told_by_name() {
     assert_eq!((status(&world).0, pass(&world)), (0, 0));
 }
 
+/// Goal: an edited table is never in sync, whatever became of the state directory. Method: damage the policy that is kept, and
+/// let everything through.
+#[test]
+fn without_its_policy_a_table_is_not_in_sync() {
+    let Some((world, nft)) = enforced("nft") else { return };
+    let kept = format!("{}/generations/00000001/ruleset.json", world.places()[1]);
+    std::fs::write(&kept, std::fs::read_to_string(&kept).unwrap() + " ").unwrap();
+    let (chain, rule) = ("ingress", "accept");
+    run(&world, &["nft", "add", "rule", "netdev", &table(&world).0, chain, rule]);
+    told(&world, "whether its nftables table was edited cannot be told");
+    assert_eq!(world.perimeter(&["plan", &nft, "--detailed-exitcode"]).code, 2);
+    world.ok(&["apply", &nft, "--yes"]);
+    assert_eq!((status(&world).0, pass(&world)), (0, 0));
+}
+
 /// Goal: since Linux 6.16 nftables leaves a device that is renamed; what is told then is true, and what is advised helps.
 #[test]
 fn a_device_that_is_renamed_away_from_nftables_is_told_with_what_helps() {
