@@ -110,7 +110,7 @@ fn a_device_that_is_renamed_away_from_nftables_is_told_with_what_helps() {
     ip(&["-n", &gateway, "link", "set", "wan0", "name", "ren0"]);
     let (code, out) = status(&world);
     let follows = out.contains("its base chain stands on ren0");
-    assert!(code == 2 && (follows || out.contains("one that was renamed is open until")), "{code}: {out}");
+    assert!(code == 2 && (follows || out.contains("if it was renamed it is open until")), "{code}: {out}");
     ip(&["-n", &gateway, "link", "set", "ren0", "name", "wan0"]);
     assert_eq!((status(&world).0, pass(&world)), (0, 0));
 }

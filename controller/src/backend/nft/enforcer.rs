@@ -97,8 +97,8 @@ impl Nft {
         // Since Linux 6.16 a base chain stands on a name, and leaves a device that is renamed.
         let gone = transact::device_index(interface).is_none().then(|| {
             format!(
-                "no device has this name: one that was removed is judged again when it returns, one that was renamed is open \
-                 until `ip link set NEW name {interface}`, or an apply of a policy with its new name"
+                "the device is gone, and its nftables rules stand ready for its return; if it was renamed it is open until \
+                 `ip link set NEW name {interface}`, or an apply of a policy with its new name"
             )
         });
         Ok(why.or(gone))
