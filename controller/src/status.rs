@@ -4,6 +4,7 @@
 
 mod drift;
 mod render;
+mod trial;
 
 use std::collections::BTreeMap;
 
@@ -14,10 +15,11 @@ use crate::counters::InterfaceCounters;
 use crate::digest::Digest;
 use crate::plan::{Applied, Known, Lapse, mode_name, notes};
 use crate::ruleset::Ruleset;
-use crate::state::{Enforced, Expected, Trial};
+use crate::state::{Enforced, Expected};
 use drift::drift;
 
 pub use render::human;
+pub use trial::{Keeper, TrialStatus};
 
 /// Every interface that is enforced, or should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,15 +29,6 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// The generation that goes unless it is confirmed.
     pub trial: Option<TrialStatus>,
-}
-
-/// A generation on trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct TrialStatus {
-    pub generation: u64,
-    pub until: jiff::Timestamp,
-    /// It should have been taken back by now.
-    pub overdue: bool,
 }
 
 /// One interface.
@@ -87,14 +80,10 @@ pub fn status(
 }
 
 impl Status {
-    /// Tells of the generation on trial, as of `now`; one that is overdue is not in sync.
-    pub fn with_trial(mut self, trial: Option<&Trial>, now: jiff::Timestamp) -> Status {
-        self.trial = trial.map(|trial| TrialStatus {
-            generation: trial.generation,
-            until: trial.until,
-            overdue: trial.is_overdue(now),
-        });
-        self.in_sync &= !self.trial.is_some_and(|trial| trial.overdue);
+    /// Tells of the generation on trial; one that is overdue, or that nobody will take back, is not in sync.
+    pub fn with_trial(mut self, trial: Option<TrialStatus>) -> Status {
+        self.trial = trial;
+        self.in_sync &= trial.and_then(|trial| trial.trouble()).is_none();
         self
     }
 }
