@@ -118,7 +118,7 @@ fn interface(
         enforced: other || record.is_some_and(|record| record.enforce),
         in_sync: drift.is_empty(),
         drift,
-        notes: known.map_or(Vec::new(), |known| told(&known.ruleset, name, observed)),
+        notes: told(known.map(|known| &known.ruleset), name, observed),
         mode: mode.map(mode_name),
         engine: observed.engines().first().copied(),
         engines: observed.engines(),
@@ -134,9 +134,11 @@ fn interface(
 }
 
 /// What is worth knowing of what is judged as `name`.
-fn told(ruleset: &Ruleset, name: &str, observed: &Observed) -> Vec<String> {
-    let index = ruleset.interfaces.iter().position(|one| one.name == name);
-    index.map_or(Vec::new(), |index| notes(ruleset, index, observed, &observed.engines()))
+fn told(ruleset: Option<&Ruleset>, name: &str, observed: &Observed) -> Vec<String> {
+    let place = |ruleset: &Ruleset| ruleset.interfaces.iter().position(|one| one.name == name);
+    let known = ruleset.and_then(|ruleset| place(ruleset).map(|index| (ruleset, index)));
+    let notes = known.map(|(ruleset, index)| notes(ruleset, index, observed, &observed.engines()));
+    [observed.findings.clone(), notes.unwrap_or_default()].concat()
 }
 
 #[cfg(test)]

@@ -205,10 +205,16 @@ const NIC: &[NicCase] = &[
     ("peer", Severity::Warning, NONE, |facts| facts.peer = unknown()),
     ("peer", Severity::Warning, NONE, |facts| {
         let harmful = vec!["tx-tcp-segmentation".into()];
-        facts.peer = Ok(Some(Peer::Here { name: "wan0p".into(), harmful, send_queues: None }));
+        facts.peer =
+            Ok(Some(Peer::Seen { name: "wan0p".into(), enter: String::new(), harmful, send_queues: None }));
     }),
     ("queues", Severity::Warning, NATIVE, |facts| {
-        facts.peer = Ok(Some(Peer::Here { name: "wan0p".into(), harmful: Vec::new(), send_queues: Some(5) }));
+        facts.peer = Ok(Some(Peer::Seen {
+            name: "wan0p".into(),
+            enter: String::new(),
+            harmful: Vec::new(),
+            send_queues: Some(5),
+        }));
     }),
     ("queues", Severity::Warning, NATIVE, |facts| {
         facts.driver = Ok("ena".into());

@@ -135,6 +135,15 @@ fn the_guards_are_those_that_the_mode_asks_for_or_it_is_drift() {
 }
 
 #[test]
+fn what_only_the_other_end_can_mend_is_told_and_is_no_drift() {
+    let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
+    let findings = vec!["peer0, the other end of wan0, merges packets".to_owned()];
+    let one = Observed { findings, ..observed("wan0", in_force("wan0", 3)) };
+    let status = judge(&[one], &expected);
+    assert!(status.in_sync && text(&status).contains("! peer0, the other end of wan0, merges packets"));
+}
+
+#[test]
 fn why_an_interface_has_its_engine_is_kept() {
     let mut last = enforced(3, &["wan0"]);
     last.guards
