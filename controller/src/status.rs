@@ -72,7 +72,7 @@ pub fn status(
         .iter()
         .map(|one| {
             let counters = counters.iter().find(|counters| counters.interface == one.interface);
-            interface(one, wanted, known, counters.cloned())
+            interface(one, (observed, wanted), known, counters.cloned())
         })
         .collect();
     let in_sync = !interfaces.is_empty() && interfaces.iter().all(|one| one.in_sync);
@@ -102,7 +102,7 @@ fn wanted<'a>(observed: &[Observed], expected: &'a Expected) -> Option<&'a Enfor
 
 fn interface(
     observed: &Observed,
-    wanted: Option<&Enforced>,
+    (all, wanted): (&[Observed], Option<&Enforced>),
     known: &BTreeMap<Digest, Known>,
     counters: Option<InterfaceCounters>,
 ) -> InterfaceStatus {
@@ -111,8 +111,10 @@ fn interface(
     let known = record.and_then(|record| known.get(&record.policy));
     let name = record.map_or("", |record| record.interface.as_str());
     let mode = known.and_then(|known| known.mode(name));
-    let wanted = wanted.filter(|wanted| wanted.interfaces.contains(&observed.interface));
-    let drift = drift(observed, wanted, mode);
+    // A device that was renamed is known by the name that it had.
+    let named = |name: &str| wanted.is_some_and(|wanted| wanted.interfaces.iter().any(|one| one == name));
+    let wanted = wanted.filter(|_| named(&observed.interface) || named(name));
+    let drift = drift(observed, all, wanted, mode);
     InterfaceStatus {
         interface: observed.interface.clone(),
         enforced: other || record.is_some_and(|record| record.enforce),

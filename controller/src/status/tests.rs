@@ -135,6 +135,21 @@ fn the_guards_are_those_that_the_mode_asks_for_or_it_is_drift() {
 }
 
 #[test]
+fn a_renamed_device_is_told_with_one_remedy() {
+    let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
+    let why = "the device is gone; that one is called ren0 now, and is enforced as before".to_owned();
+    let gone =
+        Observed { device: crate::backend::Device::Missing, ..observed("wan0", Enforcement::Lost { why }) };
+    let status = judge(&[gone, observed("ren0", in_force("wan0", 3))], &expected);
+    let remedy =
+        "rename it back (`ip link set ren0 name wan0`), or write ren0 into the policy and apply that";
+    let drift: Vec<&[String]> = status.interfaces.iter().map(|one| one.drift.as_slice()).collect();
+    let before = format!("that one is called ren0 now, and is enforced as before; {remedy}");
+    let now = format!("it was called wan0 when that was put in force, and is judged as wan0; {remedy}");
+    assert_eq!(drift, [[before], [now]]);
+}
+
+#[test]
 fn what_only_the_other_end_can_mend_is_told_and_is_no_drift() {
     let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
     let findings = vec!["peer0, the other end of wan0, merges packets".to_owned()];
