@@ -153,10 +153,7 @@ impl Host {
     pub(super) fn refuse_trial(&self, now: Timestamp) -> anyhow::Result<()> {
         match self.trial(&self.state.recent(self.namespace)?, now) {
             None => Ok(()),
-            Some(trial) => bail!(
-                "{}: keep it with `perimeter confirm`, or take it back with `perimeter rollback`; nothing was changed",
-                trial.words()
-            ),
+            Some(trial) => bail!("{}; nothing was changed", trial.undecided()),
         }
     }
 

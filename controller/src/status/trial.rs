@@ -45,6 +45,14 @@ impl TrialStatus {
         }
     }
 
+    /// That nothing else is changed meanwhile, and what decides it.
+    pub fn undecided(&self) -> String {
+        format!(
+            "{}: keep it with `perimeter confirm`, or take it back with `perimeter rollback`",
+            self.words()
+        )
+    }
+
     /// What is wrong with the trial, and what to do; `None` where it will be taken back.
     pub fn trouble(&self) -> Option<String> {
         let is_lost = self.overdue || self.keeper.is_none();

@@ -45,6 +45,8 @@ fn what_is_not_confirmed_is_taken_back() {
     assert_eq!(world.generation(), 2);
     let refused = world.perimeter(&["apply", &web, "--yes"]);
     assert!(refused.code == 1 && refused.err.contains("on trial"), "{refused:?}");
+    let plan = world.ok(&["plan", &mail]);
+    assert!(plan.starts_with("No changes.") && plan.contains("! generation 2 is on trial until "), "{plan}");
     assert_eq!(world.generation(), 2, "nothing else may change meanwhile");
     world.reaches(3);
     while world.history().last().unwrap() != "in_force" {
