@@ -26,8 +26,8 @@ pub(super) struct Reader {
     known: BTreeMap<Digest, Known>,
     /// The day of which `known` tells, in UTC.
     day: jiff::civil::Date,
-    /// What the last look found changed behind perimeter's back, by interface.
-    damage: BTreeMap<String, Vec<String>>,
+    /// What the last look found changed behind perimeter's back, by interface and generation.
+    damage: BTreeMap<(String, Option<u64>), Vec<String>>,
     /// What was told of losses, which never falls.
     losses: Steady,
 }
@@ -68,11 +68,10 @@ impl Reader {
         self.learn(&observed, &expected, now)?;
         if tables_too {
             self.host.inspect(&mut observed, &self.known)?;
-            let damage = observed.iter().map(|one| (one.interface.clone(), one.damage.clone()));
-            self.damage = damage.collect();
+            self.damage = observed.iter().map(|one| (judged(one), one.damage.clone())).collect();
         } else {
             for one in &mut observed {
-                one.damage = self.damage.get(&one.interface).cloned().unwrap_or_default();
+                one.damage = self.damage.get(&judged(one)).cloned().unwrap_or_default();
             }
         }
         let counts = self.host.backend.counters()?;
@@ -129,4 +128,9 @@ pub(super) fn names(expected: &Expected) -> Vec<String> {
         }
     }
     names
+}
+
+/// What damage belongs to: an interface, and the generation that judges it.
+fn judged(one: &Observed) -> (String, Option<u64>) {
+    (one.interface.clone(), one.in_force().map(|record| record.generation))
 }
