@@ -29,7 +29,7 @@ pub use file::{PlanFile, PlanFileError, changed};
 pub use known::{Known, Lapse, mode_name};
 pub use meaning::{Change, Dying, OfEngine, Shown, Told};
 pub use notes::notes;
-pub use refusal::Refusal;
+pub use refusal::{Refusal, called_now, renamed};
 pub use render::{Detail, ended, human, in_sync};
 
 /// Everything that would be done, and what it means for the rules.

@@ -8,6 +8,7 @@
 
 mod contents;
 mod files;
+mod hold;
 mod journal;
 mod recent;
 mod seal;
@@ -25,6 +26,7 @@ use crate::ruleset::Ruleset;
 
 pub use contents::Kept;
 pub use files::replace;
+pub use hold::Held;
 pub use journal::{Enforced, Event, Expected, Guard, What, expected};
 pub use seal::{Broken, Sealed};
 pub use stored::{Stored, is_past};

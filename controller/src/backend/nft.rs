@@ -24,4 +24,4 @@ mod transact;
 pub use enforcer::{Nft, Prepared};
 pub use lower::{Options, TooLarge, lower};
 pub use making::can_tell;
-pub use names::instance;
+pub use names::{instance, owner};

@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::events::{Place, totals};
 use crate::plan::Known;
 use crate::ruleset::Ruleset;
-use crate::state::{Expected, expected, on_trial};
+use crate::state::{Expected, expected};
 use crate::status::status;
 use crate::telemetry::{Readings, Snapshot};
 
@@ -75,8 +75,8 @@ impl Reader {
             }
         }
         let counts = self.host.backend.counters()?;
-        let status = status(&observed, &expected, &self.known, &[])
-            .with_trial(on_trial(&journal, self.host.namespace).as_ref(), now);
+        let status =
+            status(&observed, &expected, &self.known, &[]).with_trial(self.host.trial(&journal, now));
         let devices: Vec<&str> = observed.iter().map(|one| one.interface.as_str()).collect();
         self.losses.keep(&devices);
         // A device that cannot be asked is drift, and told as that.

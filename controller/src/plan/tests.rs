@@ -169,6 +169,30 @@ fn a_device_renamed_since_is_judged_by_settings_of_its_old_name_and_replaced() {
 }
 
 #[test]
+fn a_policy_of_the_old_name_of_a_device_is_told_the_new_one() {
+    let ruleset = ruleset(&["wan0"]);
+    let gone = Observed { device: Device::Missing, ..observed("wan0", Enforcement::Off) };
+    let renamed = observed("ren0", in_force_as(0, &ruleset, 3));
+    let refused = |facts: &[Observed]| {
+        let facts = Facts { observed: facts, known: &known(&ruleset) };
+        Plan::new(&ruleset, &[1], facts).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let told = "wan0 is called ren0 now, and is enforced as before; rename it back (`ip link set ren0 name wan0`), or write \
+                ren0 into the policy and apply that";
+    assert_eq!(refused(&[gone.clone(), renamed]), [told]);
+    assert!(refused(&[gone])[0].starts_with("interface wan0 does not exist"));
+}
+
+#[test]
+fn what_only_another_side_can_mend_is_told_beside_no_changes() {
+    let ruleset = ruleset(&["wan0"]);
+    let findings = vec!["peer0, the other end of wan0, merges packets".to_owned()];
+    let facts = [Observed { findings, ..observed("wan0", in_force_as(0, &ruleset, 3)) }];
+    let plan = plan(&ruleset, &facts, &known(&ruleset));
+    assert!(!plan.changes && text(&plan).contains("! wan0: peer0, the other end of wan0, merges packets"));
+}
+
+#[test]
 fn another_version_keeps_judging_until_it_is_replaced_and_its_end_is_told() {
     let other = crate::backend::OtherVersion { engine: Engine::Native, abi: 99, program_id: 7 };
     let facts = [observed("wan0", Enforcement::OtherVersion(other))];
