@@ -1,6 +1,6 @@
 //! The state of things again and again, for whoever watches: what never changes is read once.
 //!
-//! Promises: counters, links and records are the kernel's own at each reading. Whether a table was edited behind perimeter's
+//! Promises: counters, links, pins and records are the kernel's own at each reading. Whether a table was edited behind perimeter's
 //! back takes longer to find out: that is looked at by [`Reader::look`], and remembered by [`Reader::glance`].
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub(super) struct Reader {
     known: BTreeMap<Digest, Known>,
     /// The day of which `known` tells, in UTC.
     day: jiff::civil::Date,
-    /// What the last look found changed behind perimeter's back, by interface.
+    /// What the last look found changed in tables, by interface.
     damage: BTreeMap<String, Vec<String>>,
     /// What was told of losses, which never falls.
     losses: Steady,
@@ -67,12 +67,16 @@ impl Reader {
         let mut observed = self.host.observe(&names(&expected))?;
         self.learn(&observed, &expected, now)?;
         if tables_too {
+            let seen: Vec<usize> = observed.iter().map(|one| one.damage.len()).collect();
             self.host.inspect(&mut observed, &self.known)?;
-            let damage = observed.iter().map(|one| (one.interface.clone(), one.damage.clone()));
-            self.damage = damage.collect();
+            let edited = observed
+                .iter()
+                .zip(seen)
+                .map(|(one, seen)| (one.interface.clone(), one.damage[seen..].to_vec()));
+            self.damage = edited.collect();
         } else {
             for one in &mut observed {
-                one.damage = self.damage.get(&one.interface).cloned().unwrap_or_default();
+                one.damage.extend(self.damage.get(&one.interface).cloned().unwrap_or_default());
             }
         }
         let counts = self.host.backend.counters()?;
