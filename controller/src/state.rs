@@ -175,8 +175,10 @@ impl State {
             let folder = self.generations().join(folder(*number));
             // A damaged record hides itself, and no other.
             let Ok(Some(record)) = read_json::<Record>(&folder.join("record.json")) else { continue };
-            if record.policy == policy {
-                return ruleset(&folder, policy).map(|ruleset| (record, ruleset));
+            if record.policy == policy
+                && let Some(ruleset) = ruleset(&folder, policy)
+            {
+                return Some((record, ruleset));
             }
         }
         None
@@ -232,10 +234,15 @@ fn folder(generation: u64) -> String {
     format!("{generation:08}")
 }
 
+/// What every file system takes as a name, in bytes (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+
 /// Under which name the `at`th source is kept, from 1: two folders may have a file of the same name.
 fn file_name(at: usize, path: &str) -> String {
     let name = Path::new(path).file_name().map_or("list".into(), |name| name.to_string_lossy());
-    format!("{at}-{name}")
+    let mut name = format!("{at}-{name}");
+    name.truncate(name.floor_char_boundary(LONGEST_NAME));
+    name
 }
 
 /// The ruleset behind a digest; `None` where the file is missing, is not what was stored, or is of another version.

@@ -17,6 +17,7 @@ mod netlink;
 mod nflog;
 mod read;
 mod record;
+mod standing;
 pub mod text;
 mod transact;
 

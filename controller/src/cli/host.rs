@@ -11,7 +11,7 @@ use crate::backend::guards::Guards;
 use crate::backend::nft::Nft;
 use crate::backend::offload::Devices;
 use crate::backend::xdp::{Xdp, namespace};
-use crate::backend::{Backend, BackendError, Enforcement, Observed, Wanted};
+use crate::backend::{Backend, BackendError, Enforcement, Engine, Observed, Wanted};
 use crate::compile::compile;
 use crate::digest::Digest;
 use crate::plan::{Applied, Facts, Known, Plan};
@@ -30,6 +30,9 @@ pub(super) struct Host {
 
 const NOT_WHOLE: &str =
     "there is nothing whole to come back to; apply without --confirm-within first; nothing was changed";
+
+/// Of a table whose policy is not kept whole.
+const UNTOLD: &str = "its policy is not kept whole in the state directory: whether its nftables table was edited cannot be told";
 
 /// A plan, and the tables it was made with.
 pub(super) struct Planned {
@@ -96,7 +99,11 @@ impl Host {
         for one in observed {
             let mut damage = Vec::new();
             for record in one.records() {
-                let Some(Known { stored, .. }) = known.get(&record.policy) else { continue };
+                let Some(Known { stored, .. }) = known.get(&record.policy) else {
+                    // Programs and their tables cannot be edited; nftables' rules can.
+                    damage.extend((record.engine == Engine::Nft).then(|| UNTOLD.to_owned()));
+                    continue;
+                };
                 let index = stored.interfaces.iter().position(|interface| interface.name == one.interface);
                 if let Some(index) = index {
                     damage.extend(self.backend.inspect(stored, index, record)?);

@@ -26,8 +26,8 @@ pub(super) struct Reader {
     known: BTreeMap<Digest, Known>,
     /// The day of which `known` tells, in UTC.
     day: jiff::civil::Date,
-    /// What the last look found changed in tables, by interface.
-    damage: BTreeMap<String, Vec<String>>,
+    /// What the last look found edited in tables, by interface and generation.
+    damage: BTreeMap<(String, Option<u64>), Vec<String>>,
     /// What was told of losses, which never falls.
     losses: Steady,
 }
@@ -69,14 +69,11 @@ impl Reader {
         if tables_too {
             let seen: Vec<usize> = observed.iter().map(|one| one.damage.len()).collect();
             self.host.inspect(&mut observed, &self.known)?;
-            let edited = observed
-                .iter()
-                .zip(seen)
-                .map(|(one, seen)| (one.interface.clone(), one.damage[seen..].to_vec()));
-            self.damage = edited.collect();
+            let edited = |(one, seen): (&Observed, usize)| (judged(one), one.damage[seen..].to_vec());
+            self.damage = observed.iter().zip(seen).map(edited).collect();
         } else {
             for one in &mut observed {
-                one.damage.extend(self.damage.get(&one.interface).cloned().unwrap_or_default());
+                one.damage.extend(self.damage.get(&judged(one)).cloned().unwrap_or_default());
             }
         }
         let counts = self.host.backend.counters()?;
@@ -133,4 +130,9 @@ pub(super) fn names(expected: &Expected) -> Vec<String> {
         }
     }
     names
+}
+
+/// What damage belongs to: an interface, and the generation that judges it.
+fn judged(one: &Observed) -> (String, Option<u64>) {
+    (one.interface.clone(), one.in_force().map(|record| record.generation))
 }

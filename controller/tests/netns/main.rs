@@ -19,6 +19,7 @@ mod record;
 mod remains;
 mod replaced;
 mod serve;
+mod standing;
 mod surroundings;
 mod swap;
 mod traffic;
