@@ -1,6 +1,6 @@
 //! The state of things again and again, for whoever watches: what never changes is read once.
 //!
-//! Promises: counters, links and records are the kernel's own at each reading. Whether a table was edited behind perimeter's
+//! Promises: counters, links, pins and records are the kernel's own at each reading. Whether a table was edited behind perimeter's
 //! back takes longer to find out: that is looked at by [`Reader::look`], and remembered by [`Reader::glance`].
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub(super) struct Reader {
     known: BTreeMap<Digest, Known>,
     /// The day of which `known` tells, in UTC.
     day: jiff::civil::Date,
-    /// What the last look found changed behind perimeter's back, by interface and generation.
+    /// What the last look found edited in tables, by interface and generation.
     damage: BTreeMap<(String, Option<u64>), Vec<String>>,
     /// What was told of losses, which never falls.
     losses: Steady,
@@ -67,11 +67,13 @@ impl Reader {
         let mut observed = self.host.observe(&names(&expected))?;
         self.learn(&observed, &expected, now)?;
         if tables_too {
+            let seen: Vec<usize> = observed.iter().map(|one| one.damage.len()).collect();
             self.host.inspect(&mut observed, &self.known)?;
-            self.damage = observed.iter().map(|one| (judged(one), one.damage.clone())).collect();
+            let edited = |(one, seen): (&Observed, usize)| (judged(one), one.damage[seen..].to_vec());
+            self.damage = observed.iter().zip(seen).map(edited).collect();
         } else {
             for one in &mut observed {
-                one.damage = self.damage.get(&judged(one)).cloned().unwrap_or_default();
+                one.damage.extend(self.damage.get(&judged(one)).cloned().unwrap_or_default());
             }
         }
         let counts = self.host.backend.counters()?;

@@ -117,7 +117,8 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  - enforcement ends; offloads that were switched off for it are restored")?;
     }
     for damage in &one.damage {
-        writeln!(out, "  ! {damage}: it is made anew")?;
+        let remedy = if one.step == Step::End { "" } else { ": it is made anew" };
+        writeln!(out, "  ! {damage}{remedy}")?;
     }
     settings(one, out)?;
     if let Some(choice) = &one.guard {

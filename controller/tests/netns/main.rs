@@ -13,6 +13,7 @@ mod modes;
 mod moves;
 mod names;
 mod offloads;
+mod pins;
 mod prometheus;
 mod record;
 mod remains;
