@@ -28,7 +28,8 @@ use crate::tables::Image;
 
 pub(crate) use device::is_fed;
 pub use observed::{
-    Bond, Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion, names,
+    Bond, Device, Enforcement, Engine, Feature, Foreign, InForce, Observed, Offload, OtherVersion, accounted,
+    names,
 };
 pub use wanted::{Nftables, Refused, Wanted, list};
 

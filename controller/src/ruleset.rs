@@ -145,6 +145,10 @@ pub struct Accounting {
 }
 
 impl Accounting {
+    /// The basic counters alone.
+    pub const NONE: Accounting =
+        Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
+
     /// Whether nothing is counted but the basic series.
     pub fn is_none(self) -> bool {
         !(self.vlan || self.size || self.fragments || self.pmtu || self.last_hit)

@@ -11,10 +11,6 @@ use crate::ruleset::{
     VlanEntry, VlanRange, Written,
 };
 
-/// Nothing but the basic counters.
-pub(crate) const NO_ACCOUNTING: Accounting =
-    Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
-
 /// An interface with every default.
 pub(crate) fn interface(name: &str, enforce: bool) -> Interface {
     Interface {

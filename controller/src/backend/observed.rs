@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Refused;
 use crate::digest::Digest;
+use crate::ruleset::Accounting;
 
 /// One device, as the kernel describes it now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -129,6 +130,12 @@ impl Engine {
             Engine::Nft => "nftables",
         }
     }
+}
+
+/// What is counted of what the policy asks, as far as that is known, where `engines` judge: nothing where nftables judges
+/// alone. What XDP counted before is of other frames than those that are received now.
+pub fn accounted(asked: Option<Accounting>, engines: &[Engine]) -> Option<Accounting> {
+    if engines == [Engine::Nft] { Some(Accounting::NONE) } else { asked }
 }
 
 /// Engines for people, in the order in which a frame meets them: "native XDP and nftables".

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::host::Host;
 use super::{Env, Exit, Global};
-use crate::backend::{Backend, Observed};
+use crate::backend::{Backend, Observed, accounted};
 use crate::counters::{Accounting, InterfaceCounters, Switches, accounting, human, human_accounting, report};
 
 /// Show what each interface, drop reason and rule has counted
@@ -79,15 +79,13 @@ fn refuse_untold(host: &Host) -> anyhow::Result<()> {
 fn switches(host: &Host, env: &Env<'_>) -> anyhow::Result<Switches> {
     let observed = host.observe(&[])?;
     let known = host.known(&observed, env.now)?;
-    let mut switches = Switches::new();
-    for record in observed.iter().flat_map(Observed::records) {
-        let ruleset = known.get(&record.policy).map(|known| &known.stored);
-        let interfaces = ruleset.iter().flat_map(|ruleset| &ruleset.interfaces);
-        for one in interfaces.filter(|one| one.name == record.interface) {
-            switches.insert(one.name.clone(), one.accounting);
-        }
-    }
-    Ok(switches)
+    let asked = |one: &Observed| {
+        let ruleset = &known.get(&one.in_force()?.policy)?.stored;
+        let interface = ruleset.interfaces.iter().find(|interface| interface.name == one.interface);
+        interface.map(|interface| interface.accounting)
+    };
+    let switched = |one: &Observed| Some((one.interface.clone(), accounted(asked(one), &one.engines())?));
+    Ok(observed.iter().filter_map(switched).collect())
 }
 
 fn one_rule(

@@ -146,7 +146,7 @@ mod tests {
     /// A ruleset without accounting.
     fn bare() -> Ruleset {
         let mut ruleset = samples::ruleset(&["wan0"]);
-        ruleset.interfaces[0].accounting = samples::NO_ACCOUNTING;
+        ruleset.interfaces[0].accounting = crate::ruleset::Accounting::NONE;
         ruleset
     }
 

@@ -25,8 +25,6 @@ const KEYS: [&str; 10] = [
 ];
 const DEFAULT_MTU: u32 = 1500;
 const OUTER_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
-const NO_ACCOUNTING: Accounting =
-    Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
 const ALL_ACCOUNTING: Accounting =
     Accounting { vlan: true, size: true, fragments: true, pmtu: true, last_hit: true };
 
@@ -196,7 +194,7 @@ fn outer_tag(text: &str) -> Result<u16, Fault> {
 }
 
 fn accounting(words: &[Word], report: &mut Report) -> Accounting {
-    let mut accounting = NO_ACCOUNTING;
+    let mut accounting = Accounting::NONE;
     for word in words {
         match word.text.as_ref() {
             "all" | "none" if words.len() > 1 => {

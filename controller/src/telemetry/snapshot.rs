@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
-use crate::backend::Engine;
+use crate::backend::{Engine, accounted};
 use crate::counters::{
     Accounting, Counts, EventTotals, InterfaceCounters, Loss, Switches, accounting, report,
 };
@@ -80,7 +80,11 @@ impl Snapshot {
             Some(Policy { ruleset: &known.stored, index })
         };
         let policies: Vec<Option<Policy<'_>>> = status.interfaces.iter().map(policy).collect();
-        let switches: Switches = policies.iter().flatten().map(Policy::switches).collect();
+        let asked = |policy: &Policy<'_>| policy.ruleset.interfaces[policy.index].accounting;
+        let switched = |(one, policy): (&InterfaceStatus, &Option<Policy<'_>>)| {
+            Some((one.interface.clone(), accounted(policy.as_ref().map(asked), &one.engines)?))
+        };
+        let switches: Switches = status.interfaces.iter().zip(&policies).filter_map(switched).collect();
         let mut counted = report(&counts);
         let mut accounts = accounting(&counts, &switches);
         let facts = status.interfaces.iter().zip(&policies).map(|(one, policy)| {
@@ -117,11 +121,6 @@ struct Policy<'a> {
 }
 
 impl Policy<'_> {
-    fn switches(&self) -> (String, crate::ruleset::Accounting) {
-        let interface = &self.ruleset.interfaces[self.index];
-        (interface.name.clone(), interface.accounting)
-    }
-
     fn rules(&self) -> Vec<(Action, String)> {
         let here = self.ruleset.rules.iter().filter(|rule| rule.interfaces.contains(&self.index));
         here.map(|rule| (rule.action, rule.id.clone())).collect()
@@ -149,9 +148,6 @@ impl InterfaceFacts {
         if let (Some(policy), Some(vlans)) = (policy, &mut accounting.vlans) {
             let labels = VlanLabels::of(policy.ruleset, policy.index);
             vlans.retain(|count| labels.named(&count.vlan).is_some());
-        }
-        if status.engines == [Engine::Nft] {
-            accounting.last_hits = None;
         }
         InterfaceFacts { name, counters, rules, accounting }
     }

@@ -192,8 +192,7 @@ fn accounting_is_there_where_it_is_on() {
     ] {
         assert!(on.contains(line), "{line} in {on}");
     }
-    let none = Accounting { vlan: false, size: false, fragments: false, pmtu: false, last_hit: false };
-    ruleset.interfaces[0].accounting = none;
+    ruleset.interfaces[0].accounting = Accounting::NONE;
     let off = text(&taken(&ruleset, |_| 2));
     for name in ["vlan_packets", "oversize", "fragments_total", "frame_size", "pmtu", "last_hit"] {
         assert!(!off.contains(&format!("perimeter_{name}")), "{name}");

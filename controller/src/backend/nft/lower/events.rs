@@ -41,7 +41,7 @@ mod tests {
     use crate::backend::nft::ir::{Chain, Statement, Table};
     use crate::backend::nft::lower::{Options, lower};
     use crate::ruleset::{Action, Mode, Rule, Ruleset};
-    use crate::samples::{self, rule, ruleset};
+    use crate::samples::{rule, ruleset};
 
     fn tells(chain: &&Chain) -> bool {
         let mut statements = chain.rules.iter().flat_map(|rule| &rule.statements);
@@ -75,7 +75,7 @@ mod tests {
         let quiet: Vec<_> = ends.filter(|chain| !tells(chain)).map(|chain| chain.name.as_str()).collect();
         assert_eq!(quiet, ["allow.arp.tag", "allow.arp"]);
         assert_eq!(made(&ruleset, true).chains.iter().filter(tells).count(), 0, "the kernel has no log");
-        let all = std::mem::replace(&mut ruleset.interfaces[0].accounting, samples::NO_ACCOUNTING);
+        let all = std::mem::replace(&mut ruleset.interfaces[0].accounting, crate::ruleset::Accounting::NONE);
         let table = made(&ruleset, false);
         let cheap: Vec<_> = table.chains.iter().filter(tells).map(|chain| chain.name.as_str()).collect();
         assert!(
