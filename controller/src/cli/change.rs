@@ -33,6 +33,12 @@ impl Wish {
     pub(super) fn new(ruleset: Ruleset, sources: Vec<Source>, policy_file: String) -> Wish {
         Wish { ruleset, sources, policy_file, partial: false, must_happen: false }
     }
+
+    /// What it says of these interfaces.
+    pub(super) fn on(mut self, interfaces: &[String]) -> Wish {
+        self.ruleset = self.ruleset.of_interfaces(|name| interfaces.iter().any(|one| one == name));
+        self
+    }
 }
 
 /// What stands for an answer where nobody is asked, and what is noted.
@@ -244,8 +250,9 @@ fn tell(report: &Report, ruleset: &Ruleset, env: &mut Env<'_>) -> anyhow::Result
             "{interface}  generation {generation} is in force ({engine}, rules: {rules}{refused}{restored})"
         )?;
     }
-    if report.generation.is_none() && report.ended.is_empty() {
-        writeln!(env.out, "Offloads were switched off; the generation in force stays.")?;
+    for (interface, features) in &report.switched_off {
+        let off: Vec<&str> = features.iter().map(|feature| feature.name()).collect();
+        writeln!(env.out, "{interface}  the generation in force stays; switched off: {}", off.join(", "))?;
     }
     ended(report, env)
 }

@@ -22,5 +22,6 @@ mod surroundings;
 mod swap;
 mod traffic;
 mod trial;
+mod trial_back;
 mod versions;
 mod world;

@@ -267,6 +267,9 @@ fn a_boot_guards_the_devices_that_are_there() {
     let said = world.perimeter(&["restore"]);
     assert!(said.code == 2 && said.err.contains("wan1"), "{said:?}");
     assert_eq!(world.generation(), 2);
+    let again = world.perimeter(&["restore"]);
+    assert!(again.code == 2 && again.out.starts_with("No changes."), "{again:?}");
+    assert!(!again.out.contains("switched off"), "nothing was done: {again:?}");
     world.add_pair("wan1");
     world.ok(&["restore"]);
     assert!(world.ok(&["apply", &policy]).starts_with("No changes."), "what was kept was the whole");
