@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::plan::{Choice, InterfacePlan, Plan};
 use crate::ruleset::Ruleset;
 use crate::state::{
-    Event, Guard, Lock, Namespace, Occasion, Record, Source, State, StateError, What, expected,
+    Event, Guard, Lock, Namespace, Occasion, Record, Source, State, StateError, What, expected, on_trial,
 };
 use crate::tables::Image;
 use ending::end_all;
@@ -108,27 +108,35 @@ pub fn apply<B: Backend + Offloads>(
 }
 
 /// Takes away what a crash has left beside the generation in force, and notes in the journal that it is in force, where the
-/// crash kept that from being written. The plan must have no changes.
+/// crash kept that from being written. Whoever wants what is in force while that is on trial has decided the trial: gives
+/// the number of a generation that stays for this. The plan must have no changes.
 pub fn acknowledge<B: Backend>(
     backend: &mut B,
     (state, lock): (&State, &Lock),
     plan: &Plan,
     occasion: &Occasion,
-) -> Result<(), ApplyError> {
+) -> Result<Option<u64>, ApplyError> {
     for one in plan.interfaces.iter().filter(|one| matches!(one.now, Enforcement::InForce(_))) {
         backend.tidy(&one.interface).map_err(|cause| ApplyError::Unfinished { cause })?;
     }
     let Some(Enforcement::InForce(record)) = plan.interfaces.first().map(|one| &one.now) else {
-        return Ok(());
+        return Ok(None);
     };
-    let noted = expected(&state.recent(occasion.namespace)?, occasion.namespace);
-    if noted.begun.is_none() && noted.settled.is_some_and(|settled| settled.generation == record.generation) {
-        return Ok(());
+    let (generation, policy) = (record.generation, record.policy);
+    let journal = state.recent(occasion.namespace)?;
+    let interfaces: Vec<String> = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
+    let note = |what| {
+        state.append(lock, &Event { occasion: occasion.clone(), interfaces: interfaces.clone(), what })
+    };
+    let noted = expected(&journal, occasion.namespace);
+    if noted.begun.is_some() || noted.settled.is_none_or(|settled| settled.generation != generation) {
+        note(What::InForce { generation, policy, guards: Vec::new(), partial: false })?;
     }
-    let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
-    let guards = Vec::new();
-    let what = What::InForce { generation: record.generation, policy: record.policy, guards, partial: false };
-    Ok(state.append(lock, &Event { occasion: occasion.clone(), interfaces, what })?)
+    let decided = on_trial(&journal, occasion.namespace).filter(|trial| trial.generation == generation);
+    if decided.is_some() {
+        note(What::Confirmed { generation })?;
+    }
+    Ok(decided.map(|trial| trial.generation))
 }
 
 /// A new generation on every interface of the policy.

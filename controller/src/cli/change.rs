@@ -138,7 +138,10 @@ pub(super) fn put_in_force(
     }
     if !now.changes {
         let occasion = host.occasion(env);
-        reconcile::acknowledge(&mut host.backend, (&host.state, &lock), &now, &occasion)?;
+        let stays = reconcile::acknowledge(&mut host.backend, (&host.state, &lock), &now, &occasion)?;
+        if let Some(generation) = stays {
+            writeln!(env.out, "Generation {generation} is kept: it says the same.")?;
+        }
         return Ok(Exit::Done);
     }
     // The record tells when it was done, not when it was thought of.

@@ -94,6 +94,37 @@ fn a_boot_brings_nothing_back_that_was_detached() {
     assert!(world.ok(&["restore"]).starts_with("No changes."), "once is enough");
 }
 
+/// Goal: a trial of what was in force before, drift mended, is decided like any other. Method: a chain that is not perimeter's
+/// in its table of nftables; the end of the trial, and the same by hand.
+#[test]
+fn a_trial_that_says_what_was_before_it_ends_too() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let policy = world.policy("one.yaml", &ONE.replace("wan0: ", "wan0: { mode: nft } "));
+    world.ok(&["apply", &policy, "--yes"]);
+    let drifts = || {
+        let table =
+            nft(&world, &["list", "tables", "netdev"]).trim_end().rsplit(' ').next().unwrap().to_owned();
+        nft(&world, &["add", "chain", "netdev", &table, "foreign"]);
+    };
+    drifts();
+    world.on_trial(&policy, "1s");
+    world.decided();
+    assert!(world.ok(&["history"]).contains("generation 2 stays: it says what was before it"));
+    assert!(world.ok(&["apply", &policy]).starts_with("No changes."));
+    drifts();
+    world.on_trial(&policy, "1h");
+    let said = world.ok(&["rollback", "--yes"]);
+    assert!(said.contains("Generation 3 is kept: it says the same."), "{said}");
+    assert_eq!((world.is_on_trial(), world.guarded()), (false, vec!["wan0".to_owned()]));
+}
+
+fn nft(world: &World, words: &[&str]) -> String {
+    let net = format!("--net=/run/netns/{}", world.namespace("gw"));
+    let output = Command::new("nsenter").arg(net).arg("nft").args(words).output().unwrap();
+    assert!(output.status.success(), "nft {words:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn nobody_goes_back_to_what_is_on_trial() {
     let Some(world) = World::new(&["wan0"]) else { return };
