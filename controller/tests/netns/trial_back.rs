@@ -101,17 +101,17 @@ fn a_trial_that_says_what_was_before_it_ends_too() {
     let Some(world) = World::new(&["wan0"]) else { return };
     let policy = world.policy("one.yaml", &ONE.replace("wan0: ", "wan0: { mode: nft } "));
     world.ok(&["apply", &policy, "--yes"]);
-    let drifts = || {
+    let drifts = |chain: &str| {
         let table =
             nft(&world, &["list", "tables", "netdev"]).trim_end().rsplit(' ').next().unwrap().to_owned();
-        nft(&world, &["add", "chain", "netdev", &table, "foreign"]);
+        nft(&world, &["add", "chain", "netdev", &table, chain]);
     };
-    drifts();
+    drifts("foreign");
     world.on_trial(&policy, "1s");
     world.decided();
     assert!(world.ok(&["history"]).contains("generation 2 stays: it says what was before it"));
     assert!(world.ok(&["apply", &policy]).starts_with("No changes."));
-    drifts();
+    drifts("another");
     world.on_trial(&policy, "1h");
     let said = world.ok(&["rollback", "--yes"]);
     assert!(said.contains("Generation 3 is kept: it says the same."), "{said}");
