@@ -27,9 +27,9 @@ pub use choice::Choice;
 pub use diff::{FieldChange, Group, RuleChange, RuleStep};
 pub use file::{PlanFile, PlanFileError, changed};
 pub use known::{Known, Lapse, mode_name};
-pub use meaning::{Change, Dying, Shown, Told};
+pub use meaning::{Change, Dying, OfEngine, Shown, Told};
 pub use notes::notes;
-pub use refusal::Refusal;
+pub use refusal::{Refusal, called_now, renamed};
 pub use render::{Detail, ended, human, in_sync};
 
 /// Everything that would be done, and what it means for the rules.
@@ -81,6 +81,12 @@ pub struct InterfacePlan {
     /// What is worth knowing though nothing would be done about it, see [`notes()`].
     #[serde(default)]
     pub notes: Vec<String>,
+    /// It would be in shadow mode, and drop nothing.
+    #[serde(default)]
+    pub shadow: bool,
+    /// What changes since nftables comes to judge, or judges no longer.
+    #[serde(default)]
+    pub engine: Option<OfEngine>,
     /// What changes for its frames, see [`Plan::tell`]; nothing where that is not known, or everything passes on one side.
     #[serde(default)]
     pub meaning: Option<Told>,
@@ -240,6 +246,13 @@ impl InterfacePlan {
         let (settings, groups, same_rules) = difference.unwrap_or_default();
         let judged_by = after.zip(guard.as_ref()).map(|(after, guard)| (after, guard.engines.as_slice()));
         let notes = judged_by.map(|(after, by)| notes(after.ruleset, after.index, observed, by));
+        let was = before.and_then(|known| {
+            let mut all = known.ruleset.interfaces.iter();
+            Some((&known.ruleset, all.position(|one| one.name == observed.interface)?))
+        });
+        let engine = after.zip(guard.as_ref()).and_then(|(after, guard)| {
+            OfEngine::new((&observed.engines(), was), (&guard.engines, (after.ruleset, after.index)))
+        });
         InterfacePlan {
             interface: observed.interface.clone(),
             step,
@@ -263,6 +276,8 @@ impl InterfacePlan {
             ),
             findings: observed.findings.clone(),
             notes: notes.unwrap_or_default(),
+            shadow: after.is_some_and(|after| !after.ruleset.interfaces[after.index].enforce),
+            engine,
             meaning: None,
         }
     }

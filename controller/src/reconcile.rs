@@ -46,17 +46,13 @@ pub struct Order<'a> {
 pub struct Trial<'a> {
     /// What comes back; nothing was enforced where this is `None`.
     pub before: Option<u64>,
-    pub until: jiff::Timestamp,
-    /// Starts what takes the generation of this number back; called before the first switch.
-    pub keeper: &'a mut dyn FnMut(u64) -> std::io::Result<()>,
+    /// Starts what takes the generation of this number back, and tells when; called before the first switch.
+    pub keeper: &'a mut dyn FnMut(u64) -> std::io::Result<jiff::Timestamp>,
 }
 
 impl std::fmt::Debug for Trial<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Trial")
-            .field("before", &self.before)
-            .field("until", &self.until)
-            .finish_non_exhaustive()
+        f.debug_struct("Trial").field("before", &self.before).finish_non_exhaustive()
     }
 }
 
@@ -190,13 +186,11 @@ fn announce(state: &State, lock: &Lock, record: &Record, order: &mut Order<'_>) 
         |what| Event { occasion: record.occasion.clone(), interfaces: record.interfaces.clone(), what };
     let stored = state.store(lock, record, order.ruleset, order.sources).map(Some);
     let kept = stored.or_else(|error| forgive(order)(error).map(|()| None))?;
-    if let Some(Trial { before, until, keeper }) = &mut order.trial {
-        state.append(lock, &event(What::Trial { generation, before: *before, until: *until }))?;
-        keeper(generation).map_err(|error| {
-            // The error that is reported is the one that stopped the apply.
-            let _ = state.append(lock, &event(What::Failed { generation, why: error.to_string() }));
+    if let Some(Trial { before, keeper }) = &mut order.trial {
+        let until = keeper(generation).map_err(|error| {
             ApplyError::Unchanged(BackendError::failed("start what would take the generation back", error))
         })?;
+        state.append(lock, &event(What::Trial { generation, before: *before, until }))?;
     }
     Ok(state.append(lock, &event(What::Begun { generation, policy, kept })).or_else(forgive(order))?)
 }

@@ -8,6 +8,7 @@
 
 mod contents;
 mod files;
+mod hold;
 mod journal;
 mod recent;
 mod seal;
@@ -25,6 +26,7 @@ use crate::ruleset::Ruleset;
 
 pub use contents::Kept;
 pub use files::replace;
+pub use hold::Held;
 pub use journal::{Enforced, Event, Expected, Guard, What, expected};
 pub use seal::{Broken, Sealed};
 pub use stored::{Stored, is_past};
@@ -175,8 +177,10 @@ impl State {
             let folder = self.generations().join(folder(*number));
             // A damaged record hides itself, and no other.
             let Ok(Some(record)) = read_json::<Record>(&folder.join("record.json")) else { continue };
-            if record.policy == policy {
-                return ruleset(&folder, policy).map(|ruleset| (record, ruleset));
+            if record.policy == policy
+                && let Some(ruleset) = ruleset(&folder, policy)
+            {
+                return Some((record, ruleset));
             }
         }
         None
@@ -232,10 +236,15 @@ fn folder(generation: u64) -> String {
     format!("{generation:08}")
 }
 
+/// What every file system takes as a name, in bytes (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+
 /// Under which name the `at`th source is kept, from 1: two folders may have a file of the same name.
 fn file_name(at: usize, path: &str) -> String {
     let name = Path::new(path).file_name().map_or("list".into(), |name| name.to_string_lossy());
-    format!("{at}-{name}")
+    let mut name = format!("{at}-{name}");
+    name.truncate(name.floor_char_boundary(LONGEST_NAME));
+    name
 }
 
 /// The ruleset behind a digest; `None` where the file is missing, is not what was stored, or is of another version.

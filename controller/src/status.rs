@@ -4,6 +4,7 @@
 
 mod drift;
 mod render;
+mod trial;
 
 use std::collections::BTreeMap;
 
@@ -14,10 +15,11 @@ use crate::counters::InterfaceCounters;
 use crate::digest::Digest;
 use crate::plan::{Applied, Known, Lapse, mode_name, notes};
 use crate::ruleset::Ruleset;
-use crate::state::{Enforced, Expected, Trial};
+use crate::state::{Enforced, Expected};
 use drift::drift;
 
 pub use render::human;
+pub use trial::{Keeper, TrialStatus};
 
 /// Every interface that is enforced, or should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,15 +29,6 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// The generation that goes unless it is confirmed.
     pub trial: Option<TrialStatus>,
-}
-
-/// A generation on trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct TrialStatus {
-    pub generation: u64,
-    pub until: jiff::Timestamp,
-    /// It should have been taken back by now.
-    pub overdue: bool,
 }
 
 /// One interface.
@@ -79,7 +72,7 @@ pub fn status(
         .iter()
         .map(|one| {
             let counters = counters.iter().find(|counters| counters.interface == one.interface);
-            interface(one, wanted, known, counters.cloned())
+            interface(one, (observed, wanted), known, counters.cloned())
         })
         .collect();
     let in_sync = !interfaces.is_empty() && interfaces.iter().all(|one| one.in_sync);
@@ -87,14 +80,10 @@ pub fn status(
 }
 
 impl Status {
-    /// Tells of the generation on trial, as of `now`; one that is overdue is not in sync.
-    pub fn with_trial(mut self, trial: Option<&Trial>, now: jiff::Timestamp) -> Status {
-        self.trial = trial.map(|trial| TrialStatus {
-            generation: trial.generation,
-            until: trial.until,
-            overdue: trial.is_overdue(now),
-        });
-        self.in_sync &= !self.trial.is_some_and(|trial| trial.overdue);
+    /// Tells of the generation on trial; one that is overdue, or that nobody will take back, is not in sync.
+    pub fn with_trial(mut self, trial: Option<TrialStatus>) -> Status {
+        self.trial = trial;
+        self.in_sync &= trial.and_then(|trial| trial.trouble()).is_none();
         self
     }
 }
@@ -113,7 +102,7 @@ fn wanted<'a>(observed: &[Observed], expected: &'a Expected) -> Option<&'a Enfor
 
 fn interface(
     observed: &Observed,
-    wanted: Option<&Enforced>,
+    (all, wanted): (&[Observed], Option<&Enforced>),
     known: &BTreeMap<Digest, Known>,
     counters: Option<InterfaceCounters>,
 ) -> InterfaceStatus {
@@ -122,14 +111,16 @@ fn interface(
     let known = record.and_then(|record| known.get(&record.policy));
     let name = record.map_or("", |record| record.interface.as_str());
     let mode = known.and_then(|known| known.mode(name));
-    let wanted = wanted.filter(|wanted| wanted.interfaces.contains(&observed.interface));
-    let drift = drift(observed, wanted, mode);
+    // A device that was renamed is known by the name that it had.
+    let named = |name: &str| wanted.is_some_and(|wanted| wanted.interfaces.iter().any(|one| one == name));
+    let wanted = wanted.filter(|_| named(&observed.interface) || named(name));
+    let drift = drift(observed, all, wanted, mode);
     InterfaceStatus {
         interface: observed.interface.clone(),
         enforced: other || record.is_some_and(|record| record.enforce),
         in_sync: drift.is_empty(),
         drift,
-        notes: known.map_or(Vec::new(), |known| told(&known.ruleset, name, observed)),
+        notes: told(known.map(|known| &known.ruleset), name, observed),
         mode: mode.map(mode_name),
         engine: observed.engines().first().copied(),
         engines: observed.engines(),
@@ -145,9 +136,11 @@ fn interface(
 }
 
 /// What is worth knowing of what is judged as `name`.
-fn told(ruleset: &Ruleset, name: &str, observed: &Observed) -> Vec<String> {
-    let index = ruleset.interfaces.iter().position(|one| one.name == name);
-    index.map_or(Vec::new(), |index| notes(ruleset, index, observed, &observed.engines()))
+fn told(ruleset: Option<&Ruleset>, name: &str, observed: &Observed) -> Vec<String> {
+    let place = |ruleset: &Ruleset| ruleset.interfaces.iter().position(|one| one.name == name);
+    let known = ruleset.and_then(|ruleset| place(ruleset).map(|index| (ruleset, index)));
+    let notes = known.map(|(ruleset, index)| notes(ruleset, index, observed, &observed.engines()));
+    [observed.findings.clone(), notes.unwrap_or_default()].concat()
 }
 
 #[cfg(test)]

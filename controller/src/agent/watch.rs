@@ -42,12 +42,8 @@ pub fn notices(snapshot: &Snapshot) -> Notices {
     if snapshot.status.interfaces.is_empty() {
         notices.insert(Notice::Trouble("no interface is enforced".to_owned()));
     }
-    if let Some(trial) = snapshot.status.trial.filter(|trial| trial.overdue) {
-        notices.insert(Notice::Trouble(format!(
-            "generation {} was to be taken back at {} and was not: run `perimeter rollback`, or `perimeter confirm`",
-            trial.generation, trial.until
-        )));
-    }
+    let trial = snapshot.status.trial.and_then(|trial| trial.trouble());
+    notices.extend(trial.map(Notice::Trouble));
     notices.extend(snapshot.rules.iter().filter_map(|rule| expiry(rule, snapshot.at)));
     notices
 }

@@ -17,10 +17,11 @@ mod netlink;
 mod nflog;
 mod read;
 mod record;
+mod standing;
 pub mod text;
 mod transact;
 
 pub use enforcer::{Nft, Prepared};
 pub use lower::{Options, TooLarge, lower};
 pub use making::can_tell;
-pub use names::instance;
+pub use names::{instance, owner};

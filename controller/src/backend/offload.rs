@@ -57,7 +57,8 @@ fn read(device: &Device) -> Result<Found, BackendError> {
         Ok(None) => {}
         Ok(Some((peer, states))) => {
             offloads.features.extend(known(&states, of_peer));
-            offloads.findings.extend(merging(name, &peer, &states));
+            let command = |command: &str| peer.command(command);
+            offloads.findings.extend(merging(name, &peer.name, &states, command));
         }
         Err(error) => offloads.obstacles.push(format!(
             "the offloads of its other end cannot be read ({error}), and by those a veth pair hides tags from XDP; \
@@ -94,20 +95,21 @@ fn known(states: &[State], which: impl Fn(Feature) -> bool) -> Vec<Offload> {
 }
 
 /// The other end of a veth pair, and its features.
-fn of_other_end(device: &Device) -> io::Result<Option<(String, Vec<State>)>> {
+fn of_other_end(device: &Device) -> io::Result<Option<(Peer, Vec<State>)>> {
     let Some(peer) = Peer::of(device)? else { return Ok(None) };
     let states = peer.within(ethtool::features)?;
-    Ok(Some((peer.name, states)))
+    Ok(Some((peer, states)))
 }
 
-fn merging(device: &str, peer: &str, states: &[State]) -> Option<String> {
+/// `there` makes a command one that the other end has.
+fn merging(device: &str, peer: &str, states: &[State], there: impl Fn(&str) -> String) -> Option<String> {
     let on = |name: &&str| states.iter().any(|state| state.on && state.name == *name);
     let merging: Vec<&str> = MERGING.into_iter().filter(on).collect();
     (!merging.is_empty()).then(|| {
         format!(
-            "{peer}, the other end of {device}, merges packets ({}): switch that off on that side with \
-             `ethtool -K {peer} tso off gso off tx-udp-segmentation off`",
-            merging.join(", ")
+            "{peer}, the other end of {device}, merges packets ({}): switch that off on that side with `{}`",
+            merging.join(", "),
+            there(&format!("ethtool -K {peer} tso off gso off tx-udp-segmentation off"))
         )
     })
 }
@@ -135,10 +137,14 @@ mod tests {
     #[test]
     fn every_way_in_which_the_other_end_merges_is_told() {
         for name in MERGING {
-            let found = merging("wan0", "wan0p", &[state("rx-gro", true), state(name, true)]).unwrap();
+            let there = |command: &str| format!("nsenter -t 42 -n {command}");
+            let states = [state("rx-gro", true), state(name, true)];
+            let found = merging("wan0", "wan0p", &states, there).unwrap();
             assert!(found.starts_with("wan0p, the other end of wan0") && found.contains(name), "{found}");
+            assert!(found.contains("with `nsenter -t 42 -n ethtool -K wan0p tso off"), "{found}");
         }
-        assert_eq!(merging("wan0", "wan0p", &[state("tx-tcp-segmentation", false)]), None);
+        let off = [state("tx-tcp-segmentation", false)];
+        assert_eq!(merging("wan0", "wan0p", &off, str::to_owned), None);
     }
 
     #[test]

@@ -18,8 +18,8 @@ use super::device::{self, Device};
 /// The other end, and the way to it.
 pub(super) struct Peer {
     pub(super) name: String,
-    /// Its network namespace, where that is not this one.
-    namespace: Option<File>,
+    /// Its network namespace, and the path that names it, where that is not this one.
+    namespace: Option<(File, PathBuf)>,
 }
 
 impl Peer {
@@ -27,14 +27,29 @@ impl Peer {
     pub(super) fn of(device: &Device) -> io::Result<Option<Peer>> {
         let Some(peer) = device.veth_peer else { return Ok(None) };
         let namespace = peer.namespace.map(open_namespace).transpose()?;
-        let found = within(namespace.as_ref(), || device::by_index(peer.index))?;
+        let entered = namespace.as_ref().map(|(file, _)| file);
+        let found = within(entered, || device::by_index(peer.index))?;
         let found = found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is gone"))?;
         Ok(Some(Peer { name: found.name, namespace }))
     }
 
     /// Does something where the other end goes by its name.
     pub(super) fn within<T: Send>(&self, what: impl FnOnce(&str) -> io::Result<T> + Send) -> io::Result<T> {
-        within(self.namespace.as_ref(), || what(&self.name))
+        within(self.namespace.as_ref().map(|(file, _)| file), || what(&self.name))
+    }
+
+    /// A command as it is to be typed here for the other end to have it.
+    pub(super) fn command(&self, command: &str) -> String {
+        self.namespace.as_ref().map_or(command.to_owned(), |(_, path)| format!("{} {command}", enter(path)))
+    }
+}
+
+/// The words that have the command after them run in a network namespace.
+fn enter(path: &Path) -> String {
+    let process = path.strip_prefix("/proc").ok().and_then(|rest| rest.iter().next());
+    match process {
+        Some(number) => format!("nsenter -t {} -n", number.display()),
+        None => format!("nsenter --net={}", path.display()),
     }
 }
 
@@ -52,8 +67,8 @@ fn within<T: Send>(namespace: Option<&File>, what: impl FnOnce() -> io::Result<T
     })
 }
 
-/// Opens the namespace that has this number here.
-fn open_namespace(number: i32) -> io::Result<File> {
+/// Opens the namespace that has this number here; and by which path.
+fn open_namespace(number: i32) -> io::Result<(File, PathBuf)> {
     let mut seen = BTreeSet::new();
     for path in handles() {
         // A process may have ended by now.
@@ -62,7 +77,7 @@ fn open_namespace(number: i32) -> io::Result<File> {
         if seen.insert((facts.dev(), facts.ino()))
             && device::namespace_number(file.as_fd()).ok() == Some(Some(number))
         {
-            return Ok(file);
+            return Ok((file, path));
         }
     }
     Err(io::Error::new(
@@ -83,4 +98,16 @@ fn handles() -> Vec<PathBuf> {
     };
     let processes = list("/proc").into_iter().filter(number).map(|process| process.join(Path::new("ns/net")));
     list("/run/netns").into_iter().chain(list("/run/docker/netns")).chain(processes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_entered_by_its_name_or_by_a_process_in_it() {
+        assert_eq!(enter(Path::new("/run/netns/lan")), "nsenter --net=/run/netns/lan");
+        assert_eq!(enter(Path::new("/run/docker/netns/1-ab")), "nsenter --net=/run/docker/netns/1-ab");
+        assert_eq!(enter(Path::new("/proc/42/ns/net")), "nsenter -t 42 -n");
+    }
 }

@@ -15,6 +15,7 @@ mod fold;
 pub mod info;
 mod inherit;
 mod instruction;
+mod kept;
 mod known;
 #[cfg(test)]
 mod machine;

@@ -178,22 +178,17 @@ fn on_trial(
 ) -> anyhow::Result<()> {
     let before = host.whole(&planned.plan)?;
     let program = env.program.clone();
-    let until = env.now + within;
-    let charge = |generation| keeper::Charge { generation, before, until };
-    let time = within.unsigned_abs();
     let mut keeper = None;
     let mut start = |generation| {
-        keeper = Some(keeper::start(&program, global, charge(generation), time)?);
-        Ok(())
+        let started = keeper::start(&program, global, (generation, before), within)?;
+        Ok(keeper.insert(started).charge.until)
     };
-    let trial = Trial { before, until, keeper: &mut start };
+    let trial = Trial { before, keeper: &mut start };
     let report = carry_out(host, &lock, (planned, wish), Some(trial), env)?;
-    drop(keeper);
-    let deadline = keeper::boottime() + time;
-    let until = Timestamp::now() + within;
     // Whoever wants to confirm, or to go back, does not wait for systemd.
     drop(lock);
-    let charge = charge(report.generation.unwrap_or(0));
+    let Some(keeper) = keeper else { return tell(&report, &wish.ruleset, env) };
+    let (charge, deadline) = keeper.let_go();
     let timer = timer::start(&program, global, charge, deadline, host.namespace);
     tell(&report, &wish.ruleset, env)?;
     let back = before.map_or("nothing is enforced again, as before".to_owned(), |before| {
@@ -202,7 +197,7 @@ fn on_trial(
     writeln!(
         env.out,
         "On trial until {} UTC: `perimeter confirm` keeps it, else {back}.",
-        until.strftime("%H:%M:%S")
+        charge.until.strftime("%H:%M:%S")
     )?;
     if let Err(why) = timer {
         writeln!(env.out, "A process alone sees to that, and no timer: {why}.")?;

@@ -45,6 +45,9 @@ pub(super) fn run(args: &CountersArgs, global: &Global, env: &mut Env<'_>) -> an
     let host = Host::open(global)?;
     let counts = host.backend.counters()?;
     let interfaces = report(&counts);
+    if interfaces.is_empty() {
+        refuse_untold(&host)?;
+    }
     if let Some(id) = &args.rule {
         return one_rule(&interfaces, id, args.json, env);
     }
@@ -59,6 +62,17 @@ pub(super) fn run(args: &CountersArgs, global: &Global, env: &mut Env<'_>) -> an
         human_accounting(&accounting, env.out)?;
     }
     Ok(Exit::Done)
+}
+
+/// Refuses to say that nothing is counted where frames are judged.
+fn refuse_untold(host: &Host) -> anyhow::Result<()> {
+    match host.observe(&[])?.iter().find(|one| !one.engines().is_empty()) {
+        Some(one) => bail!(
+            "{} is enforced, and what it has counted cannot be read: `perimeter status` says why, `perimeter apply POLICY` counts anew",
+            one.interface
+        ),
+        None => Ok(()),
+    }
 }
 
 /// What the policies in force switch on, where they are still known.

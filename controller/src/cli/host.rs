@@ -6,17 +6,20 @@ use anyhow::bail;
 use jiff::Timestamp;
 
 use super::change::Wish;
-use super::{Env, Global};
+use super::{Env, Global, timer};
 use crate::backend::guards::Guards;
 use crate::backend::nft::Nft;
 use crate::backend::offload::Devices;
 use crate::backend::xdp::{Xdp, namespace};
-use crate::backend::{Backend, BackendError, Enforcement, Observed, Wanted};
+use crate::backend::{Backend, BackendError, Enforcement, Engine, Observed, Wanted};
 use crate::compile::compile;
 use crate::digest::Digest;
 use crate::plan::{Applied, Facts, Known, Plan};
 use crate::ruleset::Ruleset;
-use crate::state::{Lock, Namespace, Occasion, Record, State, Stored, earlier, expected, kept, on_trial};
+use crate::state::{
+    Event, Lock, Namespace, Occasion, Record, State, Stored, earlier, expected, kept, on_trial,
+};
+use crate::status::{Keeper, TrialStatus};
 use crate::tables::Image;
 
 /// Everything in the kernel that judges frames.
@@ -30,6 +33,9 @@ pub(super) struct Host {
 
 const NOT_WHOLE: &str =
     "there is nothing whole to come back to; apply without --confirm-within first; nothing was changed";
+
+/// Of a table whose policy is not kept whole.
+const UNTOLD: &str = "its policy is not kept whole in the state directory: whether its nftables table was edited cannot be told";
 
 /// A plan, and the tables it was made with.
 pub(super) struct Planned {
@@ -96,7 +102,11 @@ impl Host {
         for one in observed {
             let mut damage = Vec::new();
             for record in one.records() {
-                let Some(Known { stored, .. }) = known.get(&record.policy) else { continue };
+                let Some(Known { stored, .. }) = known.get(&record.policy) else {
+                    // Programs and their tables cannot be edited; nftables' rules can.
+                    damage.extend((record.engine == Engine::Nft).then(|| UNTOLD.to_owned()));
+                    continue;
+                };
                 let index = stored.interfaces.iter().position(|interface| interface.name == one.interface);
                 if let Some(index) = index {
                     damage.extend(self.backend.inspect(stored, index, record)?);
@@ -135,20 +145,23 @@ impl Host {
             .then(|| (Wish { ruleset, partial: !gone.is_empty(), ..wish.clone() }, gone.clone())))
     }
 
+    /// The generation on trial according to a journal, as of `now`, and who takes it back.
+    pub(super) fn trial(&self, journal: &[Event], now: Timestamp) -> Option<TrialStatus> {
+        let trial = on_trial(journal, self.namespace)?;
+        let keeper = if self.state.is_held(trial.generation) {
+            Some(Keeper::Process)
+        } else {
+            timer::stands(self.namespace, &trial).then_some(Keeper::Timer)
+        };
+        Some(TrialStatus::new(&trial, keeper, now))
+    }
+
     /// Refuses to change anything while a generation is on trial.
     pub(super) fn refuse_trial(&self, now: Timestamp) -> anyhow::Result<()> {
-        let Some(trial) = on_trial(&self.state.recent(self.namespace)?, self.namespace) else {
-            return Ok(());
-        };
-        let until = trial.until.strftime("%H:%M:%S");
-        let what = match trial.is_overdue(now) {
-            true => format!("was to be taken back at {until} UTC, and nothing has done so"),
-            false => format!("is on trial until {until} UTC"),
-        };
-        bail!(
-            "generation {} {what}: keep it with `perimeter confirm`, or take it back with `perimeter rollback`; nothing was changed",
-            trial.generation
-        )
+        match self.trial(&self.state.recent(self.namespace)?, now) {
+            None => Ok(()),
+            Some(trial) => bail!("{}; nothing was changed", trial.undecided()),
+        }
     }
 
     /// The one generation that is in force on every enforced interface of a plan; nothing where none is enforced. Refuses

@@ -7,13 +7,13 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
@@ -23,7 +23,7 @@ use super::host::{Host, Planned};
 use super::{Env, Exit, Global};
 use crate::plan::Plan;
 use crate::reconcile::{self, Ending};
-use crate::state::{Event, Lock, StateError, Trial, What, announced, on_trial};
+use crate::state::{Event, Lock, StateError, Trial, What, announced, expected, on_trial};
 use crate::tables::Image;
 
 /// How often the journal is looked for something new.
@@ -44,15 +44,6 @@ pub(super) struct Charge {
     pub(super) until: Timestamp,
 }
 
-/// How long a keeper waits.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Wait {
-    /// So long after it was told that the switch is over.
-    For(Duration),
-    /// Until this time since the boot, sleep included: the switch is over already.
-    Until(Duration),
-}
-
 /// Wait for the end of a trial, and take it back unless it was confirmed
 #[derive(clap::Args, Debug)]
 pub struct KeeperArgs {
@@ -60,13 +51,11 @@ pub struct KeeperArgs {
     generation: u64,
     #[arg(long)]
     before: Option<u64>,
-    #[arg(long, value_name = "MILLISECONDS", required_unless_present = "deadline")]
-    within: Option<u64>,
-    /// Since the boot
-    #[arg(long, value_name = "MILLISECONDS", conflicts_with = "within")]
+    /// Since the boot, sleep included; without it, this and the next come by standard input
+    #[arg(long, value_name = "MILLISECONDS", requires = "until")]
     deadline: Option<u64>,
-    #[arg(long, value_name = "TIME")]
-    until: Timestamp,
+    #[arg(long, value_name = "TIME", requires = "deadline")]
+    until: Option<Timestamp>,
 }
 
 /// Which trial a keeper keeps: numbers may come again where a state directory is made anew, instants do not.
@@ -82,29 +71,43 @@ impl Kept {
     }
 }
 
-/// The way to a keeper: a word, or its end, tells that the switch is over.
+/// A keeper that stands. The end of the way to it, at the latest with this process, tells it that the switch is over.
 pub(super) struct Started {
-    _word: ChildStdin,
+    pub(super) charge: Charge,
+    /// Time since the boot.
+    deadline: Duration,
+    _way: ChildStdin,
 }
 
-/// Starts a keeper, and comes back when it stands. Its time begins when [`Started`] is dropped, at the latest with this
-/// process, or after as long as the trial lasts.
+impl Started {
+    /// The switch is over: what it keeps, and until when since the boot.
+    pub(super) fn let_go(self) -> (Charge, Duration) {
+        (self.charge, self.deadline)
+    }
+}
+
+/// Starts a keeper, and comes back when it stands: from then on the time of the trial runs, since what is left to do is
+/// soon done.
 pub(super) fn start(
     program: &Path,
     global: &Global,
-    charge: Charge,
-    within: Duration,
+    (generation, before): (u64, Option<u64>),
+    within: SignedDuration,
 ) -> io::Result<Started> {
     let log = File::options().create(true).append(true).open(global.state_dir.join("keeper.log"))?;
     let mut command = Command::new(program);
-    command.args(words(global, charge, Wait::For(within)));
+    command.args(words(global, generation, before));
     let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
     let mut line = String::new();
     if let Some(out) = keeper.stdout.take() {
         BufReader::new(out).read_line(&mut line)?;
     }
     match keeper.stdin.take() {
-        Some(word) if line.trim_end() == READY => Ok(Started { _word: word }),
+        Some(mut way) if line.trim_end() == READY => {
+            let (until, deadline) = (Timestamp::now() + within, boottime() + within.unsigned_abs());
+            writeln!(way, "{} {until}", deadline.as_millis())?;
+            Ok(Started { charge: Charge { generation, before, until }, deadline, _way: way })
+        }
         _ => {
             keeper.wait()?;
             let log = global.state_dir.join("keeper.log");
@@ -113,24 +116,26 @@ pub(super) fn start(
     }
 }
 
-/// The words of the command that keeps `charge`.
-pub(super) fn words(global: &Global, charge: Charge, wait: Wait) -> Vec<OsString> {
+/// The words of the command that keeps `charge` until `deadline`, a time since the boot.
+pub(super) fn words_until(global: &Global, charge: Charge, deadline: Duration) -> Vec<OsString> {
+    let (deadline, until) = (deadline.as_millis().to_string(), charge.until.to_string());
+    let mut words = words(global, charge.generation, charge.before);
+    words.extend(["--deadline", &deadline, "--until", &until].map(OsString::from));
+    words
+}
+
+/// The words of a command that is told the rest by its standard input.
+fn words(global: &Global, generation: u64, before: Option<u64>) -> Vec<OsString> {
     let places = [("--state-dir", &global.state_dir), ("--bpffs", &global.bpffs)];
     let mut words: Vec<OsString> = places
         .into_iter()
         .flat_map(|(option, path)| [option.into(), path.clone().into_os_string()])
         .collect();
     words.extend(["keeper", "--generation"].map(OsString::from));
-    words.push(charge.generation.to_string().into());
-    if let Some(before) = charge.before {
+    words.push(generation.to_string().into());
+    if let Some(before) = before {
         words.extend(["--before".to_owned(), before.to_string()].map(OsString::from));
     }
-    let (option, time) = match wait {
-        Wait::For(within) => ("--within", within),
-        Wait::Until(deadline) => ("--deadline", deadline),
-    };
-    let (time, until) = (time.as_millis().to_string(), charge.until.to_string());
-    words.extend([option, &time, "--until", &until].map(OsString::from));
     words
 }
 
@@ -144,18 +149,19 @@ pub(super) fn run(args: &KeeperArgs, global: &Global, env: &mut Env<'_>) -> anyh
     }
     std::env::set_current_dir("/").context("leave the current directory")?;
     let mut host = Host::open(global)?;
-    let kept = Kept { generation: args.generation, until: args.until };
     let mut before = match args.before {
-        Some(number) => Some(Before::compile(&host, (number, &back(&host, kept)), env.now)?),
+        Some(number) => Some(Before::compile(&host, (number, &back(&host, args.generation)), env.now)?),
         None => None,
     };
+    // Where another keeper holds it, or it cannot be held, there is as much to do.
+    let _held = host.state.hold(args.generation);
     writeln!(env.out, "{READY}")?;
     env.out.flush()?;
-    let wait = match args.deadline {
-        Some(deadline) => Wait::Until(Duration::from_millis(deadline)),
-        None => Wait::For(Duration::from_millis(args.within.unwrap_or(0))),
-    };
-    if !waits(&host, kept, wait) {
+    let given = args.deadline.zip(args.until);
+    // Whoever started this ended before there was a trial where nothing is told.
+    let Some((deadline, until)) = given.or_else(|| told(env)) else { return Ok(Exit::Done) };
+    let kept = Kept { generation: args.generation, until };
+    if !waits(&host, kept, Duration::from_millis(deadline), given.is_some()) {
         return Ok(Exit::Done);
     }
     for _ in 0..TRIES {
@@ -171,10 +177,21 @@ pub(super) fn run(args: &KeeperArgs, global: &Global, env: &mut Env<'_>) -> anyh
 }
 
 /// The interfaces on which something comes back, as far as that can be told now; it is asked again at the deadline.
-fn back(host: &Host, kept: Kept) -> Vec<String> {
+fn back(host: &Host, generation: u64) -> Vec<String> {
     let journal = host.state.recent(host.namespace).unwrap_or_default();
-    let trial = announced(&journal, host.namespace).filter(|trial| kept.is(trial));
-    trial.map_or(Vec::new(), |trial| trial.back)
+    let trial = announced(&journal, host.namespace).filter(|trial| trial.generation == generation);
+    // Before the trial is noted nothing is switched.
+    let now =
+        || expected(&journal, host.namespace).settled.map_or(Vec::new(), |enforced| enforced.interfaces);
+    trial.map_or_else(now, |trial| trial.back)
+}
+
+/// The deadline and the end of the trial, as [`start`] tells them.
+fn told(env: &mut Env<'_>) -> Option<(u64, Timestamp)> {
+    let mut line = String::new();
+    env.input.read_line(&mut line).ok()?;
+    let (deadline, until) = line.trim_end().split_once(' ')?;
+    deadline.parse().ok().zip(until.parse().ok())
 }
 
 /// What comes back, compiled before it is needed.
@@ -202,12 +219,10 @@ impl Before {
     }
 }
 
-/// Waits for the deadline. False where the trial was decided before, or never began.
-fn waits(host: &Host, kept: Kept, wait: Wait) -> bool {
-    let (mut is_over, deadline) = match wait {
-        Wait::For(within) => (is_said(within), boottime() + within),
-        Wait::Until(deadline) => (true, deadline),
-    };
+/// Waits for the deadline, a time since the boot. False where the trial was decided before, or never began. `is_noted`:
+/// whether the journal has had the trial already.
+fn waits(host: &Host, kept: Kept, deadline: Duration, mut is_noted: bool) -> bool {
+    let mut is_over = is_said();
     let mut looked = None;
     let mut is_on = true;
     loop {
@@ -217,7 +232,8 @@ fn waits(host: &Host, kept: Kept, wait: Wait) -> bool {
         }
         if looked != Some(length) {
             // What cannot be read now, or is gone, is taken for undecided: a trial ends by a word, not by a failure to hear it.
-            is_on = length == 0 || is_on_trial(host, kept).unwrap_or(true);
+            is_noted |= length > 0;
+            is_on = if length == 0 { is_noted } else { is_on_trial(host, kept).unwrap_or(true) };
             looked = Some(length);
         }
         if is_over && !is_on {
@@ -228,18 +244,16 @@ fn waits(host: &Host, kept: Kept, wait: Wait) -> bool {
         }
         let left = deadline.saturating_sub(boottime());
         std::thread::sleep(if left.is_zero() { GLANCE } else { left.min(GLANCE) });
-        is_over = is_over || is_said(Duration::ZERO);
+        is_over = is_over || is_said();
     }
 }
 
-/// Whether something comes by standard input within `limit`: a word, the end, an error each say that nothing more is to be
-/// waited for. Without a thread, of which there may be none to be had.
-fn is_said(limit: Duration) -> bool {
+/// Whether the switch is over: a word by standard input, its end and an error each say so. Without a thread, of which there
+/// may be none to be had.
+fn is_said() -> bool {
     let input = io::stdin();
-    let until = boottime() + limit;
     loop {
-        let left = Timespec::try_from(until.saturating_sub(boottime())).ok();
-        match poll(&mut [PollFd::new(&input, PollFlags::IN)], left.as_ref()) {
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&Timespec::default())) {
             Ok(0) => return false,
             Err(Errno::INTR) => {}
             Ok(_) | Err(_) => return true,

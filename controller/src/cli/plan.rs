@@ -11,6 +11,7 @@ use super::{Env, Exit, Global, cuts};
 use crate::lifelines::Cut;
 use crate::plan::{Plan, PlanFile, human};
 use crate::policy::Diagnostic;
+use crate::status::TrialStatus;
 
 /// Show what would change in the kernel; change nothing
 ///
@@ -50,22 +51,29 @@ struct Answer<'a> {
     warnings: &'a [Diagnostic],
     /// Connections of this machine that would end.
     cuts: &'a [Cut],
+    /// The generation on trial: until that is decided, nothing is applied.
+    trial: Option<TrialStatus>,
 }
 
 /// Carries out the command.
 pub(super) fn run(args: &PlanArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let Some(loaded) = args.policy.load(env)? else { return Ok(Exit::Reported) };
+    let host = Host::open(global)?;
+    let trial = host.trial(&host.state.recent(host.namespace)?, env.now);
     // What is in force is judged as of the same moment.
     env.now = args.policy.at.unwrap_or(env.now);
-    let Some(planned) = Host::open(global)?.plan(&loaded.ruleset, env)? else { return Ok(Exit::Reported) };
+    let Some(planned) = host.plan(&loaded.ruleset, env)? else { return Ok(Exit::Reported) };
     let cuts = cuts::of(&planned, &loaded.ruleset);
     if args.json {
-        let answer = Answer { plan: &planned.plan, warnings: &loaded.warnings, cuts: &cuts };
+        let answer = Answer { plan: &planned.plan, warnings: &loaded.warnings, cuts: &cuts, trial };
         serde_json::to_writer_pretty(&mut *env.out, &answer)?;
         writeln!(env.out)?;
     } else {
         human(&planned.plan, global.detail(), env.out)?;
         cuts::warn(&cuts, env.out)?;
+        if let Some(trial) = trial {
+            writeln!(env.out, "! {}; until then `perimeter apply` changes nothing", trial.undecided())?;
+        }
     }
     if let Some(path) = &args.out {
         write(&planned.plan, &loaded, (&args.policy.policy, path), env)?;

@@ -5,10 +5,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustix::fs::OFlags;
 
 use super::Env;
 use crate::plan::PlanFile;
@@ -85,7 +87,9 @@ pub(super) fn text(path: &Path) -> anyhow::Result<Vec<u8>> {
 pub(super) fn beside(path: &Path) -> impl FnMut(&str) -> io::Result<Vec<u8>> {
     let directory = path.parent().unwrap_or(Path::new("")).to_path_buf();
     move |name| {
-        let file = File::open(directory.join(name))?;
+        // Opening a named pipe would wait for somebody who writes to it.
+        let unwaiting = OFlags::NONBLOCK.bits() as i32;
+        let file = File::options().read(true).custom_flags(unwaiting).open(directory.join(name))?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
@@ -180,6 +184,20 @@ mod tests {
             "2027-06-3é",
         ] {
             assert!(parse_time(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// Goal: a list that never ends, or never begins, is refused at once. Method: a named pipe that nobody writes to, a device.
+    #[test]
+    fn a_list_that_is_no_regular_file_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("pipe"), rustix::fs::FileType::Fifo, mode, 0)
+            .unwrap();
+        let policy = dir.path().join("policy.yaml");
+        let mut lists = beside(&policy);
+        for name in ["pipe", "/dev/zero"] {
+            assert_eq!(lists(name).unwrap_err().to_string(), "it is not a regular file", "{name}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The state of things again and again, for whoever watches: what never changes is read once.
 //!
-//! Promises: counters, links and records are the kernel's own at each reading. Whether a table was edited behind perimeter's
+//! Promises: counters, links, pins and records are the kernel's own at each reading. Whether a table was edited behind perimeter's
 //! back takes longer to find out: that is looked at by [`Reader::look`], and remembered by [`Reader::glance`].
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::events::{Place, totals};
 use crate::plan::Known;
 use crate::ruleset::Ruleset;
-use crate::state::{Expected, expected, on_trial};
+use crate::state::{Expected, expected};
 use crate::status::status;
 use crate::telemetry::{Readings, Snapshot};
 
@@ -26,8 +26,8 @@ pub(super) struct Reader {
     known: BTreeMap<Digest, Known>,
     /// The day of which `known` tells, in UTC.
     day: jiff::civil::Date,
-    /// What the last look found changed behind perimeter's back, by interface.
-    damage: BTreeMap<String, Vec<String>>,
+    /// What the last look found edited in tables, by interface and generation.
+    damage: BTreeMap<(String, Option<u64>), Vec<String>>,
     /// What was told of losses, which never falls.
     losses: Steady,
 }
@@ -67,17 +67,18 @@ impl Reader {
         let mut observed = self.host.observe(&names(&expected))?;
         self.learn(&observed, &expected, now)?;
         if tables_too {
+            let seen: Vec<usize> = observed.iter().map(|one| one.damage.len()).collect();
             self.host.inspect(&mut observed, &self.known)?;
-            let damage = observed.iter().map(|one| (one.interface.clone(), one.damage.clone()));
-            self.damage = damage.collect();
+            let edited = |(one, seen): (&Observed, usize)| (judged(one), one.damage[seen..].to_vec());
+            self.damage = observed.iter().zip(seen).map(edited).collect();
         } else {
             for one in &mut observed {
-                one.damage = self.damage.get(&one.interface).cloned().unwrap_or_default();
+                one.damage.extend(self.damage.get(&judged(one)).cloned().unwrap_or_default());
             }
         }
         let counts = self.host.backend.counters()?;
-        let status = status(&observed, &expected, &self.known, &[])
-            .with_trial(on_trial(&journal, self.host.namespace).as_ref(), now);
+        let status =
+            status(&observed, &expected, &self.known, &[]).with_trial(self.host.trial(&journal, now));
         let devices: Vec<&str> = observed.iter().map(|one| one.interface.as_str()).collect();
         self.losses.keep(&devices);
         // A device that cannot be asked is drift, and told as that.
@@ -129,4 +130,9 @@ pub(super) fn names(expected: &Expected) -> Vec<String> {
         }
     }
     names
+}
+
+/// What damage belongs to: an interface, and the generation that judges it.
+fn judged(one: &Observed) -> (String, Option<u64>) {
+    (one.interface.clone(), one.in_force().map(|record| record.generation))
 }

@@ -10,7 +10,7 @@ use crate::backend::Backend;
 use crate::backend::loss::loss;
 use crate::counters::{EventTotals, Loss, grouped, report};
 use crate::events::totals;
-use crate::state::{expected, on_trial};
+use crate::state::expected;
 use crate::status::{Status, human, status};
 
 /// Show what the kernel enforces now, and whether that is what was put in force
@@ -82,7 +82,7 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
     let known = host.known(&observed, env.now)?;
     host.inspect(&mut observed, &known)?;
     let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
-        .with_trial(on_trial(&journal, host.namespace).as_ref(), env.now);
+        .with_trial(host.trial(&journal, env.now));
     let watched = Watched::of(&names, totals(&global.place(host.namespace))?);
     let agent = presence::find(&global.state_dir, host.namespace);
     if args.json {

@@ -12,14 +12,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2};
 
 use super::Global;
-use super::keeper::{self, Charge, Wait};
-use crate::state::Namespace;
+use super::keeper::{self, Charge};
+use crate::state::{Namespace, Trial};
 
 /// Is there where systemd is process 1 (sd_booted(3)).
 const BOOTED: &str = "/run/systemd/system";
+/// Where systemd keeps the units that commands have made (systemd.unit(5)), until they have done their work.
+const TRANSIENT: &str = "/run/systemd/transient";
 /// Where network namespaces have names (ip-netns(8)).
 const NAMED: &str = "/run/netns";
 /// The files as process 1 sees them, and with it what systemd starts (proc_pid_root(5)).
@@ -69,8 +72,7 @@ fn words(
     (namespace, place): (Namespace, &Where),
     (deadline, now): (Duration, Duration),
 ) -> Result<Vec<OsString>, String> {
-    let (cookie, generation, until) = (namespace.cookie, charge.generation, charge.until.as_millisecond());
-    let unit = format!("--unit=perimeter-trial-{cookie}-{generation}-{until}");
+    let unit = format!("--unit={}", unit(namespace, charge.generation, charge.until));
     let after = format!("--on-active={}ms", deadline.saturating_sub(now + AHEAD).as_millis().max(1));
     let options = ["--quiet", "--collect", &unit, &after, "--timer-property=AccuracySec=10ms", "--"];
     let mut words: Vec<OsString> = options.map(OsString::from).to_vec();
@@ -83,8 +85,22 @@ fn words(
         Where::Nameless => return Err("this network namespace has no name in /run/netns".to_owned()),
     }
     words.push(program.as_os_str().to_owned());
-    words.extend(keeper::words(global, charge, Wait::Until(deadline + LATER)));
+    words.extend(keeper::words_until(global, charge, deadline + LATER));
     Ok(words)
+}
+
+/// The unit that takes a trial back, without the ending that says whether it is the timer or what that starts.
+fn unit(namespace: Namespace, generation: u64, until: Timestamp) -> String {
+    format!("perimeter-trial-{}-{generation}-{}", namespace.cookie, until.as_millisecond())
+}
+
+/// Whether systemd still has what takes a trial back.
+pub(super) fn stands(namespace: Namespace, trial: &Trial) -> bool {
+    has(Path::new(TRANSIENT), &unit(namespace, trial.generation, trial.until))
+}
+
+fn has(units: &Path, unit: &str) -> bool {
+    ["timer", "service"].iter().any(|ending| units.join(format!("{unit}.{ending}")).exists())
 }
 
 /// Where this process runs.
@@ -171,7 +187,7 @@ mod tests {
     fn told(place: &Where, now: u64) -> Result<String, String> {
         let line = ["perimeter", "--state-dir", "/s", "--bpffs", "/b", "status"];
         let global = Cli::try_parse_from(line).unwrap().global;
-        let until = jiff::Timestamp::from_millisecond(1_900_000_000_123).unwrap();
+        let until = Timestamp::from_millisecond(1_900_000_000_123).unwrap();
         let charge = Charge { generation: 8, before: Some(7), until };
         let namespace = Namespace { cookie: 4_096 };
         let (program, times) =
@@ -190,6 +206,21 @@ mod tests {
         assert_eq!(told(&Where::Init, 1_000), Ok(format!("{TIMER} {KEEPER}")));
         let at_once = TIMER.replace("95000ms", "1ms");
         assert_eq!(told(&Where::Init, 1_096), Ok(format!("{at_once} {KEEPER}")));
+    }
+
+    #[test]
+    fn a_timer_is_known_by_its_unit_before_and_while_it_acts() {
+        let units = tempfile::tempdir().unwrap();
+        let unit =
+            unit(Namespace { cookie: 4_096 }, 8, Timestamp::from_millisecond(1_900_000_000_123).unwrap());
+        assert!(TIMER.contains(&format!("--unit={unit} ")), "{unit}");
+        assert!(!has(units.path(), &unit));
+        for ending in ["timer", "service"] {
+            let file = units.path().join(format!("{unit}.{ending}"));
+            std::fs::write(&file, "").unwrap();
+            assert!(has(units.path(), &unit) && !has(units.path(), &unit[..unit.len() - 1]), "{ending}");
+            std::fs::remove_file(&file).unwrap();
+        }
     }
 
     #[test]

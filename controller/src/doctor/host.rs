@@ -6,7 +6,8 @@ mod places;
 use perimeter_classifier::abi::{COUNTER_SLOTS, Counter};
 
 use super::{Finding, MODES, XDP};
-use crate::backend::facts::{Clock, HostFacts, Memory, Rights};
+use crate::backend::facts::{Clock, HostFacts, Memory, Nftables, Rights};
+use crate::backend::nft::{instance, owner};
 use crate::compile::GOOD_WORDS;
 use crate::ruleset::Mode;
 
@@ -118,6 +119,18 @@ fn clock(facts: &Clock) -> Finding {
     }
 }
 
+/// Tables of perimeter that another instance has made, which has a bpf file system of its own.
+fn instances(own: &str, nftables: &Nftables) -> Option<Finding> {
+    let others = nftables.tables.iter().filter(|table| owner(table).is_some_and(|owner| owner != own));
+    let others: Vec<&str> = others.map(String::as_str).collect();
+    (!others.is_empty()).then(|| {
+        let what = format!("another instance of perimeter has tables here: {}", others.join(", "));
+        let why =
+            "it has a `--bpffs` of its own; a frame passes only what every instance that judges it allows";
+        Finding::note("instances", what, why).remedy("nft list tables netdev")
+    })
+}
+
 fn firewalls(facts: &HostFacts) -> Vec<Finding> {
     let (nftables, mut others) = match &facts.nftables {
         Err(cause) => {
@@ -125,7 +138,10 @@ fn firewalls(facts: &HostFacts) -> Vec<Finding> {
                 Finding::unknown("nftables", "what nftables can do and holds", cause).excluding(&[Mode::Nft]),
             ];
         }
-        Ok(nftables) => (nftables, nftables.tables.clone()),
+        Ok(nftables) => {
+            let foreign = nftables.tables.iter().filter(|table| owner(table).is_none());
+            (nftables, foreign.cloned().collect::<Vec<_>>())
+        }
     };
     let mut findings = vec![match (&nftables.netdev, &nftables.tells) {
         (Ok(()), Ok(())) => Finding::ok("nftables", "the kernel takes tables of the netdev family"),
@@ -141,12 +157,13 @@ fn firewalls(facts: &HostFacts) -> Vec<Finding> {
                 .remedy("modprobe nf_tables")
         }
     }];
+    findings.extend(instances(&instance(&facts.pins.0), nftables));
     match &facts.legacy {
         Err(cause) => findings.push(Finding::unknown("firewalls", "whether iptables has tables", cause)),
         Ok(legacy) => others.extend(legacy.iter().cloned()),
     }
     findings.push(if others.is_empty() {
-        Finding::ok("firewalls", "no table of nftables or iptables in this network namespace")
+        Finding::ok("firewalls", "no table of others in nftables or iptables in this network namespace")
     } else {
         let why =
             "they come after perimeter: what it passes they may still drop, what it drops they never see";

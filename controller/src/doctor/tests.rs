@@ -149,7 +149,22 @@ const HOST: &[HostCase] = &[
         facts.nftables.as_mut().unwrap().tables = vec!["inet firewalld".into()];
     }),
     ("firewalls", Severity::Warning, NONE, |facts| facts.legacy = unknown()),
+    ("instances", Severity::Note, NONE, |facts| {
+        facts.nftables.as_mut().unwrap().tables = vec!["netdev perimeter-00c0ffee/wan0".into()];
+    }),
 ];
+
+#[test]
+fn tables_of_perimeter_are_not_somebody_elses() {
+    let mut facts = machine();
+    let tables = ["netdev perimeter/wan0", "netdev perimeter-00c0ffee/wan0", "netdev perimeterish/wan0"];
+    facts.nftables.as_mut().unwrap().tables = tables.map(str::to_owned).to_vec();
+    let report = diagnose(&facts, &Ok(Vec::new()));
+    let what = |check: &str| report.host.iter().find(|one| one.check == check).map(|one| one.what.as_str());
+    assert_eq!(what("firewalls"), Some("others filter too: netdev perimeterish/wan0"));
+    let other = "another instance of perimeter has tables here: netdev perimeter-00c0ffee/wan0";
+    assert_eq!(what("instances"), Some(other));
+}
 
 #[test]
 fn each_fact_of_the_machine_leads_to_its_finding() {
@@ -205,10 +220,16 @@ const NIC: &[NicCase] = &[
     ("peer", Severity::Warning, NONE, |facts| facts.peer = unknown()),
     ("peer", Severity::Warning, NONE, |facts| {
         let harmful = vec!["tx-tcp-segmentation".into()];
-        facts.peer = Ok(Some(Peer::Here { name: "wan0p".into(), harmful, send_queues: None }));
+        facts.peer =
+            Ok(Some(Peer::Seen { name: "wan0p".into(), enter: String::new(), harmful, send_queues: None }));
     }),
     ("queues", Severity::Warning, NATIVE, |facts| {
-        facts.peer = Ok(Some(Peer::Here { name: "wan0p".into(), harmful: Vec::new(), send_queues: Some(5) }));
+        facts.peer = Ok(Some(Peer::Seen {
+            name: "wan0p".into(),
+            enter: String::new(),
+            harmful: Vec::new(),
+            send_queues: Some(5),
+        }));
     }),
     ("queues", Severity::Warning, NATIVE, |facts| {
         facts.driver = Ok("ena".into());

@@ -160,18 +160,27 @@ impl Work {
         end
     }
 
-    /// Lets go of the ring first, and then hands on what was read, however long that takes.
+    /// Lets go of the ring first, and then hands on what was read, however long that takes: to who has started the thread, and
+    /// by a thread of their own to the others, so that one of them who stalls holds nobody up.
     fn give_way(mut self) -> End {
         self.keep();
         let Work { sources, lock, listener, mut givers, .. } = self;
         drop((sources, lock, listener));
-        while !givers.is_empty() {
-            givers.retain_mut(|giver| giver.give(&[]) && !giver.is_even() && giver.wish() != Wish::Gone);
-            if !givers.is_empty() {
-                thread::sleep(REST);
-            }
-        }
+        let others = givers.split_off(1);
+        // Where no thread is to be had they are told nothing more, as if this process had ended.
+        let _ = thread::Builder::new().name("rest".to_owned()).spawn(move || hand_on(others));
+        hand_on(givers);
         End::GaveWay
+    }
+}
+
+/// Hands on what was read until everybody has it, or is gone.
+fn hand_on(mut givers: Vec<Giver>) {
+    while !givers.is_empty() {
+        givers.retain_mut(|giver| giver.give(&[]) && !giver.is_even() && giver.wish() != Wish::Gone);
+        if !givers.is_empty() {
+            thread::sleep(REST);
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use perimeter_classifier::verdict::Decision;
 use serde::{Deserialize, Serialize};
 
 use super::{InterfacePlan, Known, Plan, Step};
-use crate::backend::Enforcement;
+use crate::backend::nft::divergence;
+use crate::backend::{Enforcement, Engine};
 use crate::compile::{OverBudget, compile};
 use crate::describe::describe;
 use crate::digest::Digest;
@@ -42,6 +43,33 @@ pub struct Told {
     pub dying: Vec<Dying>,
     /// Rules stand in another order, so that where several match another is credited.
     pub is_reordered: bool,
+}
+
+/// Frames that pass under XDP and that nftables drops whatever the policy says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfEngine {
+    /// They would pass and do not now; else the other way round.
+    pub opens: bool,
+    /// Which, a class each, as far as the policy passes them.
+    pub frames: Vec<String>,
+}
+
+impl OfEngine {
+    /// Each side: the engines that judge, and the policy on its interface. Nothing where no frame feels the change.
+    pub(super) fn new(
+        (before, was): (&[Engine], Option<(&Ruleset, usize)>),
+        (after, is): (&[Engine], (&Ruleset, usize)),
+    ) -> Option<Self> {
+        let [had, has] = [before, after].map(|engines| engines.contains(&Engine::Nft));
+        if before.is_empty() || had == has {
+            return None;
+        }
+        // What closes is what passed before, as far as that is known.
+        let (ruleset, index) = if had { is } else { was.unwrap_or(is) };
+        let felt = divergence::felt(ruleset, index);
+        let frames: Vec<String> = felt.iter().map(|class| class.what.to_owned()).collect();
+        (!frames.is_empty()).then_some(OfEngine { opens: had, frames })
+    }
 }
 
 /// Something that a host depends on, and that would no longer pass.
@@ -112,7 +140,7 @@ impl Plan {
     }
 }
 
-/// `None` where one side is not known, or not a policy.
+/// `None` where one side is not known, not a policy, or drops nothing while the other does.
 fn told(
     plan: &InterfacePlan,
     ruleset: &Ruleset,
@@ -120,6 +148,9 @@ fn told(
     known: &BTreeMap<Digest, Known>,
 ) -> Result<Option<Told>, OverBudget> {
     let Enforcement::InForce(record) = &plan.now else { return Ok(None) };
+    if record.enforce == plan.shadow {
+        return Ok(None);
+    }
     let Some(known) = known.get(&record.policy) else { return Ok(None) };
     let position = |ruleset: &Ruleset| ruleset.interfaces.iter().position(|one| one.name == plan.interface);
     let (Some(was), Some(is)) = (position(&known.ruleset), position(ruleset)) else { return Ok(None) };

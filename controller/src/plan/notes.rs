@@ -5,6 +5,7 @@
 //! perimeter can mend is not told here but done.
 
 use super::words;
+use crate::backend::nft::divergence;
 use crate::backend::{Bond, Enforcement, Engine, Observed, Wanted};
 use crate::counters::grouped;
 use crate::ruleset::{Interface, Mode, Oversize, Rule, Ruleset};
@@ -17,7 +18,17 @@ pub fn notes(ruleset: &Ruleset, index: usize, observed: &Observed, engines: &[En
     let better = better(interface.mode, observed, engines);
     let uncounted = uncounted(interface, engines);
     let silent = silent(observed, engines).filter(|_| is_told(ruleset, index));
-    [better, mtu, bond, uncounted, silent].into_iter().flatten().collect()
+    let refused = refused(ruleset, index, engines);
+    [better, mtu, bond, refused, uncounted, silent].into_iter().flatten().collect()
+}
+
+/// What the policy may pass and nftables drops whatever it says.
+fn refused(ruleset: &Ruleset, index: usize, engines: &[Engine]) -> Option<String> {
+    let felt = divergence::felt(ruleset, index);
+    (engines.contains(&Engine::Nft) && !felt.is_empty()).then(|| {
+        let frames: Vec<&str> = felt.iter().map(|class| class.what).collect();
+        format!("nftables drops, whatever the policy says: {}", frames.join("; "))
+    })
 }
 
 /// What the policy asks to be counted and nobody counts.

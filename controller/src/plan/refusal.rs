@@ -12,6 +12,8 @@ use super::choice;
 pub enum Refusal {
     #[error("interface {0} does not exist in this network namespace; `ip link` lists those that do")]
     Missing(String),
+    #[error("{interface} is called {now} now, and is enforced as before; {}", renamed(.interface, .now))]
+    Renamed { interface: String, now: String },
     #[error("{interface} is not an Ethernet device (ARPHRD {kind}); a policy judges Ethernet frames")]
     NotEthernet { interface: String, kind: u16 },
     #[error(
@@ -32,7 +34,26 @@ pub enum Refusal {
 
 /// Every reason against putting `ruleset` in force. `observed` begins with its interfaces, in order.
 pub(super) fn refusals(ruleset: &Ruleset, observed: &[Observed]) -> Vec<Refusal> {
-    ruleset.interfaces.iter().zip(observed).flat_map(|(wish, fact)| interface(wish, fact)).collect()
+    let one = |(wish, fact): (&Interface, &Observed)| match called_now(&wish.name, observed) {
+        Some(now) if fact.device == Device::Missing => {
+            vec![Refusal::Renamed { interface: wish.name.clone(), now: now.to_owned() }]
+        }
+        _ => interface(wish, fact),
+    };
+    ruleset.interfaces.iter().zip(observed).flat_map(one).collect()
+}
+
+/// The name of the device that was called `interface` when what judges it was put in force, where it has another one now.
+pub fn called_now<'a>(interface: &str, observed: &'a [Observed]) -> Option<&'a str> {
+    let is_it = |one: &&Observed| {
+        one.interface != interface && one.in_force().is_some_and(|record| record.interface == interface)
+    };
+    observed.iter().find(is_it).map(|one| one.interface.as_str())
+}
+
+/// What to do where a device has another name than the policy's.
+pub fn renamed(was: &str, now: &str) -> String {
+    format!("rename it back (`ip link set {now} name {was}`), or write {now} into the policy and apply that")
 }
 
 fn interface(wish: &Interface, fact: &Observed) -> Vec<Refusal> {

@@ -41,7 +41,8 @@ pub fn human(plan: &Plan, detail: Detail, out: &mut dyn Write) -> io::Result<()>
 /// What is worth knowing of interfaces to which nothing would be done.
 fn unchanged(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     for one in plan.interfaces.iter().filter(|one| !one.changes()) {
-        one.notes.iter().try_for_each(|note| writeln!(out, "! {}: {note}", one.interface))?;
+        let told = one.findings.iter().chain(&one.notes);
+        told.into_iter().try_for_each(|note| writeln!(out, "! {}: {note}", one.interface))?;
     }
     Ok(())
 }
@@ -116,7 +117,8 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  - enforcement ends; offloads that were switched off for it are restored")?;
     }
     for damage in &one.damage {
-        writeln!(out, "  ! {damage}: it is made anew")?;
+        let remedy = if one.step == Step::End { "" } else { ": it is made anew" };
+        writeln!(out, "  ! {damage}{remedy}")?;
     }
     settings(one, out)?;
     if let Some(choice) = &one.guard {

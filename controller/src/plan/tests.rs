@@ -1,6 +1,7 @@
 mod guards;
 
 use super::*;
+use crate::backend::nft::divergence;
 use crate::backend::{Device, Engine, Foreign, InForce, Offload};
 use crate::ruleset::{About, Action, AddressSet, Interface, Mode, Rule};
 use crate::samples::{observed, record, rule, ruleset};
@@ -168,6 +169,30 @@ fn a_device_renamed_since_is_judged_by_settings_of_its_old_name_and_replaced() {
 }
 
 #[test]
+fn a_policy_of_the_old_name_of_a_device_is_told_the_new_one() {
+    let ruleset = ruleset(&["wan0"]);
+    let gone = Observed { device: Device::Missing, ..observed("wan0", Enforcement::Off) };
+    let renamed = observed("ren0", in_force_as(0, &ruleset, 3));
+    let refused = |facts: &[Observed]| {
+        let facts = Facts { observed: facts, known: &known(&ruleset) };
+        Plan::new(&ruleset, &[1], facts).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let told = "wan0 is called ren0 now, and is enforced as before; rename it back (`ip link set ren0 name wan0`), or write \
+                ren0 into the policy and apply that";
+    assert_eq!(refused(&[gone.clone(), renamed]), [told]);
+    assert!(refused(&[gone])[0].starts_with("interface wan0 does not exist"));
+}
+
+#[test]
+fn what_only_another_side_can_mend_is_told_beside_no_changes() {
+    let ruleset = ruleset(&["wan0"]);
+    let findings = vec!["peer0, the other end of wan0, merges packets".to_owned()];
+    let facts = [Observed { findings, ..observed("wan0", in_force_as(0, &ruleset, 3)) }];
+    let plan = plan(&ruleset, &facts, &known(&ruleset));
+    assert!(!plan.changes && text(&plan).contains("! wan0: peer0, the other end of wan0, merges packets"));
+}
+
+#[test]
 fn another_version_keeps_judging_until_it_is_replaced_and_its_end_is_told() {
     let other = crate::backend::OtherVersion { engine: Engine::Native, abi: 99, program_id: 7 };
     let facts = [observed("wan0", Enforcement::OtherVersion(other))];
@@ -197,6 +222,73 @@ fn what_ends_enforcement_is_the_first_line() {
     assert_eq!(shadow.interfaces[0].opens, Some(Opening::ShadowMode));
     let first = plan(&new, &[observed("wan0", Enforcement::Off)], &BTreeMap::new());
     assert!(!first.opens, "nothing was enforced before");
+}
+
+/// The section on what a change means.
+fn means(old: Option<&Ruleset>, new: &Ruleset) -> String {
+    let (now, known) =
+        old.map_or_else(|| (Enforcement::Off, BTreeMap::new()), |old| (in_force(old, 3), known(old)));
+    let mut plan = plan(new, &[observed("wan0", now)], &known);
+    plan.tell(new, &[crate::compile::compile(new, 0).unwrap()], &known).unwrap();
+    text(&plan).split("What it means\n").nth(1).unwrap().to_owned()
+}
+
+/// Goal: the moment at which frames begin to be dropped, or no longer are, is never told as no change. Method: every change of
+/// shadow mode, with policies that judge alike.
+#[test]
+fn a_change_of_shadow_mode_is_told_as_what_it_is() {
+    let enforcing = ruleset(&["wan0"]);
+    let mut shadow = enforcing.clone();
+    shadow.interfaces[0].enforce = false;
+    let mut renamed = shadow.clone();
+    renamed.rules[0].about.description = Some("other words".into());
+    let cases = [
+        (Some(&enforcing), &shadow, "wan0: everything will pass: shadow mode counts"),
+        (Some(&shadow), &enforcing, "in shadow mode; what no rule passes will be dropped"),
+        (
+            Some(&shadow),
+            &renamed,
+            "shadow mode drops nothing, now and then; of what it counts as dropped:\n  wan0: no change",
+        ),
+        (None, &shadow, "everything passes, now and then"),
+        (None, &enforcing, "everything passes now; what no rule passes will be dropped"),
+    ];
+    for (old, new, words) in cases {
+        let means = means(old, new);
+        assert!(means.contains(words), "{words:?} is not in {means:?}");
+        assert_eq!(means.contains("no change in meaning"), words.contains("no change"), "{means}");
+    }
+}
+
+/// Goal: what nftables cannot judge is told where it comes to judge and where it no longer does. Method: both ways, with and
+/// without such frames.
+#[test]
+fn a_change_of_engine_is_told_by_the_frames_that_feel_it() {
+    use crate::ruleset::IpOptions;
+    let mut xdp = ruleset(&["wan0"]);
+    xdp.interfaces[0].mode = Mode::Native;
+    let of = |mode, options| {
+        let mut ruleset = xdp.clone();
+        (ruleset.interfaces[0].mode, ruleset.interfaces[0].ip_options) = (mode, options);
+        ruleset
+    };
+    let plain = means(Some(&xdp), &of(Mode::Nft, IpOptions::Drop));
+    assert!(plain.contains("no change in meaning"), "{plain}");
+    let passing = of(Mode::Native, IpOptions::Pass);
+    for mode in [Mode::Nft, Mode::Both] {
+        let closes = means(Some(&passing), &of(mode, IpOptions::Pass));
+        assert!(closes.contains("wan0: closes what rules pass of IPv4 options under"), "{closes}");
+        assert!(closes.contains("everything else is judged as before"), "{closes}");
+    }
+    let mut length = xdp.clone();
+    length.rules[0].ethertypes = vec![0x42];
+    assert_eq!(divergence::felt(&length, 0), [&divergence::LENGTH_BEHIND_TAG]);
+    let by_nft = observed("wan0", {
+        let Enforcement::InForce(record) = in_force(&of(Mode::Nft, IpOptions::Pass), 3) else { return };
+        Enforcement::InForce(InForce { engine: Engine::Nft, ..record })
+    });
+    let plan = plan(&passing, &[by_nft], &BTreeMap::new());
+    assert!(plan.interfaces[0].engine.as_ref().unwrap().opens, "{:?}", plan.interfaces[0].engine);
 }
 
 #[test]

@@ -103,9 +103,9 @@ fn origin(report: &Report) -> Vec<Block> {
             blocks.extend(trial.iter().map(|trial| {
                 let TrialStatus { generation, until, .. } = trial;
                 let until = second(*until);
-                Block::Warning(format!(
-                    "Generation {generation} is on trial until {until} and not confirmed yet."
-                ))
+                let on_trial =
+                    || format!("Generation {generation} is on trial until {until} and not confirmed yet.");
+                Block::Warning(trial.trouble().unwrap_or_else(on_trial))
             }));
             blocks
         }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::samples::ruleset;
+use crate::status::Keeper;
 
 const HOSTILE: &str = "</td><script>alert(1)</script>|`a`|\n# \u{202e}gpj.exe & \"x'";
 
@@ -150,7 +151,8 @@ fn the_live_state_has_its_rules_and_its_state_and_no_verdicts_over_time() {
     let ruleset = ruleset(&["wan0", "lan0"]);
     let mut snapshot = crate::telemetry::samples::taken(&ruleset, |_| 7);
     let until = "2026-11-22T01:05:00.5Z".parse().unwrap();
-    snapshot.status.trial = Some(TrialStatus { generation: 3, until, overdue: false });
+    snapshot.status.trial =
+        Some(TrialStatus { generation: 3, until, overdue: false, keeper: Some(Keeper::Process) });
     let report = live(&snapshot, |_| Some(&ruleset));
     let page = markdown(&report);
     for wanted in [

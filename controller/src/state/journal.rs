@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::recent::lines;
-use super::{Lock, Namespace, Occasion, State, StateError, file_error, seal};
+use super::{Lock, Namespace, Occasion, State, StateError, file_error, files, seal};
 use crate::digest::Digest;
 
 /// One thing done.
@@ -153,6 +153,7 @@ impl State {
     pub fn append(&self, _lock: &Lock, event: &Event) -> Result<(), StateError> {
         let path = self.journal_path();
         let write = || {
+            let is_new = !path.exists();
             let mut file = File::options().create(true).read(true).append(true).open(&path)?;
             let tail = seal::tail(&mut file)?;
             let mut line = seal::sealed(serde_json::to_vec(event)?, tail.seal);
@@ -160,7 +161,9 @@ impl State {
                 line.insert(0, b'\n');
             }
             file.write_all(&line)?;
-            file.sync_all()
+            file.sync_all()?;
+            // A name is kept by its folder.
+            if is_new { files::sync_folder(&self.dir) } else { Ok(()) }
         };
         write().map_err(file_error("write", &path))
     }

@@ -47,15 +47,17 @@ fn a_stored_generation_is_found_by_its_digest() {
 }
 
 /// Goal: neither a generation that cannot be stored nor a crash while one is leaves anything behind, whatever is done next.
-/// Method: a list whose name is too long for a file; a draft from before.
+/// Method: a folder that is in the way; a draft from before.
 #[test]
 fn what_cannot_be_stored_leaves_no_draft() {
     let dir = tempfile::tempdir().unwrap();
     let state = State::new(dir.path());
     let lock = state.lock().unwrap();
-    let sources = [("p.yaml".into(), Vec::new()), ("x".repeat(300), Vec::new())];
-    assert!(state.store(&lock, &record(3, &Ruleset::default()), &Ruleset::default(), &sources).is_err());
+    let obstacle = dir.path().join("generations/00000003");
+    fs::create_dir_all(obstacle.join("full")).unwrap();
+    assert!(state.store(&lock, &record(3, &Ruleset::default()), &Ruleset::default(), &[]).is_err());
     assert!(!state.draft().exists());
+    fs::remove_dir_all(obstacle).unwrap();
     drop(lock);
     fs::create_dir_all(state.draft().join("files")).unwrap();
     let _lock = state.lock().unwrap();
@@ -72,6 +74,32 @@ fn a_changed_ruleset_file_is_no_longer_the_policy_of_that_digest() {
     let path = dir.path().join("generations/00000001/ruleset.json");
     fs::write(&path, fs::read_to_string(&path).unwrap() + " ").unwrap();
     assert_eq!(state.find(Digest::of(&ruleset), 1).unwrap(), None);
+}
+
+/// Goal: damage hides one copy of a policy and no other. Method: two generations of one content.
+#[test]
+fn a_policy_is_found_where_one_copy_of_it_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::new(dir.path());
+    let ruleset = Ruleset::default();
+    let lock = state.lock().unwrap();
+    for generation in [1, 3] {
+        state.store(&lock, &record(generation, &ruleset), &ruleset, &[]).unwrap();
+    }
+    fs::write(dir.path().join("generations/00000003/ruleset.json"), "{}").unwrap();
+    assert_eq!(state.find(Digest::of(&ruleset), 3).unwrap().unwrap().0.generation, 1);
+}
+
+/// Goal: what `check` takes can be kept. Method: a list with the longest name there is, which has no room for a number.
+#[test]
+fn a_list_with_the_longest_name_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::new(dir.path());
+    let longest = "\u{e9}".repeat(127);
+    let sources = [("gateway.yaml".into(), "version: 1\n".into()), (longest.clone(), "192.0.2.1\n".into())];
+    let record = Record { files: vec![longest], ..record(1, &Ruleset::default()) };
+    state.store(&state.lock().unwrap(), &record, &Ruleset::default(), &sources).unwrap();
+    assert_eq!(state.generation(1).unwrap().sources[1], sources[1]);
 }
 
 #[test]

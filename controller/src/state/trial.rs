@@ -20,9 +20,8 @@ pub struct Trial {
     pub back: Vec<String>,
 }
 
-/// How long after its deadline a trial counts as overdue: its time begins when the switch is over, somewhat after it was
-/// noted.
-const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+/// How long after its deadline a trial counts as overdue: it is taken back within a second, and to look takes time too.
+const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 impl Trial {
     /// Whether it should have been taken back by `now`.

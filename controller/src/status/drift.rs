@@ -1,11 +1,22 @@
 //! Every way in which an interface is not as it was left, in words, with what to do about it.
 
 use crate::backend::{Device, Enforcement, Engine, InForce, Observed, Wanted, names};
+use crate::plan::{called_now, renamed as remedy};
 use crate::ruleset::Mode;
 use crate::state::Enforced;
 
 /// Every difference between what is and what should be. `mode` is that of the policy in force, where it is known.
-pub(super) fn drift(observed: &Observed, wanted: Option<&Enforced>, mode: Option<Mode>) -> Vec<String> {
+pub(super) fn drift(
+    observed: &Observed,
+    all: &[Observed],
+    wanted: Option<&Enforced>,
+    mode: Option<Mode>,
+) -> Vec<String> {
+    let elsewhere = called_now(&observed.interface, all).filter(|_| observed.device == Device::Missing);
+    if let Some(now) = elsewhere {
+        let what_to_do = remedy(&observed.interface, now);
+        return vec![format!("that one is called {now} now, and is enforced as before; {what_to_do}")];
+    }
     let mut drift = match observed.leading() {
         Enforcement::InForce(_) => records(observed, wanted),
         Enforcement::Foreign(program) => vec![format!(
@@ -21,7 +32,7 @@ pub(super) fn drift(observed: &Observed, wanted: Option<&Enforced>, mode: Option
         Enforcement::Off => vec!["nothing is attached; apply again, or detach it".to_owned()],
     };
     if let Some(record) = observed.in_force() {
-        drift.extend(renamed(record, observed));
+        drift.extend(renamed(record, observed, all));
         drift.extend(mode.and_then(|mode| engines(observed, mode)));
         drift.extend(beside(observed));
         drift.extend(observed.damage.iter().map(|damage| format!("{damage}; apply again")));
@@ -39,10 +50,13 @@ pub(super) fn drift(observed: &Observed, wanted: Option<&Enforced>, mode: Option
 }
 
 /// Whether the device goes by another name than the one whose settings judge it.
-fn renamed(record: &InForce, observed: &Observed) -> Option<String> {
+fn renamed(record: &InForce, observed: &Observed, all: &[Observed]) -> Option<String> {
     let name = &record.interface;
+    // Where another device has the name now, it cannot be given back.
+    let is_free = all.iter().any(|one| one.interface == *name && one.device == Device::Missing);
+    let what_to_do = if is_free { remedy(name, &observed.interface) } else { "apply again".to_owned() };
     (*name != observed.interface).then(|| {
-        format!("it was called {name} when that was put in force, and is judged as {name}; apply again")
+        format!("it was called {name} when that was put in force, and is judged as {name}; {what_to_do}")
     })
 }
 

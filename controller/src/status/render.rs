@@ -36,14 +36,13 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn on_trial(trial: &TrialStatus) -> String {
-    let TrialStatus { generation, until, overdue } = trial;
-    let until = until.strftime("%H:%M:%S");
-    if *overdue {
-        format!(
-            "! generation {generation} was to be taken back at {until} UTC and was not: `perimeter rollback` does it now, `perimeter confirm` keeps it"
-        )
-    } else {
-        format!("Generation {generation} is on trial until {until} UTC: `perimeter confirm` keeps it.")
+    let TrialStatus { generation, until, .. } = trial;
+    match trial.trouble() {
+        Some(trouble) => format!("! {trouble}"),
+        None => format!(
+            "Generation {generation} is on trial until {} UTC: `perimeter confirm` keeps it.",
+            until.strftime("%H:%M:%S")
+        ),
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::backend::{Enforcement, Feature, Foreign, InForce, Offload, OtherVersion};
 use crate::samples::{observed, record};
+use crate::state::Trial;
 
 const POLICY: Digest = Digest([7; 32]);
 
@@ -134,6 +135,30 @@ fn the_guards_are_those_that_the_mode_asks_for_or_it_is_drift() {
 }
 
 #[test]
+fn a_renamed_device_is_told_with_one_remedy() {
+    let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
+    let why = "the device is gone; that one is called ren0 now, and is enforced as before".to_owned();
+    let gone =
+        Observed { device: crate::backend::Device::Missing, ..observed("wan0", Enforcement::Lost { why }) };
+    let status = judge(&[gone, observed("ren0", in_force("wan0", 3))], &expected);
+    let remedy =
+        "rename it back (`ip link set ren0 name wan0`), or write ren0 into the policy and apply that";
+    let drift: Vec<&[String]> = status.interfaces.iter().map(|one| one.drift.as_slice()).collect();
+    let before = format!("that one is called ren0 now, and is enforced as before; {remedy}");
+    let now = format!("it was called wan0 when that was put in force, and is judged as wan0; {remedy}");
+    assert_eq!(drift, [[before], [now]]);
+}
+
+#[test]
+fn what_only_the_other_end_can_mend_is_told_and_is_no_drift() {
+    let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
+    let findings = vec!["peer0, the other end of wan0, merges packets".to_owned()];
+    let one = Observed { findings, ..observed("wan0", in_force("wan0", 3)) };
+    let status = judge(&[one], &expected);
+    assert!(status.in_sync && text(&status).contains("! peer0, the other end of wan0, merges packets"));
+}
+
+#[test]
 fn why_an_interface_has_its_engine_is_kept() {
     let mut last = enforced(3, &["wan0"]);
     last.guards
@@ -148,15 +173,26 @@ fn why_an_interface_has_its_engine_is_kept() {
 }
 
 #[test]
-fn a_trial_is_told_and_one_that_is_overdue_is_not_in_sync() {
+fn a_trial_is_told_and_one_that_nobody_takes_back_is_not_in_sync() {
     let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
     let until: jiff::Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
     let trial =
         Trial { generation: 3, before: None, until, interfaces: vec!["wan0".into()], back: Vec::new() };
-    let at = |seconds| {
+    let at = |seconds, keeper| {
         let status = judge(&[observed("wan0", in_force("wan0", 3))], &expected);
-        status.with_trial(Some(&trial), until + jiff::SignedDuration::from_secs(seconds))
+        let now = until + jiff::SignedDuration::from_secs(seconds);
+        status.with_trial(Some(TrialStatus::new(&trial, keeper, now)))
     };
-    assert!(at(1).in_sync && text(&at(1)).contains("on trial until 12:00:00 UTC"));
-    assert!(!at(11).in_sync && text(&at(11)).contains("was to be taken back at 12:00:00"));
+    for keeper in [Keeper::Process, Keeper::Timer] {
+        let (on, late) = (at(1, Some(keeper)), at(3, Some(keeper)));
+        assert!(
+            on.in_sync
+                && text(&on).contains("Generation 3 is on trial until 12:00:00 UTC: `perimeter confirm`")
+        );
+        assert!(!late.in_sync && text(&late).contains("! generation 3 was to be taken back at 12:00:00 UTC"));
+    }
+    let lost = at(-60, None);
+    let words = "! generation 3 is on trial until 12:00:00 UTC, and nobody is left to take it back then: its keeper was \
+                 killed; `perimeter rollback` does it now, `perimeter confirm` keeps it";
+    assert!(!lost.in_sync && text(&lost).contains(words), "{}", text(&lost));
 }

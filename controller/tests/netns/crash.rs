@@ -281,7 +281,7 @@ fn a_fault_at_any_point_leaves_the_old_policy_or_the_new_one() {
                 "NOW",
                 "--before",
                 "BEFORE",
-                "--within",
+                "--deadline",
                 "0",
                 "--until",
                 "UNTIL",

@@ -89,9 +89,28 @@ fn each_remedy_removes_its_finding() {
 #[test]
 fn a_peer_that_cannot_be_seen_is_unknown_and_never_fine() {
     let Some(world) = World::new(&["wan0"]) else { return };
+    let outside = world.namespace("out");
+    let held = std::fs::File::open(format!("/run/netns/{outside}")).unwrap();
+    // Without its name, and without a process, only this descriptor keeps the namespace.
+    ip(&["netns", "del", &outside]);
     let (_, report) = doctor(&world, &["wan0"]);
     let peer = finding(&report, "peer");
     assert_eq!((&peer["unknown"], &peer["severity"]), (&true.into(), &"warning".into()), "{peer}");
+    drop(held);
+}
+
+#[test]
+fn what_a_peer_elsewhere_does_is_told_with_a_command_that_ends_it() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    let (_, report) = doctor(&world, &["wan0"]);
+    let peer = finding(&report, "peer");
+    assert!(peer["what"].as_str().unwrap().starts_with("wan0p, the other end, has "), "{peer}");
+    let remedy = peer["remedy"].as_str().unwrap();
+    let entered = format!("nsenter --net=/run/netns/{} ethtool -K wan0p ", world.namespace("out"));
+    assert!(remedy.starts_with(&entered), "{remedy}");
+    tool(&world, &remedy.split(' ').collect::<Vec<_>>());
+    let (_, report) = doctor(&world, &["wan0"]);
+    assert_eq!(finding(&report, "peer")["severity"], "ok");
 }
 
 /// The kernel refuses native XDP on a veth that receives with fewer queues than the other end sends from.

@@ -209,6 +209,43 @@ fn an_output_that_stalls_holds_up_nobody_else() {
     assert!(said.lines().all(|line| serde_json::from_str::<Event>(line).is_ok()));
 }
 
+/// Goal: who gives the ring away goes on to be told, whoever else stalls. Method: one follower that never reads, and a claim.
+#[test]
+fn a_follower_that_stalls_holds_nobody_up_who_gives_way() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("a.yaml", POLICY), "--yes"]);
+    let mut owner = Stream::open(place(&world)).unwrap();
+    let stalled = Stream::open(place(&world)).unwrap();
+    std::thread::sleep(Duration::from_millis(150));
+    // More than its socket holds.
+    while counted(&world).emitted < 1_500 {
+        world.send("wan0", &udp([192, 0, 2, 1], 9), 50);
+        world.send("wan0", &udp([192, 0, 2, 1], 8001), 50);
+        next(&mut owner, 1);
+    }
+    let mut agent = Stream::claim(place(&world)).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(
+        move || {
+            while tell.send(owner.next(Duration::from_millis(100)).unwrap().len()).is_ok() {}
+        },
+    );
+    let begun = Instant::now();
+    let mut from_agent = 0;
+    while from_agent == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody reads the ring");
+        world.send("wan0", &udp([192, 0, 2, 1], 9), 1);
+        from_agent += agent.next(Duration::from_millis(50)).unwrap().len();
+    }
+    told.try_iter().for_each(drop);
+    wait(|| {
+        world.send("wan0", &udp([192, 0, 2, 1], 9), 1);
+        agent.next(Duration::from_millis(10)).unwrap();
+        told.try_iter().any(|events| events > 0)
+    });
+    drop(stalled);
+}
+
 /// Goal: a reader that was stopped altogether is told of. Method: stop it, and follow.
 #[test]
 fn a_reader_that_is_stopped_is_named() {

@@ -13,7 +13,7 @@ use crate::world::{World, ip, udp};
 
 const MODES: [&str; 4] = ["native", "generic", "nft", "both"];
 
-fn policy(mode: &str) -> String {
+pub(crate) fn policy(mode: &str) -> String {
     format!(
         "version: 1\ninterfaces: {{ wan0: {{ mode: {mode} }} }}\nallow: [{{ id: web, service: udp/8000 }}]\n"
     )
@@ -28,7 +28,7 @@ fn two(first: &str, second: &str) -> String {
 }
 
 /// Runs a program of the machine in the gateway.
-fn run(world: &World, words: &[&str]) -> String {
+pub(crate) fn run(world: &World, words: &[&str]) -> String {
     let output = world.within("gw", || Command::new(words[0]).args(&words[1..]).output().unwrap());
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -264,7 +264,7 @@ fn another_program_stays_and_nftables_judges_behind_it() {
 }
 
 /// The one netdev table of the gateway, and its text.
-fn table(world: &World) -> (String, String) {
+pub(crate) fn table(world: &World) -> (String, String) {
     let tables = run(world, &["nft", "list", "tables", "netdev"]);
     let name = tables.lines().next().unwrap().trim_start_matches("table netdev ").to_owned();
     let text = run(world, &["nft", "-a", "list", "table", "netdev", &name]);

@@ -25,6 +25,10 @@ fn a_renamed_device_is_enforced_as_before_and_named() {
     let said = world.perimeter(&["status"]);
     assert!(said.code == 2 && said.out.contains("that one is called old0 now"), "{said:?}");
     assert!(said.out.contains("old0   enforcing   native XDP   generation 1"), "{said:?}");
+    let refused = world.perimeter(&["plan", &world.policy("a.yaml", MINIMUM)]);
+    for told in [&said.out, &refused.err] {
+        assert!(told.contains("rename it back (`ip link set old0 name wan0`)"), "{told}");
+    }
     world.send("wan0", &udp([192, 0, 2, 1], 9999), 5);
     assert_eq!(world.settled("wan0", 5)["dropped"]["packets"], 5, "it is judged under its new name");
 }

@@ -144,4 +144,10 @@ fn an_end_that_merges_packets_is_a_finding() {
     assert!(!world.ok(&["plan", &policy]).contains("merges packets"));
     ethtool(&world, "out", &["-K", "wan0p", "tx-udp-segmentation", "on"]);
     assert!(world.ok(&["plan", &policy]).contains("merges packets (tx-udp-segmentation)"));
+    let generic = world.policy("b.yaml", &MINIMUM.replace("wan0:", "wan0: { mode: generic }"));
+    world.ok(&["apply", &generic, "--yes"]);
+    let told = world.ok(&["plan", &generic, "--detailed-exitcode"]);
+    let command = format!("`nsenter --net=/run/netns/{} ethtool -K wan0p tso", world.namespace("out"));
+    assert!(told.starts_with("No changes.") && told.contains(&command), "{told}");
+    assert!(world.ok(&["status"]).contains(&command));
 }

@@ -22,6 +22,10 @@ fn packet(bytes: usize) -> Vec<u8> {
 fn an_mtu_that_is_raised_opens_nothing_and_is_told() {
     for mode in ["native", "generic", "nft"] {
         let Some(world) = World::new(&["wan0"]) else { return };
+        // What the other end merges is a note of its own.
+        let off = ["-K", "wan0p", "tso", "off", "gso", "off", "tx-udp-segmentation", "off"];
+        let run = || Command::new("ethtool").args(off).status().unwrap();
+        assert!(world.within("out", run).success());
         let text = MINIMUM.replace("wan0:", &format!("wan0: {{ mode: {mode}, accounting: none }}"));
         let policy = world.policy("a.yaml", &text);
         world.ok(&["apply", &policy, "--yes"]);

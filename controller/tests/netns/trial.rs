@@ -4,6 +4,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::world::{World, ip, udp};
 
 const WEB: &str = "version: 1\ninterfaces: { wan0: }\nallow: [{ id: web, service: udp/8000 }]\n";
@@ -43,6 +45,8 @@ fn what_is_not_confirmed_is_taken_back() {
     assert_eq!(world.generation(), 2);
     let refused = world.perimeter(&["apply", &web, "--yes"]);
     assert!(refused.code == 1 && refused.err.contains("on trial"), "{refused:?}");
+    let plan = world.ok(&["plan", &mail]);
+    assert!(plan.starts_with("No changes.") && plan.contains("! generation 2 is on trial until "), "{plan}");
     assert_eq!(world.generation(), 2, "nothing else may change meanwhile");
     world.reaches(3);
     while world.history().last().unwrap() != "in_force" {
@@ -292,7 +296,7 @@ fn a_keeper_takes_back_its_own_trial_and_no_other() {
             .arg(format!("--net=/run/netns/{}", world.namespace("gw")))
             .arg(env!("CARGO_BIN_EXE_perimeter"))
             .args(world.places())
-            .args(["keeper", "--generation", &now, "--before", &before, "--within", "0", "--until", until])
+            .args(["keeper", "--generation", &now, "--before", &before, "--deadline", "0", "--until", until])
             .stdin(std::process::Stdio::null())
             .status();
         assert!(status.unwrap().success());
@@ -309,6 +313,27 @@ fn a_keeper_takes_back_its_own_trial_and_no_other() {
     let until = on_trial();
     world.ok(&["confirm"]);
     assert_eq!(keeps(4, &until), 4, "what is kept stays");
+}
+
+/// Goal: nobody counts on a way back that is gone. Method: the keeper of a trial is killed long before its end.
+#[test]
+fn a_trial_that_nobody_takes_back_is_told_before_its_end() {
+    let Some(world) = World::new(&["wan0"]) else { return };
+    world.ok(&["apply", &world.policy("web.yaml", WEB), "--yes"]);
+    let mail = world.policy("mail.yaml", MAIL);
+    let told = world.ok(&["apply", &mail, "--yes", "--confirm-within", "1h"]);
+    let status = world.perimeter(&["status"]);
+    let time = |text: &str| text.split_once("n trial until ").unwrap().1[..8].to_owned();
+    assert_eq!((time(&told), status.code), (time(&status.out), 0), "{told}{status:?}");
+    assert_eq!(world.json(&["status"])["trial"]["keeper"], "process");
+    for keeper in world.keepers() {
+        kill_process(Pid::from_raw(keeper).unwrap(), Signal::KILL).unwrap();
+    }
+    assert!(world.keepers_are_gone());
+    let lost = world.perimeter(&["status"]);
+    assert!(lost.code == 2 && lost.out.contains("nobody is left to take it back"), "{lost:?}");
+    world.ok(&["rollback", "--yes"]);
+    assert_eq!(world.perimeter(&["status"]).code, 0);
 }
 
 /// What a boot leaves: neither program nor pin.

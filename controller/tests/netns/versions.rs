@@ -131,3 +131,19 @@ fn what_an_earlier_version_counted_goes_on_to_count() {
     world.ok(&["detach", "--yes", "--allow-open"]);
     assert!(!folder.join("counters").exists());
 }
+
+#[test]
+fn its_counters_are_never_told_as_nothing() {
+    let Some((world, _)) = world() else { return };
+    let keys = Path::new(&world.pin("wan0", "link")).ancestors().nth(3).unwrap().join("counter-keys");
+    fs::remove_file(keys).unwrap();
+    let said = world.perimeter(&["counters"]);
+    assert!(said.code == 1 && said.err.contains("wan0 is enforced, and what it has counted"), "{said:?}");
+    world.send("wan0", &udp([192, 0, 2, 1], 8000), 5);
+    world.ok(&["apply", &world.policy("a.yaml", MINIMUM), "--yes"]);
+    assert_eq!(
+        world.counters("wan0")["received"]["packets"],
+        0,
+        "what stood in slots belongs to no rule now"
+    );
+}

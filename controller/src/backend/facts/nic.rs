@@ -66,10 +66,12 @@ pub struct Toggle {
 /// The other end of a veth pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// In another network namespace: it cannot be seen from here.
+    /// In another network namespace, which cannot be entered from here.
     Elsewhere,
-    Here {
+    Seen {
         name: String,
+        /// What has a command that follows run where it is; empty where that is here.
+        enter: String,
         /// Its features that falsify what arrives and are on, by the kernel's names.
         harmful: Vec<String>,
         /// Queues that it sends from, where it tells.

@@ -3,7 +3,7 @@
 //! Promises: the list is whole, and every class drops what XDP might pass, never the other way round. The table in the README
 //! is this one (a test compares them); the campaign in `tests/equivalence` accepts no other difference.
 
-use crate::ruleset::{Interface, IpOptions};
+use crate::ruleset::{Action, Interface, IpOptions, Ruleset, VlanRange};
 
 /// A class of frames that nftables drops whatever the policy says, or drops under another reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,25 @@ pub fn of(frame: &[u8], interface: &Interface) -> Option<&'static Divergence> {
         IPV6 => ipv6(packet, interface),
         _ => None,
     }
+}
+
+/// The classes whose frames might pass on an interface if XDP alone judged them. What is cut at its tags never does.
+pub fn felt(ruleset: &Ruleset, index: usize) -> Vec<&'static Divergence> {
+    let interface = &ruleset.interfaces[index];
+    let has_length = |kind: &u16| *kind < FIRST_ETHERTYPE;
+    let mut passed = ruleset.rules.iter().filter(|rule| rule.action == Action::Allow);
+    let passes_lengths =
+        passed.any(|rule| rule.interfaces.contains(&index) && rule.ethertypes.iter().any(has_length));
+    // An untagged frame may have a tag with a priority and no VLAN.
+    let takes_tags = interface.vlans.iter().any(|one| !matches!(one.range, VlanRange::Stacked { .. }));
+    let mut felt = Vec::new();
+    if passes_lengths && takes_tags {
+        felt.push(&LENGTH_BEHIND_TAG);
+    }
+    if interface.ip_options == IpOptions::Pass {
+        felt.extend([&IPV4_OPTIONS, &IPV6_EXTENSIONS]);
+    }
+    felt
 }
 
 fn ipv4(packet: &[u8], interface: &Interface) -> Option<&'static Divergence> {

@@ -35,6 +35,8 @@ pub(super) fn drift(table: &Table, found: &Listing) -> Vec<String> {
             Some(listed) => drift.extend(elements(set, &expected.sets[&set.name], listed)),
         }
     }
+    let foreign = found.sets.keys().filter(|name| !expected.sets.contains_key(*name));
+    drift.extend(foreign.map(|name| format!("set {name} was added")));
     drift
 }
 

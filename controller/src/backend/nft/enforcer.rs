@@ -15,7 +15,7 @@ use super::making::Making;
 use super::netlink::batch::Step;
 use super::read::{self, Hook, Rule};
 use super::record::{Place, Record};
-use super::{names, transact};
+use super::{names, standing, transact};
 use crate::backend::{
     Backend, BackendError, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion, Refused,
     Switched, Target,
@@ -62,12 +62,9 @@ impl Nft {
         else {
             return if chains.is_empty() { Ok(Enforcement::Off) } else { lost("its base chain is gone") };
         };
-        if hook.and_then(|hook| hook.device).is_none_or(|device| device != interface) {
-            return lost("its base chain stands on no device: the device was removed, or made anew");
-        }
-        // Newer kernels keep a base chain whose device is gone, and bind it to the next one of that name (seen on 6.18).
-        if transact::device_index(interface).is_none() {
-            return lost("the device is gone; its nftables rules stand ready for the next one of that name");
+        let hook = hook.as_ref();
+        if let Some(why) = self.idle(interface, hook).map_err(unread(&table))? {
+            return lost(&why);
         }
         let rules = read::base_rules(&table).map_err(unread(&table))?;
         match rules.first().and_then(record) {
@@ -85,8 +82,26 @@ impl Nft {
                 table_bytes: record.bytes,
             })),
             None if rules.is_empty() => lost("its nftables table was flushed"),
+            None if rules.iter().any(|rule| record(rule).is_some()) => {
+                lost("a rule that perimeter did not write stands before those of its nftables table")
+            }
             None => lost("the first rule of its nftables table is gone, which says what it enforces"),
         }
+    }
+
+    /// Why no frame meets the base chain, if so.
+    fn idle(&self, interface: &str, hook: Option<&Hook>) -> std::io::Result<Option<String>> {
+        let is_dormant = read::is_dormant(&self.table(interface))?;
+        let Some(hook) = hook else { return Ok(Some("its base chain has no hook".to_owned())) };
+        let why = standing::idle(hook, interface, is_dormant);
+        // Since Linux 6.16 a base chain stands on a name, and leaves a device that is renamed.
+        let gone = transact::device_index(interface).is_none().then(|| {
+            format!(
+                "the device is gone, and its nftables rules stand ready for its return; if it was renamed it is open until \
+                 `ip link set NEW name {interface}`, or an apply of a policy with its new name"
+            )
+        });
+        Ok(why.or(gone))
     }
 
     /// The policy and the rules of the base chain, where it stands.
@@ -162,15 +177,16 @@ impl Nft {
         transact::carry_out(&made.name, &steps, &format!("load the nftables table of {}", prepared.interface))
     }
 
-    /// Puts the base chain up, or gives it other rules.
-    fn enter(&self, made: &Table, standing: bool) -> Result<(), BackendError> {
-        let mut steps = Vec::new();
-        if standing {
-            steps.push(Step::Policy(made.base.accept));
-            steps.push(Step::Flush(BASE));
-        } else {
-            steps.push(Step::Base(&made.base));
-        }
+    /// Puts the base chain up, or gives the one that stands other rules. One that stands otherwise than it should is made
+    /// anew in the same transaction.
+    fn enter(&self, made: &Table, standing: Option<&Hook>) -> Result<(), BackendError> {
+        let mut steps = match standing {
+            None => vec![Step::Base(&made.base)],
+            Some(hook) if standing::is_as_written(hook, &made.base.device) => {
+                vec![Step::Policy(made.base.accept), Step::Flush(BASE)]
+            }
+            Some(_) => vec![Step::Flush(BASE), Step::DeleteChain(BASE), Step::Base(&made.base)],
+        };
         steps.extend(made.base.rules.iter().map(|rule| Step::Rule(BASE, rule)));
         transact::carry_out(
             &made.name,
@@ -244,19 +260,10 @@ impl Backend for Nft {
     }
 
     fn switch(&mut self, prepared: &mut Prepared) -> Result<Switched, BackendError> {
-        prepared.before = self.base(&prepared.interface)?;
-        // A chain whose device went away stands nowhere: a new one takes its place.
-        let lost = prepared.before.as_ref().is_some_and(|(hook, _)| hook.device.is_none());
-        if lost {
-            prepared.before = None;
-            let steps = [Step::Flush(BASE), Step::DeleteChain(BASE)];
-            transact::carry_out(
-                &prepared.table.name,
-                &steps,
-                "remove a base chain that stands on no device",
-            )?;
-        }
-        self.enter(&prepared.table, prepared.before.is_some())?;
+        let standing = self.base(&prepared.interface)?;
+        let judges = |hook: &Hook| standing::idle(hook, &prepared.interface, false).is_none();
+        prepared.before = standing.clone().filter(|(hook, _)| judges(hook));
+        self.enter(&prepared.table, standing.as_ref().map(|(hook, _)| hook))?;
         if let Err(error) = self.verify(prepared) {
             // The error that is reported is the first; going back is all that is left to do.
             let _ = self.revert(prepared);
@@ -328,14 +335,17 @@ impl Backend for Nft {
         }
         // What an interrupted apply has loaded, and nothing leads to.
         found.chains.retain(|name, _| !place.other().holds(name));
+        found.sets.retain(|name, _| !place.other().holds(name));
         let InForce { generation, policy, .. } = *in_force;
         let making = Making { instance: &self.instance, ruleset, index, place, generation, policy };
         let failed = |error| BackendError::failed(format!("lower the policy of {interface}"), error);
         let (table, mut drift) = making.compare(&found).map_err(failed)?;
-        let hook = self.base(interface)?.map(|(hook, _)| hook);
-        if hook.is_some_and(|hook| hook.accept != table.base.accept) {
-            let what = if table.base.accept { "drops" } else { "lets through" };
-            drift.push(format!("chain {BASE} {what} what no rule decides"));
+        if let Some((hook, _)) = self.base(interface)? {
+            if hook.accept != table.base.accept {
+                let what = if table.base.accept { "drops" } else { "lets through" };
+                drift.push(format!("chain {BASE} {what} what no rule decides"));
+            }
+            drift.extend(standing::astray(&hook, interface));
         }
         Ok(drift)
     }

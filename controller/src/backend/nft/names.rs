@@ -49,6 +49,13 @@ pub(super) fn table(instance: &str, interface: &str) -> String {
     format!("{}{}", prefix(instance), escape(interface))
 }
 
+/// The instance whose table this is, `family table` with whatever follows; `None` where it is none of ours.
+pub fn owner(place: &str) -> Option<&str> {
+    let (owner, _) = place.strip_prefix("netdev ")?.strip_prefix(TABLE)?.split_once('/')?;
+    let is_name = |name: &&str| name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if owner.is_empty() { Some(owner) } else { owner.strip_prefix('-').filter(is_name) }
+}
+
 /// The interface of a table of an instance.
 pub(super) fn interface(instance: &str, table: &str) -> Option<String> {
     unescape(table.strip_prefix(&prefix(instance))?)

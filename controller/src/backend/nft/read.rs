@@ -24,11 +24,15 @@ pub(super) struct Chain {
 /// Where the base chain stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hook {
-    /// `None` once the device is gone.
-    pub(super) device: Option<String>,
+    /// None once the device is gone; a name with `*` at its end stands for all that begin so.
+    pub(super) devices: Vec<String>,
+    /// Which hook of a device it is: 0 is that of frames that come in.
+    pub(super) number: u32,
     /// Frames that fall through pass.
     pub(super) accept: bool,
     pub(super) priority: i32,
+    /// The NIC is to judge instead of the kernel.
+    pub(super) offloaded: bool,
 }
 
 /// A rule, in the kernel's own bytes.
@@ -71,6 +75,13 @@ pub(super) fn handles() -> io::Result<BTreeMap<String, u64>> {
     Ok(replies.iter().filter_map(table).collect())
 }
 
+/// Whether a table is there and told to sleep: then none of its chains meets a frame.
+pub(super) fn is_dormant(table: &str) -> io::Result<bool> {
+    let found = get(libc::NFT_MSG_GETTABLE, &text(numbers::TABLE_NAME, table))?;
+    let flags = found.and_then(|reply| number(&reply.attributes, numbers::TABLE_FLAGS));
+    Ok(flags.is_some_and(|flags| flags & numbers::TABLE_DORMANT != 0))
+}
+
 /// The chains of a table.
 pub(super) fn chains(table: &str) -> io::Result<Vec<Chain>> {
     let replies = listed(libc::NFT_MSG_GETCHAIN, &text(numbers::CHAIN_TABLE, table))?;
@@ -85,11 +96,28 @@ pub(super) fn chains(table: &str) -> io::Result<Vec<Chain>> {
 
 fn hook(chain: &[u8]) -> Option<Hook> {
     let hook = attribute(chain, numbers::CHAIN_HOOK)?;
-    let device = string(&hook, numbers::HOOK_DEV)
-        .or_else(|| string(&attribute(&hook, numbers::HOOK_DEVS)?, numbers::DEVICE_NAME));
     let accept = number(chain, numbers::CHAIN_POLICY).is_some_and(|policy| policy == libc::NF_ACCEPT as u32);
-    let priority = number(&hook, numbers::HOOK_PRIORITY)? as i32;
-    Some(Hook { device, accept, priority })
+    let flags = number(chain, numbers::CHAIN_FLAGS).unwrap_or_default();
+    Some(Hook {
+        devices: devices(&hook),
+        number: number(&hook, numbers::HOOK_NUMBER)?,
+        accept,
+        priority: number(&hook, numbers::HOOK_PRIORITY)? as i32,
+        offloaded: flags & numbers::CHAIN_OFFLOADED != 0,
+    })
+}
+
+fn devices(hook: &[u8]) -> Vec<String> {
+    // Before Linux 5.5 there is no list.
+    let Some(list) = attribute(hook, numbers::HOOK_DEVS) else {
+        return string(hook, numbers::HOOK_DEV).into_iter().collect();
+    };
+    let name = |(kind, value): (i32, Vec<u8>)| match kind {
+        numbers::DEVICE_NAME => Some(words(&value)?),
+        numbers::DEVICE_PREFIX => Some(format!("{}*", words(&value)?)),
+        _ => None,
+    };
+    attributes(&list).into_iter().filter_map(name).collect()
 }
 
 /// The rules of a table, in their order, or those of one chain.
@@ -185,7 +213,11 @@ pub(super) fn attributes(bytes: &[u8]) -> Vec<(i32, Vec<u8>)> {
 }
 
 fn string(bytes: &[u8], kind: i32) -> Option<String> {
-    let value = attribute(bytes, kind)?;
+    words(&attribute(bytes, kind)?)
+}
+
+/// Text up to its zero byte.
+fn words(value: &[u8]) -> Option<String> {
     let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
     String::from_utf8(value[..end].to_vec()).ok()
 }

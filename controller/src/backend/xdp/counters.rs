@@ -1,6 +1,6 @@
 //! The counters in the kernel: one map with a row of slots for each CPU, and beside it the series that each slot belongs to.
 //!
-//! Promises: both maps are pinned, and outlive programs, generations and this process; their sizes are checked when they
+//! Promises: both maps are pinned and held by the program in force, and outlive programs, generations and this process; their sizes are checked when they
 //! are opened; a series gets its slot before a program counts in it, and keeps it.
 
 use std::cell::RefCell;
@@ -16,6 +16,7 @@ use perimeter_classifier::abi::{COUNTER_SLOTS, Mark};
 use perimeter_classifier::verdict::DropReason;
 
 use super::inherit::Inherited;
+use super::kept::{self, Kept, KeptMaps};
 use super::maps::{Shared, SharedMaps, counter_rows};
 use super::pins::Pins;
 use super::sys::{self, Elements};
@@ -50,6 +51,8 @@ pub(super) struct Counters {
     /// None where only an earlier version has counted.
     map: Option<OwnedFd>,
     inherited: Option<Inherited>,
+    /// None where an earlier version has left none.
+    marks: Option<OwnedFd>,
     keys: Keys,
     slots: Arc<Slots>,
 }
@@ -59,36 +62,37 @@ pub(super) struct Counters {
 pub(super) struct Seen(RefCell<(Elements, Arc<Slots>)>);
 
 impl Counters {
-    /// Opens the pinned maps; `None` where there are none.
+    /// Opens the maps; `None` where there are none.
     pub(super) fn open(pins: &Pins, seen: &Seen) -> Result<Option<Counters>, BackendError> {
-        let path = pins.shared(Shared::Counters);
-        let inherited = Inherited::open(pins)?;
-        if !pins.counter_keys().exists() || !path.exists() && inherited.is_none() {
-            return Ok(None);
+        let (kept, inherited) = (KeptMaps::now(pins)?, Inherited::open(pins)?);
+        let (keys, map) = (kept.open(Kept::Keys)?, kept.open(Kept::Shared(Shared::Counters))?);
+        let Some(keys) = keys.filter(|_| map.is_some() || inherited.is_some()) else { return Ok(None) };
+        if let Some(map) = &map {
+            let path = pins.shared(Shared::Counters);
+            Shared::Counters.check(map.as_fd()).map_err(|error| failed("use", &path, error))?;
         }
-        let map = if path.exists() { Some(open_map(&path)?) } else { None };
-        let (keys, slots) = open_keys(&pins.counter_keys(), seen)?;
-        Ok(Some(Counters { map, inherited, keys, slots }))
+        let (keys, slots) = open_keys(keys, &pins.counter_keys(), seen)?;
+        let marks = kept.open(Kept::Shared(Shared::Marks))?;
+        Ok(Some(Counters { map, inherited, marks, keys, slots }))
     }
 
-    /// Opens the pinned maps, or makes and pins them.
+    /// Opens the maps, pins again those whose pin is gone, or makes and pins them.
     pub(super) fn open_or_make(pins: &Pins, seen: &Seen) -> Result<Counters, BackendError> {
-        let path = pins.shared(Shared::Counters);
+        kept::pin_again(pins)?;
         match Counters::open(pins, seen)? {
             Some(counters) if counters.map.is_some() => return Ok(counters),
             // An earlier version's: its slots go on.
             Some(_) => {}
             None => {
                 pins.make()?;
-                // Half a pair is left by a crash between two pins: nothing has counted in it yet.
-                for path in [&path, &pins.counter_keys()] {
-                    let _ = std::fs::remove_file(path);
-                }
+                // Half a pair is left by a crash between two pins: nothing has counted in it yet. Or no program holds the other
+                // half, which is gone for good: what a slot belonged to must not be credited to whatever gets it next.
+                pins.clear_counters()?;
                 make_keys(pins)?;
             }
         }
         open_or_pin(pins, Shared::Counters)?;
-        Counters::open(pins, seen)?.ok_or_else(|| layout(&path))
+        Counters::open(pins, seen)?.ok_or_else(|| layout(&pins.shared(Shared::Counters)))
     }
 
     /// Memory of all slots in bytes, on every CPU that this machine can have.
@@ -117,7 +121,7 @@ impl Counters {
     pub(super) fn read(&self, pins: &Pins) -> Result<Counts, BackendError> {
         let tallies = self.map.as_ref().map(|map| Tallies::open(map.as_fd())).transpose();
         let tallies = tallies.map_err(|error| failed("read", &pins.shared(Shared::Counters), error))?;
-        let marks = Marks::read(pins)?;
+        let marks = Marks::read(self.marks.as_ref(), &pins.shared(Shared::Marks))?;
         let read = |(series, &slot): (&Series, &u32)| {
             let mut sum = Count { last: marks.time(series, slot), ..Count::default() };
             let since = tallies.iter().flat_map(|tallies| tallies.of(slot));
@@ -129,15 +133,9 @@ impl Counters {
     }
 }
 
-fn open_map(path: &Path) -> Result<OwnedFd, BackendError> {
-    let map = sys::open_pin(path).map_err(|error| failed("open", path, error))?;
-    Shared::Counters.check(map.as_fd()).map_err(|error| failed("use", path, error))?;
-    Ok(map)
-}
-
 /// The map of keys, and the slot of each series in it.
-fn open_keys(path: &Path, seen: &Seen) -> Result<(Keys, Arc<Slots>), BackendError> {
-    let data = MapData::from_pin(path).map_err(|error| failed("open", path, error))?;
+fn open_keys(map: OwnedFd, path: &Path, seen: &Seen) -> Result<(Keys, Arc<Slots>), BackendError> {
+    let data = MapData::from_fd(map).map_err(|error| failed("open", path, error))?;
     let elements =
         sys::map_elements(data.fd().as_fd(), COUNTER_SLOTS).map_err(|error| failed("read", path, error))?;
     let mut seen = seen.0.borrow_mut();
@@ -161,8 +159,7 @@ fn make_keys(pins: &Pins) -> Result<(), BackendError> {
     let path = pins.counter_keys();
     let kind = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
     let object = aya_obj::Map::new_from_params(kind, KEY_LEN as u32, 4, COUNTER_SLOTS, BPF_F_NO_PREALLOC);
-    let data =
-        MapData::create(object, "COUNTER_KEYS", None).map_err(|error| failed("create", &path, error))?;
+    let data = MapData::create(object, kept::KEYS, None).map_err(|error| failed("create", &path, error))?;
     data.pin(&path).map_err(|error| failed("pin", &path, error))
 }
 
@@ -195,14 +192,11 @@ struct Marks {
 
 impl Marks {
     /// All of them; none where the map is not there, as an earlier version left it.
-    fn read(pins: &Pins) -> Result<Marks, BackendError> {
-        let (path, origin) = (pins.shared(Shared::Marks), times::origin());
-        if !path.exists() {
-            return Ok(Marks { bytes: Vec::new(), origin });
-        }
-        let map = sys::open_pin(&path).map_err(|error| failed("open", &path, error))?;
+    fn read(map: Option<&OwnedFd>, path: &Path) -> Result<Marks, BackendError> {
+        let origin = times::origin();
+        let Some(map) = map else { return Ok(Marks { bytes: Vec::new(), origin }) };
         let mut bytes = vec![0; size_of::<Mark>() * COUNTER_SLOTS as usize];
-        sys::map_lookup(map.as_fd(), 0, &mut bytes).map_err(|error| failed("read", &path, error))?;
+        sys::map_lookup(map.as_fd(), 0, &mut bytes).map_err(|error| failed("read", path, error))?;
         Ok(Marks { bytes, origin })
     }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::ask;
 use super::clock;
 use super::counters::{self, Counters, Seen};
+use super::kept::{self, Kept, KeptMaps};
 use super::maps::Shared;
 use super::namespace;
 use super::observe;
@@ -71,7 +72,10 @@ impl Xdp {
 
     /// Memory of the counters in bytes; 0 where there are none.
     pub fn counter_bytes(&self) -> Result<u64, BackendError> {
-        if self.pins.shared(Shared::Counters).exists() { Counters::bytes() } else { Ok(0) }
+        match KeptMaps::now(&self.pins)?.open(Kept::Shared(Shared::Counters))? {
+            Some(_) => Counters::bytes(),
+            None => Ok(0),
+        }
     }
 
     fn counters(&mut self) -> Result<&mut Counters, BackendError> {
@@ -280,9 +284,9 @@ impl Backend for Xdp {
     fn prepare(&mut self, target: Target<'_>) -> Result<Prepared, BackendError> {
         let interface = target.name().to_owned();
         let wish = &target.ruleset.interfaces[target.index];
-        namespace::require_lasting(self.pins.root())
-            .map_err(|error| cannot_load(&interface, target.wanted, error))?;
-        let counters = self.counters().map_err(|error| cannot_load(&interface, target.wanted, error))?;
+        let refuse = |error| cannot_load(&interface, target.wanted, error);
+        namespace::require_lasting(self.pins.root()).map_err(refuse)?;
+        let counters = self.counters().map_err(refuse)?;
         let of = |series: fn(&Ruleset, usize) -> Vec<Series>| series(target.ruleset, target.index);
         let (counted, more) = match target.wanted.nft {
             Nftables::Always => (Counted::Kept, of(handed_on)),
@@ -300,9 +304,9 @@ impl Backend for Xdp {
         };
         let shared = counters::shared_maps(&self.pins)?;
         let program = Program::load(&image, enforcement, &shared).map_err(|error| {
-            let failed = BackendError::failed(format!("load the program for {interface}"), error);
-            cannot_load(&interface, target.wanted, failed)
+            refuse(BackendError::failed(format!("load the program for {interface}"), error))
         })?;
+        kept::bind(&self.pins, program.as_fd()).map_err(refuse)?;
         let (wanted, generation) = (target.wanted, target.generation);
         let (key, key_before) = (String::new(), String::new());
         Ok(Prepared { interface, wanted, generation, program, key, key_before, before: None, aside: None })
@@ -366,7 +370,9 @@ impl Backend for Xdp {
     }
 
     fn lower(&mut self, interface: &str) -> Result<(), BackendError> {
-        self.end_all(|place| place.interface() == interface)
+        // What only the program holds would end with it. Enforcement ends whatever becomes of that; the first error is told.
+        let kept = kept::pin_again(&self.pins);
+        kept.and(self.end_all(|place| place.interface() == interface))
     }
 
     fn end_counters(&mut self) -> Result<(), BackendError> {

@@ -15,6 +15,7 @@ use perimeter_classifier::abi::{EventKind, EventRecord};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::counters::{Counters, Seen};
+use super::kept::{Kept, KeptMaps};
 use super::maps::Shared;
 use super::pins::Pins;
 use super::{sys, times};
@@ -24,6 +25,8 @@ use crate::state::Namespace;
 
 /// So long after a reader's last sign the program takes it for gone.
 pub const LEASE: Duration = Duration::from_secs(5);
+
+const EVENTS: Kept = Kept::Shared(Shared::Events);
 
 /// The ring of one instance in one network namespace.
 pub struct Ring {
@@ -45,22 +48,22 @@ impl Ring {
     /// Opens the ring of the instance whose pins lie below `bpffs`; `None` where no XDP program was ever put in force.
     pub fn open(bpffs: &Path, namespace: Namespace) -> Result<Option<Ring>, BackendError> {
         let pins = Pins::new(bpffs, namespace);
-        let (events, reader) = (pins.shared(Shared::Events), pins.shared(Shared::Reader));
-        if !events.exists() || !reader.exists() {
-            return Ok(None);
-        }
-        let pinned = sys::open_pin(&events).map_err(|error| failed("open", error))?;
-        let id = sys::map_info(pinned.as_fd()).map_err(|error| failed("open", error))?.id;
-        let data = MapData::from_fd(pinned).map_err(|error| failed("open", error))?;
+        let kept = KeptMaps::now(&pins)?;
+        let (events, reader) = (kept.open(EVENTS)?, kept.open(Kept::Shared(Shared::Reader))?);
+        let (Some(events), Some(reader)) = (events, reader) else { return Ok(None) };
+        let id = sys::map_info(events.as_fd()).map_err(|error| failed("open", error))?.id;
+        let data = MapData::from_fd(events).map_err(|error| failed("open", error))?;
         let ring = RingBuf::try_from(Map::RingBuf(data)).map_err(|error| failed("open", error))?;
-        let reader = sys::open_pin(&reader).map_err(|error| failed("open", error))?;
         Ok(Some(Ring { pins, ring, id, reader, series: HashMap::new(), looked: Instant::now() }))
     }
 
     /// Whether this ring is still the one that programs write to: a `detach` of everything ends it.
     pub fn is_current(&self) -> bool {
+        let is_it = |map: &OwnedFd| sys::map_info(map.as_fd()).is_ok_and(|info| info.id == self.id);
         let pinned = sys::open_pin(&self.pins.shared(Shared::Events));
-        pinned.and_then(|map| sys::map_info(map.as_fd())).is_ok_and(|info| info.id == self.id)
+        // Where the pin is not of it a program may hold it all the same.
+        let held = || KeptMaps::now(&self.pins)?.open(EVENTS);
+        pinned.is_ok_and(|map| is_it(&map)) || held().is_ok_and(|map| map.is_some_and(|map| is_it(&map)))
     }
 
     /// Takes what lies in the ring; where nothing does, waits for it as long as `patience`. To be called again within
@@ -139,12 +142,10 @@ impl Drop for Ring {
 
 /// What became of all events of an instance so far; zeros where no XDP program was ever put in force.
 pub fn totals(bpffs: &Path, namespace: Namespace) -> Result<EventTotals, BackendError> {
-    let path = Pins::new(bpffs, namespace).shared(Shared::Gates);
+    let pins = Pins::new(bpffs, namespace);
     let mut totals = EventTotals::default();
-    if !path.exists() {
-        return Ok(totals);
-    }
-    let data = MapData::from_pin(&path).map_err(|error| failed("count", error))?;
+    let Some(gates) = KeptMaps::now(&pins)?.open(Kept::Shared(Shared::Gates))? else { return Ok(totals) };
+    let data = MapData::from_fd(gates).map_err(|error| failed("count", error))?;
     let gates: PerCpuArray<MapData, [u64; 7]> =
         PerCpuArray::try_from(Map::PerCpuArray(data)).map_err(|error| failed("count", error))?;
     for kind in 0..EventKind::COUNT {

@@ -7,7 +7,8 @@ use perimeter_classifier::abi::Info;
 use super::ask;
 use super::info::{InfoError, read_info};
 use super::pins::Pins;
-use super::{places, sys};
+use super::places::Place;
+use super::{kept, places, sys};
 use crate::backend::device::{self, Attached, Device as Facts, How};
 use crate::backend::{
     BackendError, Bond, Device, Enforcement, Engine, Foreign, InForce, Observed, OtherVersion,
@@ -17,7 +18,13 @@ use crate::digest::Digest;
 /// Everything about one interface but its offloads.
 pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendError> {
     let facts = device::find(interface)?;
-    let enforcement = enforcement(pins, interface, facts.as_ref())?;
+    let places = places::all(pins)?;
+    let ours = facts.as_ref().and_then(|facts| places.iter().find(|place| place.runs_on(facts)));
+    let enforcement = enforcement((&places, ours), interface, facts.as_ref())?;
+    let damage = match (&enforcement, ours) {
+        (Enforcement::InForce(record), Some(place)) => kept::damage(pins, &place.key, record.program_id)?,
+        _ => Vec::new(),
+    };
     let device = kind(facts.as_ref());
     let refused = match (&facts, &enforcement) {
         (Some(facts), Enforcement::Off | Enforcement::Lost { .. }) if facts.is_ethernet() => {
@@ -35,6 +42,7 @@ pub(super) fn observe(pins: &Pins, interface: &str) -> Result<Observed, BackendE
         bond: facts.as_ref().map(bond).transpose()?.flatten(),
         offers_native,
         enforcement,
+        damage,
         refused,
         ..Observed::nothing(interface)
     })
@@ -61,11 +69,14 @@ fn kind(facts: Option<&Facts>) -> Device {
     }
 }
 
-fn enforcement(pins: &Pins, interface: &str, facts: Option<&Facts>) -> Result<Enforcement, BackendError> {
-    let places = places::all(pins)?;
+/// What is in force, given every place of pins and the one that serves the device.
+fn enforcement(
+    (places, ours): (&[Place], Option<&Place>),
+    interface: &str,
+    facts: Option<&Facts>,
+) -> Result<Enforcement, BackendError> {
     let named = places.iter().filter(|place| place.former_name() == interface);
     let named = named.min_by_key(|place| place.judges()).map(|place| place.lost(facts));
-    let ours = facts.and_then(|facts| places.iter().find(|place| place.runs_on(facts)));
     Ok(match (facts.and_then(|facts| facts.program), ours, named) {
         (Some(attached), Some(place), _) => record(place.former_name(), attached)?,
         (Some(attached), None, _) => Enforcement::Foreign(foreign(attached)),

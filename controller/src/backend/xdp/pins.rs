@@ -75,7 +75,7 @@ impl Pins {
         self.root.join("interfaces").join(encode(key))
     }
 
-    fn path(&self, key: &str, object: Object) -> PathBuf {
+    pub(super) fn path(&self, key: &str, object: Object) -> PathBuf {
         self.folder(key).join(object.name())
     }
 
@@ -108,11 +108,8 @@ impl Pins {
 
     /// Pins an object, in the place of what was pinned under this name.
     pub(super) fn pin(&self, key: &str, object: Object, fd: BorrowedFd<'_>) -> Result<(), BackendError> {
-        let folder = self.folder(key);
-        make_folder(&folder)?;
-        self.unpin(key, object)?;
-        let path = folder.join(object.name());
-        sys::pin(fd, &path).map_err(|error| failed("pin", &path, error))
+        make_folder(&self.folder(key))?;
+        put(&self.path(key, object), fd)
     }
 
     /// Gives what is pinned as `from` the name `to`, in the place of what had it.
@@ -146,11 +143,16 @@ impl Pins {
         remove_folder(&self.folder(key))
     }
 
+    /// Removes what has counted, and what it has counted under.
+    pub(super) fn clear_counters(&self) -> Result<(), BackendError> {
+        Shared::ALL.into_iter().try_for_each(|shared| remove(&self.shared(shared)))?;
+        remove(&self.inherited_counters())?;
+        remove(&self.counter_keys())
+    }
+
     /// Removes what is shared, once no interface is left.
     pub(super) fn clear_shared(&self) -> Result<(), BackendError> {
-        Shared::ALL.into_iter().try_for_each(|shared| remove(&self.shared(shared)))?;
-        remove(&self.counter_keys())?;
-        remove(&self.inherited_counters())?;
+        self.clear_counters()?;
         remove_folder(&self.root.join("interfaces"))?;
         remove_folder(&self.root)
     }
@@ -159,6 +161,12 @@ impl Pins {
     pub(super) fn make(&self) -> Result<(), BackendError> {
         make_folder(&self.root)
     }
+}
+
+/// Pins an object, in the place of what had this path.
+pub(super) fn put(path: &Path, fd: BorrowedFd<'_>) -> Result<(), BackendError> {
+    remove(path)?;
+    sys::pin(fd, path).map_err(|error| failed("pin", path, error))
 }
 
 fn failed(what: &str, path: &Path, error: io::Error) -> BackendError {

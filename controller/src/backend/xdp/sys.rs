@@ -191,6 +191,15 @@ pub fn program_live_run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> i
     Ok(())
 }
 
+/// Has a program hold a map for as long as it lives, whether it uses it or not (Linux 5.10).
+pub fn program_bind_map(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = no_attributes();
+    attr.prog_bind_map.prog_fd = program.as_raw_fd().cast_unsigned();
+    attr.prog_bind_map.map_fd = map.as_raw_fd().cast_unsigned();
+    // SAFETY: the attributes hold no pointer.
+    unsafe { call(bpf_cmd::BPF_PROG_BIND_MAP, &mut attr) }.map(drop)
+}
+
 /// Opens a program by its id; needs CAP_SYS_ADMIN. `NotFound` where there is none.
 pub fn program_by_id(id: u32) -> io::Result<OwnedFd> {
     let mut attr = no_attributes();

@@ -2,6 +2,7 @@
 
 use crate::backend::facts::{HostFacts, Link, NicFacts};
 use crate::backend::is_fed;
+use crate::backend::nft::owner;
 use crate::doctor::Finding;
 use crate::ruleset::Mode;
 
@@ -94,7 +95,7 @@ fn nftables(facts: &NicFacts, host: &HostFacts) -> Vec<Finding> {
     let chains: Vec<String> = nftables
         .chains
         .iter()
-        .filter(|chain| here(&chain.devices))
+        .filter(|chain| here(&chain.devices) && owner(&chain.name).is_none())
         .map(|chain| format!("{} (priority {})", chain.name, chain.priority))
         .collect();
     if !chains.is_empty() {

@@ -130,18 +130,17 @@ fn peer(facts: &NicFacts) -> Option<Finding> {
         Ok(None) => None,
         Err(cause) => Some(Finding::unknown(check, "what the other end of this veth pair does", cause)),
         Ok(Some(Peer::Elsewhere)) => {
-            let what =
-                "unknown what the other end of this veth pair does: it is in another network namespace";
+            let what = "unknown what the other end of this veth pair does: it is in a network namespace that has no name in \
+                 /run/netns and no process here";
             let why = format!("where its tso, gso or txvlan is on, {why}");
-            let command = format!("nsenter --net=/run/netns/NAME ethtool -K DEVICE {options}");
-            Some(Finding { unknown: true, ..Finding::warning(check, what, why).remedy(command) })
+            Some(Finding { unknown: true, ..Finding::warning(check, what, why) })
         }
-        Ok(Some(Peer::Here { name, harmful, .. })) if harmful.is_empty() => {
+        Ok(Some(Peer::Seen { name, harmful, .. })) if harmful.is_empty() => {
             Some(Finding::ok(check, format!("{name}, the other end, sends frames as they are")))
         }
-        Ok(Some(Peer::Here { name, harmful, .. })) => {
+        Ok(Some(Peer::Seen { name, enter, harmful, .. })) => {
             let what = format!("{name}, the other end, has {} on", harmful.join(", "));
-            Some(Finding::warning(check, what, why).remedy(format!("ethtool -K {name} {options}")))
+            Some(Finding::warning(check, what, why).remedy(format!("{enter}ethtool -K {name} {options}")))
         }
     }
 }

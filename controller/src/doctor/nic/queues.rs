@@ -38,14 +38,18 @@ fn amazon(facts: &NicFacts, channels: &Channels) -> Option<Finding> {
 
 /// A veth refuses native XDP where its other end sends from more queues than it receives with (`veth_xdp_set`).
 fn veth(facts: &NicFacts, channels: &Channels) -> Option<Finding> {
-    let Ok(Some(Peer::Here { name, send_queues: Some(send), .. })) = &facts.peer else { return None };
+    let Ok(Some(Peer::Seen { name, enter, send_queues: Some(send), .. })) = &facts.peer else { return None };
     if *send <= channels.receive {
         return None;
     }
     let what =
         format!("{name}, the other end, sends from {send} queues, and {} receive here", channels.receive);
     let finding = Finding::warning("queues", what, "a veth pair takes native XDP only where as many receive");
-    Some(finding.excluding(&[Mode::Native]).remedy(format!("ethtool -L {name} tx {}", channels.receive)))
+    Some(
+        finding
+            .excluding(&[Mode::Native])
+            .remedy(format!("{enter}ethtool -L {name} tx {}", channels.receive)),
+    )
 }
 
 /// Whether the work is shared among the CPUs.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Change, Told};
+use super::{Change, OfEngine, Told};
 use crate::backend::Enforcement;
 use crate::counters::grouped;
 use crate::plan::{Detail, InterfacePlan, Plan, Step};
@@ -27,26 +27,52 @@ pub(in crate::plan) fn human(plan: &Plan, detail: Detail, out: &mut dyn Write) -
 
 fn interface(one: &InterfacePlan, detail: Detail, out: &mut dyn Write) -> io::Result<()> {
     let name = &one.interface;
-    let Some(told) = &one.meaning else {
-        let text = match (one.step, &one.now) {
-            (Step::Start, _) => "everything passes now; what no rule passes will be dropped",
-            (_, Enforcement::InForce(record)) if !record.enforce => {
-                "what is in force drops nothing and is not known: what would change cannot be told"
-            }
-            _ => "what is in force is not known: what would change cannot be told",
-        };
-        return writeln!(out, "  {name}: {text}");
-    };
-    self::told(name, told, detail, out)
+    let Some(told) = &one.meaning else { return writeln!(out, "  {name}: {}", untold(one)) };
+    if one.shadow {
+        writeln!(out, "  {name}: shadow mode drops nothing, now and then; of what it counts as dropped:")?;
+    }
+    self::told(name, told, one.engine.as_ref(), detail, out)
+}
+
+/// What is said where the sets of frames are not.
+fn untold(one: &InterfacePlan) -> &'static str {
+    match (&one.now, one.shadow) {
+        (Enforcement::InForce(record), true) if record.enforce => {
+            "everything will pass: shadow mode counts what would be dropped"
+        }
+        (Enforcement::InForce(record), false) if !record.enforce => {
+            "everything passes now, in shadow mode; what no rule passes will be dropped"
+        }
+        (Enforcement::InForce(_), true) => {
+            "what is in force drops nothing and is not known: what would change cannot be told"
+        }
+        _ if one.step != Step::Start => "what is in force is not known: what would change cannot be told",
+        (_, true) => "everything passes, now and then: shadow mode counts what would be dropped",
+        (_, false) => "everything passes now; what no rule passes will be dropped",
+    }
 }
 
 /// What is known of one interface.
-pub(super) fn told(name: &str, told: &Told, detail: Detail, out: &mut dyn Write) -> io::Result<()> {
-    if told.is_same() {
+pub(super) fn told(
+    name: &str,
+    told: &Told,
+    engine: Option<&OfEngine>,
+    detail: Detail,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if told.is_same() && engine.is_none() {
         writeln!(out, "  {name}: no change in meaning: every frame is judged as before")?;
     }
     for (verb, changes) in [("opens", &told.opens), ("closes", &told.closes)] {
         direction(name, verb, changes, told.is_complete, detail, out)?;
+    }
+    if let Some(OfEngine { opens, frames }) = engine {
+        let (verb, why) = if *opens {
+            ("opens", "nftables no longer judges")
+        } else {
+            ("closes", "nftables cannot judge them")
+        };
+        writeln!(out, "  {name}: {verb:6} what rules pass of {}  [{why}]", frames.join("; "))?;
     }
     if !told.is_complete {
         let is_bare = told.opens.is_empty() && told.closes.is_empty();
@@ -56,7 +82,7 @@ pub(super) fn told(name: &str, told: &Told, detail: Detail, out: &mut dyn Write)
             "there is more than is told here"
         };
         writeln!(out, "  {name}: {so_far}: the change touches too many rules to tell every range of frames")?;
-    } else if !told.is_same() {
+    } else if !told.is_same() || engine.is_some() {
         writeln!(out, "  {name}: everything else is judged as before")?;
     }
     for one in &told.dying {

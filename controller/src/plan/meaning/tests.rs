@@ -35,7 +35,7 @@ fn text(before: &Ruleset, after: &Ruleset) -> String {
         "what is kept in a plan file is what was told"
     );
     let mut out = Vec::new();
-    render::told("wan0", &told, Detail::Brief, &mut out).unwrap();
+    render::told("wan0", &told, None, Detail::Brief, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -16,7 +16,7 @@ use crate::backend::nft::read;
 /// A step of a transaction.
 #[derive(Debug)]
 pub(in crate::backend::nft) enum Step<'a> {
-    /// Makes the table where it is not there.
+    /// Makes the table where it is not there, and wakes one that was told to sleep.
     Table,
     DeleteTable,
     /// Makes the counter where it is not there; one that is keeps its counts.
@@ -109,7 +109,11 @@ fn add_table(batch: &mut nftnl::Batch, name: &str, step: &Step<'_>) {
     made.text(sys::NFTNL_TABLE_NAME, name);
     let (kind, flags) = match step {
         Step::DeleteTable => (libc::NFT_MSG_DELTABLE, 0),
-        _ => (libc::NFT_MSG_NEWTABLE, CREATE),
+        _ => {
+            // Without flags in the message, a table that stands keeps those it has.
+            made.number(sys::NFTNL_TABLE_FLAGS, 0);
+            (libc::NFT_MSG_NEWTABLE, CREATE)
+        }
     };
     add(batch, kind, flags, |header| {
         // SAFETY: header and table are live.

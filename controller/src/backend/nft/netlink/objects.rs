@@ -66,6 +66,11 @@ impl Table {
         // SAFETY: the table is live, the string ends with a zero byte and is copied.
         unsafe { sys::nftnl_table_set_str(self.as_ptr(), attribute as u16, c_string(text).as_ptr()) };
     }
+
+    pub(super) fn number(&self, attribute: u32, number: u32) {
+        // SAFETY: the table is live.
+        unsafe { sys::nftnl_table_set_u32(self.as_ptr(), attribute as u16, number) };
+    }
 }
 
 impl Chain {

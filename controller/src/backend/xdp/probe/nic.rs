@@ -10,10 +10,11 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::xdp_features;
 use crate::backend::Enforcement;
-use crate::backend::device::ETHERNET;
+use crate::backend::device::{self, ETHERNET};
 use crate::backend::ethtool;
 use crate::backend::facts::{Channels, Fact, Link, NicFacts, Peer, Toggle, Unknown};
 use crate::backend::netlink::{ask, dump};
+use crate::backend::peer::Peer as OtherEnd;
 use crate::backend::xdp::observe;
 use crate::backend::xdp::pins::Pins;
 use crate::backend::xdp::sys;
@@ -116,8 +117,7 @@ fn found(name: &str) -> io::Result<Option<(Link, Option<Peer>)>> {
     }
     let other = other.filter(|_| !elsewhere).map(named).transpose()?.flatten().map(|(name, _)| name);
     if link.software.as_deref() == Some("veth") {
-        let peer = other.map_or(Ok(Peer::Elsewhere), peer)?;
-        return Ok(Some((link, Some(peer))));
+        return Ok(Some((link, Some(peer(name)?))));
     }
     link.parent = other;
     Ok(Some((link, None)))
@@ -160,12 +160,22 @@ fn toggles(name: &str) -> io::Result<Vec<Toggle>> {
     Ok(ethtool::features(name)?.into_iter().map(toggle).collect())
 }
 
-/// The other end of a veth pair, in this network namespace.
-fn peer(name: String) -> io::Result<Peer> {
-    let harmful = toggles(&name)?.into_iter().filter(|one| one.on && HARMFUL.contains(&one.name.as_str()));
-    let harmful = harmful.map(|one| one.name).collect();
-    let send_queues = channels(&name).ok().flatten().map(|channels| channels.send);
-    Ok(Peer::Here { name, harmful, send_queues })
+/// The other end of a veth device, in whatever network namespace it is.
+fn peer(device: &str) -> io::Result<Peer> {
+    let end = match device::by_name(device)?.map(|device| OtherEnd::of(&device)) {
+        Some(Ok(Some(end))) => end,
+        // Of a right that is missing nothing is known; a namespace without a name or a process is known for that.
+        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => return Ok(Peer::Elsewhere),
+    };
+    let found = end.within(|name| Ok((toggles(name)?, channels(name).ok().flatten())))?;
+    let harmful = found.0.into_iter().filter(|one| one.on && HARMFUL.contains(&one.name.as_str()));
+    Ok(Peer::Seen {
+        harmful: harmful.map(|one| one.name).collect(),
+        enter: end.command(""),
+        send_queues: found.1.map(|channels| channels.send),
+        name: end.name,
+    })
 }
 
 fn channels(name: &str) -> Fact<Option<Channels>> {
