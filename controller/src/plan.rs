@@ -151,13 +151,7 @@ impl Plan {
                 InterfacePlan::new(observed, after, settled, facts.known)
             })
             .collect();
-        Ok(Plan {
-            policy,
-            changes: interfaces.iter().any(InterfacePlan::changes),
-            opens: interfaces.iter().any(|one| one.opens.is_some()),
-            lapses: known::lapses(ruleset),
-            interfaces,
-        })
+        Ok(Plan::of(policy, known::lapses(ruleset), interfaces))
     }
 
     /// The plan to stop enforcing on the `observed` interfaces.
@@ -167,19 +161,20 @@ impl Plan {
         for one in &mut interfaces {
             one.opens = one.opens.map(|_| Opening::Detached);
         }
-        Plan {
-            policy: Digest::default(),
-            changes: !interfaces.is_empty(),
-            opens: interfaces.iter().any(|one| one.opens.is_some()),
-            lapses: Vec::new(),
-            interfaces,
-        }
+        Plan::of(Digest::default(), Vec::new(), interfaces)
+    }
+
+    fn of(policy: Digest, lapses: Vec<Lapse>, interfaces: Vec<InterfacePlan>) -> Plan {
+        let changes = interfaces.iter().any(InterfacePlan::changes);
+        let opens = interfaces.iter().any(|one| one.opens.is_some());
+        Plan { policy, changes, opens, lapses, interfaces }
     }
 
     /// Takes the interfaces of these names out of a plan that would end their enforcement.
     pub fn leave_alone(&mut self, names: &[String]) {
-        self.interfaces.retain(|one| one.step != Step::End || !names.contains(&one.interface));
-        self.opens = self.interfaces.iter().any(|one| one.opens.is_some());
+        let mut left = std::mem::take(&mut self.interfaces);
+        left.retain(|one| one.step != Step::End || !names.contains(&one.interface));
+        *self = Plan::of(self.policy, std::mem::take(&mut self.lapses), left);
     }
 
     /// Whether a new generation would be made.

@@ -4,6 +4,7 @@
 //! already switched go back; what judged before falls only when every interface has switched; the journal has the intent
 //! before the effect, and what became of it after. Decides nothing: what to do is the plan's.
 
+mod ending;
 mod failure;
 
 use crate::backend::{
@@ -11,14 +12,16 @@ use crate::backend::{
     list as told,
 };
 use crate::digest::Digest;
-use crate::plan::{Choice, InterfacePlan, Plan, Step};
+use crate::plan::{Choice, InterfacePlan, Plan};
 use crate::ruleset::Ruleset;
 use crate::state::{
-    Event, Guard, Lock, Namespace, Occasion, Record, Source, State, StateError, What, expected,
+    Event, Guard, Lock, Namespace, Occasion, Record, Source, State, StateError, What, expected, on_trial,
 };
 use crate::tables::Image;
+use ending::end_all;
 use failure::{left_off, unchanged};
 
+pub use ending::{Ending, detach};
 pub use failure::{ApplyError, LeftOff};
 
 /// The policy to put in force, and who asks.
@@ -59,6 +62,8 @@ pub struct Report {
     /// The new generation, where one was made.
     pub generation: Option<u64>,
     pub in_force: Vec<NowInForce>,
+    /// Offloads that were switched off without a new generation.
+    pub switched_off: Vec<(String, Vec<Feature>)>,
     /// Interfaces where enforcement has ended, with the offloads that are on again.
     pub ended: Vec<(String, Vec<Feature>)>,
 }
@@ -90,48 +95,44 @@ pub fn apply<B: Backend + Offloads>(
         for one in plan.interfaces.iter().filter(|one| !one.switch_off.is_empty()) {
             let switched = backend.switch_off(&one.interface, &one.switch_off);
             switched.map_err(|cause| unchanged(backend, plan, cause))?;
+            report.switched_off.push((one.interface.clone(), one.switch_off.clone()));
         }
     }
-    let done = plan.makes_generation() || plan.interfaces.iter().any(|one| !one.switch_off.is_empty());
-    end_all(backend, (state, lock), plan, &order.occasion, (done, &mut report))?;
-    Ok(report)
-}
-
-/// Ends enforcement on every interface of a plan made by [`Plan::detach`].
-pub fn detach<B: Backend + Offloads>(
-    backend: &mut B,
-    state: &State,
-    lock: &Lock,
-    plan: &Plan,
-    occasion: &Occasion,
-) -> Result<Report, ApplyError> {
-    let mut report = Report::default();
-    end_all(backend, (state, lock), plan, occasion, (false, &mut report))?;
+    let ending = Ending { occasion: order.occasion.clone(), must_happen: order.must_happen };
+    end_all(backend, (state, lock), plan, &ending, &mut report)?;
     Ok(report)
 }
 
 /// Takes away what a crash has left beside the generation in force, and notes in the journal that it is in force, where the
-/// crash kept that from being written. The plan must have no changes.
+/// crash kept that from being written. Whoever wants what is in force while that is on trial has decided the trial: gives
+/// the number of a generation that stays for this. The plan must have no changes.
 pub fn acknowledge<B: Backend>(
     backend: &mut B,
     (state, lock): (&State, &Lock),
     plan: &Plan,
     occasion: &Occasion,
-) -> Result<(), ApplyError> {
+) -> Result<Option<u64>, ApplyError> {
     for one in plan.interfaces.iter().filter(|one| matches!(one.now, Enforcement::InForce(_))) {
         backend.tidy(&one.interface).map_err(|cause| ApplyError::Unfinished { cause })?;
     }
     let Some(Enforcement::InForce(record)) = plan.interfaces.first().map(|one| &one.now) else {
-        return Ok(());
+        return Ok(None);
     };
-    let noted = expected(&state.recent(occasion.namespace)?, occasion.namespace);
-    if noted.begun.is_none() && noted.settled.is_some_and(|settled| settled.generation == record.generation) {
-        return Ok(());
+    let (generation, policy) = (record.generation, record.policy);
+    let journal = state.recent(occasion.namespace)?;
+    let interfaces: Vec<String> = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
+    let note = |what| {
+        state.append(lock, &Event { occasion: occasion.clone(), interfaces: interfaces.clone(), what })
+    };
+    let noted = expected(&journal, occasion.namespace);
+    if noted.begun.is_some() || noted.settled.is_none_or(|settled| settled.generation != generation) {
+        note(What::InForce { generation, policy, guards: Vec::new(), partial: false })?;
     }
-    let interfaces = plan.interfaces.iter().map(|one| one.interface.clone()).collect();
-    let guards = Vec::new();
-    let what = What::InForce { generation: record.generation, policy: record.policy, guards, partial: false };
-    Ok(state.append(lock, &Event { occasion: occasion.clone(), interfaces, what })?)
+    let decided = on_trial(&journal, occasion.namespace).filter(|trial| trial.generation == generation);
+    if decided.is_some() {
+        note(What::Confirmed { generation })?;
+    }
+    Ok(decided.map(|trial| trial.generation))
 }
 
 /// A new generation on every interface of the policy.
@@ -344,39 +345,6 @@ fn go_back<B: Backend + Offloads>(
         (false, true) => ApplyError::WentBack { cause, off: left_off(backend, plan) },
         (false, false) => ApplyError::Stuck { cause, stuck },
     }
-}
-
-/// Ends enforcement where the plan says so. `done`: whether something of the plan was carried out before.
-fn end_all<B: Backend + Offloads>(
-    backend: &mut B,
-    (state, lock): (&State, &Lock),
-    plan: &Plan,
-    occasion: &Occasion,
-    (mut done, report): (bool, &mut Report),
-) -> Result<(), ApplyError> {
-    for one in plan.interfaces.iter().filter(|one| one.step == Step::End) {
-        end(backend, (state, lock), one, occasion, report).map_err(|error| match error {
-            ApplyError::Unchanged(cause) if done => ApplyError::Unfinished { cause },
-            other => other,
-        })?;
-        done = true;
-    }
-    Ok(())
-}
-
-fn end<B: Backend + Offloads>(
-    backend: &mut B,
-    (state, lock): (&State, &Lock),
-    one: &InterfacePlan,
-    occasion: &Occasion,
-    report: &mut Report,
-) -> Result<(), ApplyError> {
-    backend.detach(&one.interface).map_err(ApplyError::Unchanged)?;
-    let interfaces = vec![one.interface.clone()];
-    state.append(lock, &Event { occasion: occasion.clone(), interfaces, what: What::Detached })?;
-    let restored = backend.restore(&one.interface, &[]).map_err(|cause| ApplyError::Unfinished { cause })?;
-    report.ended.push((one.interface.clone(), restored));
-    Ok(())
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use hold::Held;
 pub use journal::{Enforced, Event, Expected, Guard, What, expected};
 pub use seal::{Broken, Sealed};
 pub use stored::{Stored, is_past};
-pub use trial::{Trial, earlier, kept, on_trial};
+pub use trial::{Trial, announced, earlier, kept, on_trial};
 
 /// The state directory.
 #[derive(Clone, Debug)]

@@ -33,6 +33,12 @@ impl Wish {
     pub(super) fn new(ruleset: Ruleset, sources: Vec<Source>, policy_file: String) -> Wish {
         Wish { ruleset, sources, policy_file, partial: false, must_happen: false }
     }
+
+    /// What it says of these interfaces.
+    pub(super) fn on(mut self, interfaces: &[String]) -> Wish {
+        self.ruleset = self.ruleset.of_interfaces(|name| interfaces.iter().any(|one| one == name));
+        self
+    }
 }
 
 /// What stands for an answer where nobody is asked, and what is noted.
@@ -132,7 +138,10 @@ pub(super) fn put_in_force(
     }
     if !now.changes {
         let occasion = host.occasion(env);
-        reconcile::acknowledge(&mut host.backend, (&host.state, &lock), &now, &occasion)?;
+        let stays = reconcile::acknowledge(&mut host.backend, (&host.state, &lock), &now, &occasion)?;
+        if let Some(generation) = stays {
+            writeln!(env.out, "Generation {generation} is kept: it says the same.")?;
+        }
         return Ok(Exit::Done);
     }
     // The record tells when it was done, not when it was thought of.
@@ -239,8 +248,9 @@ fn tell(report: &Report, ruleset: &Ruleset, env: &mut Env<'_>) -> anyhow::Result
             "{interface}  generation {generation} is in force ({engine}, rules: {rules}{refused}{restored})"
         )?;
     }
-    if report.generation.is_none() && report.ended.is_empty() {
-        writeln!(env.out, "Offloads were switched off; the generation in force stays.")?;
+    for (interface, features) in &report.switched_off {
+        let off: Vec<&str> = features.iter().map(|feature| feature.name()).collect();
+        writeln!(env.out, "{interface}  the generation in force stays; switched off: {}", off.join(", "))?;
     }
     ended(report, env)
 }

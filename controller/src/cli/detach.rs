@@ -7,8 +7,8 @@ use super::host::Host;
 use super::{Env, Exit, Global};
 use crate::backend::Backend;
 use crate::plan::{Detail, Plan, human};
-use crate::reconcile;
-use crate::state::expected;
+use crate::reconcile::{self, Ending};
+use crate::state::{expected, on_trial};
 
 /// Stop enforcing: detach the programs, remove what is pinned, restore offloads
 ///
@@ -27,11 +27,14 @@ pub struct DetachArgs {
     consent: Consent,
 }
 
-/// What is pinned, and what should be enforced and is not: that it should be is forgotten.
+/// What is pinned, what should be enforced and is not, and what would be once a trial is taken back: that it should be is
+/// forgotten.
 fn enforced_or_expected(host: &Host) -> anyhow::Result<Vec<String>> {
     let mut names = host.backend.enforced()?;
-    let expected = expected(&host.state.recent(host.namespace)?, host.namespace);
+    let journal = host.state.recent(host.namespace)?;
+    let expected = expected(&journal, host.namespace);
     names.extend(expected.settled.into_iter().chain(expected.begun).flat_map(|one| one.interfaces));
+    names.extend(on_trial(&journal, host.namespace).into_iter().flat_map(|trial| trial.back));
     names.sort_unstable();
     names.dedup();
     Ok(names)
@@ -76,8 +79,8 @@ pub(super) fn end(
         bail!("something changed since this plan was shown; look again; nothing was changed")
     }
     env.now = jiff::Timestamp::now();
-    let occasion = host.occasion(env);
-    let report = reconcile::detach(&mut host.backend, &host.state, &lock, &plan, &occasion)?;
+    let ending = Ending { occasion: host.occasion(env), must_happen: false };
+    let report = reconcile::detach(&mut host.backend, (&host.state, &lock), &plan, &ending)?;
     ended(&report, env)?;
     Ok(Exit::Done)
 }

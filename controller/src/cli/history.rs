@@ -116,7 +116,7 @@ fn tell_past(one: &InForce<'_>, json: bool, env: &mut Env<'_>) -> anyhow::Result
 /// One line an event; that something was begun is told only where nothing came of it.
 fn list(events: &[Event], env: &mut Env<'_>) -> anyhow::Result<()> {
     for (at, event) in events.iter().enumerate() {
-        let Some(text) = words(event, &events[at + 1..]) else { continue };
+        let Some(text) = words(event, &events[..at], &events[at + 1..]) else { continue };
         let author = &event.occasion.author;
         let session = author.session.map_or(String::new(), |session| format!(" (session {session})"));
         let ticket = author.ticket.as_ref().map_or(String::new(), |ticket| format!("  [{ticket}]"));
@@ -126,7 +126,7 @@ fn list(events: &[Event], env: &mut Env<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn words(event: &Event, later: &[Event]) -> Option<String> {
+fn words(event: &Event, earlier: &[Event], later: &[Event]) -> Option<String> {
     let on = event.interfaces.join(", ");
     Some(match &event.what {
         What::Begun { generation, .. } => {
@@ -150,7 +150,13 @@ fn words(event: &Event, later: &[Event]) -> Option<String> {
             let until = until.strftime("%H:%M:%S");
             format!("generation {generation} on trial until {until}, before {back} comes back")
         }
-        What::Confirmed { generation } => format!("generation {generation} confirmed"),
+        What::Confirmed { generation } => {
+            let is_reverting = |event: &Event| matches!(event.what, What::Reverting { generation: it, .. } if it == *generation);
+            match earlier.iter().any(is_reverting) {
+                true => format!("generation {generation} stays: it says what was before it"),
+                false => format!("generation {generation} confirmed"),
+            }
+        }
         What::Reverting { generation, why } => format!("generation {generation} to be taken back: {why}"),
         What::Detached => format!("enforcement ended on {on}"),
     })

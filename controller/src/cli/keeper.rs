@@ -2,8 +2,8 @@
 //!
 //! Promises: it stands, with the tables of what was before compiled, before the first frame meets the new generation; it
 //! goes without a trace once the generation is confirmed or replaced; at the deadline, by a clock that nobody can set and
-//! that runs while the machine sleeps, it puts back what was there, but for interfaces whose enforcement somebody has
-//! ended since. Where that fails it tries again, and says why in `keeper.log` of the state directory.
+//! that runs while the machine sleeps, it puts back what [`Trial::back`] says. Where that fails, or cannot be noted, it tries
+//! again, and says why in `keeper.log` of the state directory.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,11 +19,11 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::change::{Wish, carry_out};
-use super::host::{Host, Planned, names};
+use super::host::{Host, Planned};
 use super::{Env, Exit, Global};
 use crate::plan::Plan;
-use crate::reconcile;
-use crate::state::{Event, Lock, StateError, Trial, What, on_trial};
+use crate::reconcile::{self, Ending};
+use crate::state::{Event, Lock, StateError, Trial, What, announced, expected, on_trial};
 use crate::tables::Image;
 
 /// How often the journal is looked for something new.
@@ -149,7 +149,10 @@ pub(super) fn run(args: &KeeperArgs, global: &Global, env: &mut Env<'_>) -> anyh
     }
     std::env::set_current_dir("/").context("leave the current directory")?;
     let mut host = Host::open(global)?;
-    let mut before = args.before.map(|number| Before::compile(&host, number, env.now)).transpose()?;
+    let mut before = match args.before {
+        Some(number) => Some(Before::compile(&host, (number, &back(&host, args.generation)), env.now)?),
+        None => None,
+    };
     // Where another keeper holds it, or it cannot be held, there is as much to do.
     let _held = host.state.hold(args.generation);
     writeln!(env.out, "{READY}")?;
@@ -173,6 +176,16 @@ pub(super) fn run(args: &KeeperArgs, global: &Global, env: &mut Env<'_>) -> anyh
     bail!("generation {} could not be taken back; see `perimeter status`", args.generation)
 }
 
+/// The interfaces on which something comes back, as far as that can be told now; it is asked again at the deadline.
+fn back(host: &Host, generation: u64) -> Vec<String> {
+    let journal = host.state.recent(host.namespace).unwrap_or_default();
+    let trial = announced(&journal, host.namespace).filter(|trial| trial.generation == generation);
+    // Before the trial is noted nothing is switched.
+    let now =
+        || expected(&journal, host.namespace).settled.map_or(Vec::new(), |enforced| enforced.interfaces);
+    trial.map_or_else(now, |trial| trial.back)
+}
+
 /// The deadline and the end of the trial, as [`start`] tells them.
 fn told(env: &mut Env<'_>) -> Option<(u64, Timestamp)> {
     let mut line = String::new();
@@ -184,31 +197,23 @@ fn told(env: &mut Env<'_>) -> Option<(u64, Timestamp)> {
 /// What comes back, compiled before it is needed.
 struct Before {
     number: u64,
+    /// On these interfaces.
+    back: Vec<String>,
     wish: Wish,
     images: Vec<Image>,
 }
 
 impl Before {
-    fn compile(host: &Host, number: u64, now: Timestamp) -> anyhow::Result<Before> {
-        let wish = Wish { must_happen: true, ..host.stored(number, now)? };
+    fn compile(host: &Host, (number, back): (u64, &[String]), now: Timestamp) -> anyhow::Result<Before> {
+        let wish = Wish { must_happen: true, ..host.stored(number, now)?.on(back) };
         let images = Host::compile(&wish.ruleset)?;
-        Ok(Before { number, wish, images })
+        Ok(Before { number, back: back.to_vec(), wish, images })
     }
 
-    /// Forgets interfaces whose enforcement somebody has ended since: that was decided later. False where none is left.
-    fn leaves_alone(&mut self, ended: &[String]) -> anyhow::Result<bool> {
-        let is_left = |name: &str| !ended.iter().any(|one| one == name);
-        if !names(&self.wish.ruleset).iter().all(|name| is_left(name)) {
-            self.wish.ruleset = self.wish.ruleset.clone().of_interfaces(is_left);
-            self.images = Host::compile(&self.wish.ruleset)?;
-        }
-        Ok(!self.wish.ruleset.interfaces.is_empty())
-    }
-
-    /// Compiles it again where a rule has expired meanwhile.
-    fn refresh(&mut self, host: &Host, now: Timestamp) -> anyhow::Result<()> {
-        if self.wish.ruleset != self.wish.ruleset.clone().as_of(now) {
-            *self = Before::compile(host, self.number, now)?;
+    /// Compiles it again where an interface was detached or a rule has expired meanwhile.
+    fn refresh(&mut self, host: &Host, back: &[String], now: Timestamp) -> anyhow::Result<()> {
+        if self.back != back || self.wish.ruleset != self.wish.ruleset.clone().as_of(now) {
+            *self = Before::compile(host, (self.number, back), now)?;
         }
         Ok(())
     }
@@ -285,13 +290,17 @@ fn take_back(
         // A note that cannot be written must not keep the gate open.
         let _ = host.state.append(&lock, &event);
     }
-    if let Some(before) = before {
-        before.refresh(host, env.now)?;
-        if before.leaves_alone(&trial.ended)? {
-            return again(host, &lock, before, env);
+    match before {
+        Some(before) if !trial.back.is_empty() => {
+            before.refresh(host, &trial.back, env.now)?;
+            again(host, &lock, before, env)?;
         }
+        _ => nothing(host, &lock, &trial, env)?,
     }
-    nothing(host, &lock, env)
+    if is_on_trial(host, kept)? {
+        bail!("it is taken back, but that could not be noted")
+    }
+    Ok(())
 }
 
 /// The lock is held for moments only: whoever has it is about to be done.
@@ -330,12 +339,12 @@ fn again(host: &mut Host, lock: &Lock, before: &Before, env: &mut Env<'_>) -> an
     Ok(())
 }
 
-/// Ends the enforcement that there was not before.
-fn nothing(host: &mut Host, lock: &Lock, env: &Env<'_>) -> anyhow::Result<()> {
-    let observed = host.observe(&[])?;
+/// Ends the enforcement that there was not before; what is gone already is noted.
+fn nothing(host: &mut Host, lock: &Lock, trial: &Trial, env: &Env<'_>) -> anyhow::Result<()> {
+    let observed = host.observe(&trial.interfaces)?;
     let plan = Plan::detach(&observed, &host.known(&observed, env.now)?);
-    let occasion = host.occasion(env);
-    reconcile::detach(&mut host.backend, &host.state, lock, &plan, &occasion)?;
+    let ending = Ending { occasion: host.occasion(env), must_happen: true };
+    reconcile::detach(&mut host.backend, (&host.state, lock), &plan, &ending)?;
     Ok(())
 }
 

@@ -16,8 +16,9 @@ use crate::state::kept;
 
 /// Put the last kept generation in force again, as at boot
 ///
-/// A generation that was on trial and not confirmed is not kept: what was before it comes back. Where nothing was kept, or
-/// it cannot be put in force, the fallback policy is: one that lets you in to mend things, and nothing else. Asks nothing.
+/// A generation that was on trial and not confirmed is not kept: what was before it comes back. What was detached stays so.
+/// Where nothing was kept, or it cannot be put in force, the fallback policy is: one that lets you in to mend things, and
+/// nothing else. Asks nothing.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -58,7 +59,7 @@ fn last(host: &mut Host, deadline: Instant, global: &Global, env: &mut Env<'_>) 
     let Some(kept) = kept(&host.state.recent(host.namespace)?, host.namespace) else {
         bail!("no generation was kept in this network namespace")
     };
-    let wish = host.stored(kept.generation, env.now)?;
+    let wish = host.stored(kept.generation, env.now)?.on(&kept.interfaces);
     enforce(host, &wish, deadline, global, env)
 }
 

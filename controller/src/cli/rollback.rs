@@ -5,12 +5,12 @@ use anyhow::{Context, bail};
 use super::change::{Consent, How, put_in_force};
 use super::host::Host;
 use super::{Env, Exit, Global, detach};
-use crate::state::{earlier, on_trial};
+use crate::state::{Trial, earlier, on_trial};
 
 /// Put the content of an earlier generation in force again, as a new generation
 ///
-/// Without a number: what was in force before. A generation on trial ends with it. Rules that have expired meanwhile stay
-/// expired.
+/// Without a number: what was in force before. A generation on trial ends with it, at once and as at its deadline: what was
+/// detached stays so. Rules that have expired meanwhile stay expired.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -31,11 +31,12 @@ pub(super) fn run(args: &RollbackArgs, global: &Global, env: &mut Env<'_>) -> an
     let journal = host.state.recent(host.namespace)?;
     let trial = on_trial(&journal, host.namespace);
     let number = match (args.generation, &trial) {
+        (Some(number), Some(trial)) if number == trial.generation => {
+            bail!("generation {number} is on trial: `perimeter confirm` keeps it; nothing was changed")
+        }
         (Some(number), _) => number,
-        (None, Some(trial)) => match trial.before {
-            Some(before) => before,
-            None => return detach::end(&mut host, None, &args.consent, env),
-        },
+        (None, Some(Trial { before: Some(before), back, .. })) if !back.is_empty() => *before,
+        (None, Some(_)) => return detach::end(&mut host, None, &args.consent, env),
         (None, None) => match earlier(&journal, host.namespace) {
             Some(number) => number,
             None => {
@@ -44,6 +45,9 @@ pub(super) fn run(args: &RollbackArgs, global: &Global, env: &mut Env<'_>) -> an
         },
     };
     let mut wish = host.stored(number, env.now).context("cannot go back")?;
+    if let (None, Some(trial)) = (args.generation, &trial) {
+        wish = wish.on(&trial.back);
+    }
     let mut how = How { ends_trial: true, ..How::default() };
     if trial.is_some()
         && let Some((reachable, gone)) = host.reachable(&wish)?

@@ -365,6 +365,16 @@ fn detach_ends_every_interface() {
 }
 
 #[test]
+fn a_plan_that_only_leaves_interfaces_alone_changes_nothing() {
+    let (both, one) = (ruleset(&["wan0", "wan1"]), ruleset(&["wan0"]));
+    let facts = [observed("wan0", in_force(&one, 2)), observed("wan1", in_force_as(1, &both, 1))];
+    let mut plan = plan(&one, &facts, &known(&one));
+    assert!(plan.changes && plan.opens);
+    plan.leave_alone(&["wan1".to_owned()]);
+    assert!(!plan.changes && !plan.opens, "{plan:?}");
+}
+
+#[test]
 fn what_is_left_of_a_lost_guard_counts_as_enforcement_that_ends() {
     let ruleset = ruleset(&["wan0"]);
     let lost = || observed("wan0", Enforcement::Lost { why: "its record is gone".into() });

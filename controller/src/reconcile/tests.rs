@@ -181,7 +181,8 @@ fn a_detach_that_fails_half_way_does_not_say_that_nothing_was_changed() {
     let plan = Plan::detach(&observed, &BTreeMap::new());
     let detach_all = |world: &mut World, plan: &Plan| {
         let lock = world.state.lock().unwrap();
-        detach(&mut world.backend, &world.state, &lock, plan, &occasion())
+        let ending = Ending { occasion: occasion(), must_happen: false };
+        detach(&mut world.backend, (&world.state, &lock), plan, &ending)
     };
     world.backend.fail.insert(Fault::Lower("wan0".into()));
     let error = detach_all(&mut world, &plan).unwrap_err();
@@ -204,4 +205,26 @@ fn a_failed_apply_leaves_what_an_earlier_one_had_pinned() {
     world.apply(&other(&["wan0"])).unwrap_err();
     assert_eq!(world.generations(), [("wan0", 1)], "its pins and its counters stay");
     assert!(!world.backend.slots.is_empty());
+}
+
+/// A journal that cannot be written: its name is that of a folder.
+#[test]
+fn an_end_that_must_happen_happens_everywhere_though_it_cannot_be_noted() {
+    let mut world = World::new();
+    for device in world.backend.devices.values_mut() {
+        device.insert(Feature::RxVlan);
+    }
+    world.apply(&ruleset(&["wan0", "wan1"])).unwrap();
+    let journal = world.state.journal_path();
+    std::fs::remove_file(&journal).unwrap();
+    std::fs::create_dir(&journal).unwrap();
+    let observed: Vec<Observed> =
+        ["wan0", "wan1"].iter().map(|name| world.backend.observe(name).unwrap()).collect();
+    let plan = Plan::detach(&observed, &BTreeMap::new());
+    let lock = world.state.lock().unwrap();
+    let ending = Ending { occasion: occasion(), must_happen: true };
+    let error = detach(&mut world.backend, (&world.state, &lock), &plan, &ending).unwrap_err();
+    assert!(matches!(error, ApplyError::State(_)), "{error}");
+    assert!(world.generations().is_empty());
+    assert!(world.backend.devices.values().all(|on| on.contains(&Feature::RxVlan)), "offloads are on again");
 }

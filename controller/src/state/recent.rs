@@ -89,14 +89,14 @@ mod tests {
 
     /// What commands note, in the order in which they do; each of a policy of three.
     fn command() -> impl Strategy<Value = (u8, u8, u64)> {
-        (0..10u8, 0..3u8, 1..4u64)
+        (0..11u8, 0..3u8, 1..4u64)
     }
 
     /// The events of one command.
     fn noted((command, policy, namespace): (u8, u8, u64), generation: u64) -> Vec<Event> {
         let policy = Digest([policy; 32]);
         let occasion = Occasion {
-            at: jiff::Timestamp::UNIX_EPOCH,
+            at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(generation as i64),
             author: Author::default(),
             // Most happens here.
             namespace: Namespace { cookie: namespace.saturating_sub(1).max(1) },
@@ -113,7 +113,8 @@ mod tests {
             5 => vec![trial, begun, in_force(false)],
             6 => vec![trial, begun, in_force(false), What::Confirmed { generation }],
             7 => vec![trial],
-            8 => vec![trial, begun, in_force(false), What::Reverting { generation, why: String::new() }],
+            8 => vec![trial, begun, in_force(false), What::Detached],
+            9 => vec![trial, begun, in_force(false), What::Reverting { generation, why: String::new() }],
             _ => vec![What::Detached],
         };
         let names: &[&str] = if generation.is_multiple_of(3) { &["wan0"] } else { &["wan0", "wan1"] };

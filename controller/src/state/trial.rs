@@ -1,9 +1,11 @@
 //! Generations on trial, and those that were kept: what the journal says of them.
 //!
-//! Promises: pure. A generation is on trial from the moment it is begun until it is confirmed, fails, or something else
-//! is in force; one that was put in force without a trial is kept at once.
+//! Promises: pure. A generation is on trial from the moment it is begun until it is confirmed, fails, something else is in
+//! force, or a command has ended enforcement on all that is its own and all that would come back; one that was put in force
+//! without a trial is kept at once. README, "Undone by itself", tells what comes back: what was guarded, so also where the
+//! trial itself has ended it, but nothing that a command has detached, before the trial or since.
 
-use super::{Enforced, Event, Namespace, What, expected};
+use super::{Enforced, Event, Namespace, Occasion, What, expected};
 
 /// A generation that goes unless it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,10 +14,10 @@ pub struct Trial {
     /// What comes back; nothing was enforced where this is `None`.
     pub before: Option<u64>,
     pub until: jiff::Timestamp,
-    /// The interfaces of the generation.
+    /// The interfaces of the generation, but for those that were detached since.
     pub interfaces: Vec<String>,
-    /// Where enforcement was ended since by a command of its own, which stays so.
-    pub ended: Vec<String>,
+    /// The interfaces on which `before` comes back: where it was in force, but for those that were detached since.
+    pub back: Vec<String>,
 }
 
 /// How long after its deadline a trial counts as overdue: it is taken back within a second, and to look takes time too.
@@ -30,44 +32,60 @@ impl Trial {
 
 /// The generation that is on trial in `namespace` after these events.
 pub fn on_trial(events: &[Event], namespace: Namespace) -> Option<Trial> {
-    let mut announced: Option<Trial> = None;
-    let mut begun = false;
-    for event in events.iter().filter(|event| event.occasion.namespace == namespace) {
-        let is_it = |generation| announced.as_ref().is_some_and(|trial| trial.generation == generation);
+    undecided(events, namespace).and_then(|(trial, is_begun)| is_begun.then_some(trial))
+}
+
+/// The same, and one that is announced: no frame may have met it yet.
+pub fn announced(events: &[Event], namespace: Namespace) -> Option<Trial> {
+    undecided(events, namespace).map(|(trial, _)| trial)
+}
+
+/// The last trial, where nothing has decided it, and whether it has begun.
+fn undecided(events: &[Event], namespace: Namespace) -> Option<(Trial, bool)> {
+    let is_here = |event: &Event| event.occasion.namespace == namespace;
+    let is_trial = |event: &Event| is_here(event) && matches!(event.what, What::Trial { .. });
+    let (past, later) = events.split_at(events.iter().rposition(is_trial)?);
+    let (noted, later) = later.split_first()?;
+    let What::Trial { generation, before, until } = noted.what else { return None };
+    let back = expected(past, namespace).settled.map_or(Vec::new(), |enforced| enforced.interfaces);
+    let mut trial = Trial { generation, before, until, interfaces: noted.interfaces.clone(), back };
+    let mut is_begun = false;
+    for event in later.iter().filter(|event| is_here(event)) {
         match &event.what {
-            What::Trial { generation, before, until } => {
-                let interfaces = event.interfaces.clone();
-                let (generation, before, until, ended) = (*generation, *before, *until, Vec::new());
-                announced = Some(Trial { generation, before, until, interfaces, ended });
-                begun = false;
+            What::Begun { generation: it, .. } => is_begun |= *it == generation,
+            What::Confirmed { generation: it } | What::Failed { generation: it, .. } if *it == generation => {
+                return None;
             }
-            What::Begun { generation, .. } if is_it(*generation) => begun = true,
-            What::Confirmed { generation } | What::Failed { generation, .. } if is_it(*generation) => {
-                announced = None;
+            What::InForce { generation: it, .. } if *it != generation => return None,
+            What::Detached => {
+                let is_left = |name: &String| !event.interfaces.contains(name);
+                trial.interfaces.retain(is_left);
+                if !is_its_own(event, &noted.occasion) {
+                    trial.back.retain(is_left);
+                }
+                if trial.interfaces.is_empty() && trial.back.is_empty() {
+                    return None;
+                }
             }
-            What::InForce { generation, .. } if !is_it(*generation) => announced = None,
-            What::Detached => announced = announced.and_then(|trial| without(trial, &event.interfaces)),
-            What::Begun { .. }
-            | What::InForce { .. }
+            What::InForce { .. }
             | What::Confirmed { .. }
             | What::Failed { .. }
+            | What::Trial { .. }
             | What::Reverting { .. } => {}
         }
     }
-    announced.filter(|_| begun)
+    Some((trial, is_begun))
 }
 
-/// A trial after enforcement has ended on some interfaces. Only where it ended on one of the trial's own has somebody
-/// decided so since: on those that its policy does not name the trial itself has ended it, and they come back with it.
-fn without(mut trial: Trial, ended: &[String]) -> Option<Trial> {
-    trial.ended.extend(ended.iter().filter(|name| trial.interfaces.contains(name)).cloned());
-    trial.interfaces.retain(|name| !ended.contains(name));
-    (!trial.interfaces.is_empty()).then_some(trial)
+/// Whether enforcement ended by the apply that began the trial, whose policy does not name the interface, and not by a
+/// command of its own: what one command does has one occasion.
+fn is_its_own(ended: &Event, trial: &Occasion) -> bool {
+    ended.occasion == *trial
 }
 
 /// The generation that was in force last and was not on trial then, or was confirmed: the one to come back to after a
-/// reboot. Nothing where enforcement has ended since. One that was put in force on some of its interfaces only, since the
-/// others were gone, does not count.
+/// reboot, on the interfaces that no command has detached since. Nothing where that is none. One that was put in force on
+/// some of its interfaces only, since the others were gone, does not count.
 pub fn kept(events: &[Event], namespace: Namespace) -> Option<Enforced> {
     all_kept(events, namespace).1
 }
@@ -80,14 +98,21 @@ pub fn earlier(events: &[Event], namespace: Namespace) -> Option<u64> {
     past.iter().rev().find(|enforced| Some(enforced.policy) != now).map(|enforced| enforced.generation)
 }
 
+/// A generation on trial that may be kept yet.
+struct Tried<'a> {
+    generation: u64,
+    occasion: &'a Occasion,
+    enforced: Option<Enforced>,
+}
+
 /// Every generation that was kept, in order, and what is left of the last.
 fn all_kept(events: &[Event], namespace: Namespace) -> (Vec<Enforced>, Option<Enforced>) {
     let (mut past, mut kept): (Vec<Enforced>, Option<Enforced>) = (Vec::new(), None);
-    let mut tried: Option<(u64, Option<Enforced>)> = None;
+    let mut tried: Option<Tried<'_>> = None;
     for event in events.iter().filter(|event| event.occasion.namespace == namespace) {
         let new = match &event.what {
             What::Trial { generation, .. } => {
-                tried = Some((*generation, None));
+                tried = Some(Tried { generation: *generation, occasion: &event.occasion, enforced: None });
                 None
             }
             // A crash may keep the second of these from being noted.
@@ -95,8 +120,8 @@ fn all_kept(events: &[Event], namespace: Namespace) -> (Vec<Enforced>, Option<En
                 let is_whole = !matches!(event.what, What::InForce { partial: true, .. });
                 let enforced = enforced(event).filter(|_| is_whole);
                 match &mut tried {
-                    Some((on_trial, slot)) if on_trial == generation => {
-                        *slot = enforced;
+                    Some(tried) if tried.generation == *generation => {
+                        tried.enforced = enforced;
                         None
                     }
                     _ if matches!(event.what, What::Begun { .. }) => None,
@@ -107,19 +132,13 @@ fn all_kept(events: &[Event], namespace: Namespace) -> (Vec<Enforced>, Option<En
                 }
             }
             What::Confirmed { generation } => {
-                tried.take_if(|(on_trial, _)| on_trial == generation).and_then(|(_, enforced)| enforced)
+                tried.take_if(|tried| tried.generation == *generation).and_then(|tried| tried.enforced)
             }
             What::Detached => {
-                // What a trial itself has ended, its policy not naming it, is kept until the trial is.
-                let own =
-                    tried.as_ref().and_then(|(_, enforced)| enforced.as_ref()).map(|own| &own.interfaces);
-                let is_ended = |name: &String| {
-                    event.interfaces.contains(name) && own.is_none_or(|own| own.contains(name))
-                };
-                if let Some(enforced) = &mut kept {
-                    enforced.interfaces.retain(|name| !is_ended(name));
+                if !tried.as_ref().is_some_and(|tried| is_its_own(event, tried.occasion)) {
+                    end(kept.as_mut(), &event.interfaces);
                 }
-                kept = kept.filter(|enforced| !enforced.interfaces.is_empty());
+                end(tried.as_mut().and_then(|tried| tried.enforced.as_mut()), &event.interfaces);
                 None
             }
             What::Failed { .. } | What::Reverting { .. } => None,
@@ -129,7 +148,13 @@ fn all_kept(events: &[Event], namespace: Namespace) -> (Vec<Enforced>, Option<En
             kept = Some(new);
         }
     }
-    (past, kept)
+    (past, kept.filter(|enforced| !enforced.interfaces.is_empty()))
+}
+
+fn end(enforced: Option<&mut Enforced>, ended: &[String]) {
+    if let Some(enforced) = enforced {
+        enforced.interfaces.retain(|name| !ended.contains(name));
+    }
 }
 
 fn enforced(event: &Event) -> Option<Enforced> {
@@ -198,34 +223,90 @@ mod tests {
         let running = [&switching[..], &[in_force(2)]].concat();
         assert_eq!(on_trial_after(&running), Some(2));
         let failed = What::Failed { generation: 2, why: String::new() };
-        for end in [What::Confirmed { generation: 2 }, failed, in_force(3), What::Detached] {
+        for end in [What::Confirmed { generation: 2 }, failed, in_force(3)] {
             assert_eq!(on_trial_after(&[&running[..], &[end]].concat()), None);
         }
+        assert_eq!(on_trial(&[&events(&running)[..], &[detached(&["wan0"])]].concat(), HERE), None);
         let reverting = What::Reverting { generation: 2, why: String::new() };
         assert_eq!(on_trial_after(&[&running[..], &[reverting]].concat()), Some(2), "not yet reverted");
         assert_eq!(on_trial(&events(&running), Namespace { cookie: 2 }), None);
     }
 
-    #[test]
-    fn a_trial_knows_where_enforcement_was_ended_since() {
-        let mut events = events(&[trial(2, Some(1)), begun(2), in_force(2), What::Detached]);
-        events[..3].iter_mut().for_each(|event| event.interfaces.push("wan1".into()));
-        let trial = on_trial(&events, HERE).unwrap();
-        assert_eq!((trial.interfaces, trial.ended), (vec!["wan1".to_owned()], vec!["wan0".to_owned()]));
+    /// What a command of its own has ended, some time after everything else.
+    fn detached(interfaces: &[&str]) -> Event {
+        let mut event = events(&[What::Detached]).remove(0);
+        event.occasion.at = jiff::Timestamp::MAX;
+        on(event, interfaces)
     }
 
-    /// Generation 1 on wan1, a trial of a policy that names wan0 only.
+    fn on(mut event: Event, interfaces: &[&str]) -> Event {
+        event.interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
+        event
+    }
+
+    const BOTH: &[&str] = &["wan0", "wan1"];
+
+    /// Generation 1 on both interfaces, less what was detached; a trial of a policy that names wan0 only, which ends wan1.
+    fn from_two_to_one(before: &[&str]) -> Vec<Event> {
+        let mut first: Vec<Event> = events(&[begun(1), in_force(1)]);
+        first = first.into_iter().map(|event| on(event, BOTH)).collect();
+        if before.len() < BOTH.len() {
+            first.push(detached(&["wan1"]));
+        }
+        first.extend(events(&[trial(2, Some(1)), begun(2), in_force(2)]));
+        if before.len() == BOTH.len() {
+            first.push(on(events(&[What::Detached]).remove(0), &["wan1"]));
+        }
+        first
+    }
+
+    /// What a trial still guards and what comes back after it; nothing where it is decided.
+    fn sides(events: &[Event]) -> Option<(String, String)> {
+        on_trial(events, HERE).map(|trial| (trial.interfaces.join(" "), trial.back.join(" ")))
+    }
+
+    fn kept_on(events: &[Event]) -> Option<(u64, String)> {
+        kept(events, HERE).map(|enforced| (enforced.generation, enforced.interfaces.join(" ")))
+    }
+
     #[test]
     fn what_a_trial_itself_has_ended_comes_back_and_is_kept() {
-        let mut events =
-            events(&[begun(1), in_force(1), trial(2, Some(1)), begun(2), in_force(2), What::Detached]);
-        for at in [0, 1, 5] {
-            events[at].interfaces = vec!["wan1".into()];
-        }
-        let trial = on_trial(&events, HERE).unwrap();
-        assert_eq!((trial.interfaces, trial.ended), (vec!["wan0".to_owned()], Vec::new()));
-        let kept = kept(&events, HERE).unwrap();
-        assert_eq!((kept.generation, kept.interfaces), (1, vec!["wan1".to_owned()]));
+        let events = from_two_to_one(BOTH);
+        assert_eq!(sides(&events), Some(("wan0".into(), "wan0 wan1".into())));
+        assert_eq!(kept_on(&events), Some((1, "wan0 wan1".into())));
+    }
+
+    #[test]
+    fn a_trial_goes_on_while_something_is_to_come_back() {
+        let mut events = from_two_to_one(BOTH);
+        events.push(detached(&["wan0"]));
+        assert_eq!(sides(&events), Some((String::new(), "wan1".into())));
+        assert_eq!(kept_on(&events), Some((1, "wan1".into())));
+        events.push(detached(&["wan1"]));
+        assert_eq!((sides(&events), kept_on(&events)), (None, None), "everything was detached by a command");
+    }
+
+    #[test]
+    fn what_was_detached_before_a_trial_does_not_come_back_after_it() {
+        let events = from_two_to_one(&["wan0"]);
+        assert_eq!(sides(&events), Some(("wan0".into(), "wan0".into())));
+        assert_eq!(kept_on(&events), Some((1, "wan0".into())));
+    }
+
+    #[test]
+    fn what_was_detached_during_a_trial_is_not_kept_with_it() {
+        let whole = events(&[trial(1, None), begun(1), in_force(1)]);
+        let mut events: Vec<Event> = whole.into_iter().map(|event| on(event, BOTH)).collect();
+        events.push(detached(&["wan0"]));
+        assert_eq!(sides(&events), Some(("wan1".into(), String::new())));
+        events.push(on(self::events(&[What::Confirmed { generation: 1 }]).remove(0), &["wan1"]));
+        assert_eq!(kept_on(&events), Some((1, "wan1".into())));
+    }
+
+    #[test]
+    fn a_trial_is_announced_before_it_has_begun() {
+        let events = events(&[begun(1), in_force(1), trial(2, Some(1))]);
+        assert_eq!(announced(&events, HERE).unwrap().back, ["wan0"]);
     }
 
     #[test]
@@ -234,7 +315,7 @@ mod tests {
         assert_eq!(kept_after(&running), Some(1));
         assert_eq!(kept_after(&[&running[..], &[What::Confirmed { generation: 2 }]].concat()), Some(2));
         assert_eq!(kept_after(&[&running[..], &[in_force(3)]].concat()), Some(3), "the revert is kept");
-        assert_eq!(kept_after(&[&running[..], &[What::Detached]].concat()), None);
+        assert_eq!(kept_on(&[&events(&running)[..], &[detached(&["wan0"])]].concat()), None);
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn a_trial_is_told_and_one_that_nobody_takes_back_is_not_in_sync() {
     let expected = Expected { settled: Some(enforced(3, &["wan0"])), begun: None };
     let until: jiff::Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
     let trial =
-        Trial { generation: 3, before: None, until, interfaces: vec!["wan0".into()], ended: Vec::new() };
+        Trial { generation: 3, before: None, until, interfaces: vec!["wan0".into()], back: Vec::new() };
     let at = |seconds, keeper| {
         let status = judge(&[observed("wan0", in_force("wan0", 3))], &expected);
         let now = until + jiff::SignedDuration::from_secs(seconds);

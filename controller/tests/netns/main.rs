@@ -24,5 +24,6 @@ mod surroundings;
 mod swap;
 mod traffic;
 mod trial;
+mod trial_back;
 mod versions;
 mod world;

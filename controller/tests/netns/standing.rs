@@ -81,6 +81,12 @@ fn what_was_put_into_a_table_is_told_by_name() {
     run(&world, &["nft", "add", "set", "netdev", &name, "friends", "{ type ipv4_addr; }"]);
     told(&world, "set friends was added");
     world.ok(&["apply", &nft, "--yes"]);
+    // The generation lies in the other place now, where a name says nothing of who gave it.
+    let hook = "{ type filter hook ingress device wan0 priority 7; }";
+    run(&world, &["nft", "add", "chain", "netdev", &table(&world).0, "beside", hook]);
+    told(&world, "chain beside was added");
+    world.ok(&["apply", &nft, "--yes"]);
+    assert!(!table(&world).1.contains("beside"));
     run(&world, &["nft", "insert", "rule", "netdev", &table(&world).0, "ingress", "accept"]);
     told(&world, "a rule that perimeter did not write stands before those");
     world.ok(&["apply", &nft, "--yes"]);

@@ -333,8 +333,10 @@ impl Backend for Nft {
             Enforcement::InForce(now) if now.generation != in_force.generation => return Ok(Vec::new()),
             _ => {}
         }
-        // What an interrupted apply has loaded, and nothing leads to.
-        found.chains.retain(|name, _| !place.other().holds(name));
+        // What an interrupted apply has loaded, and nothing leads to; but for what stands on a hook of its own.
+        let chains = read::chains(&table).map_err(unread(&table))?;
+        let led_to = |name: &String| chains.iter().any(|chain| chain.name == *name && chain.hook.is_some());
+        found.chains.retain(|name, _| !place.other().holds(name) || led_to(name));
         found.sets.retain(|name, _| !place.other().holds(name));
         let InForce { generation, policy, .. } = *in_force;
         let making = Making { instance: &self.instance, ruleset, index, place, generation, policy };

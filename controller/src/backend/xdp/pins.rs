@@ -30,7 +30,8 @@ pub(super) enum Object {
     Program,
     /// The program about to be in force.
     Next,
-    /// The program that was in force before: going back to it compiles and verifies nothing.
+    /// The program that was in force before: it takes its name back where another interface of the same apply fails, and stays,
+    /// with its tables, until the next apply of this interface.
     Previous,
 }
 
