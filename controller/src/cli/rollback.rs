@@ -5,7 +5,8 @@ use anyhow::{Context, bail};
 use super::change::{Consent, How, put_in_force};
 use super::host::Host;
 use super::{Env, Exit, Global, detach};
-use crate::state::{Trial, earlier, on_trial};
+use crate::backend::{InForce, Observed};
+use crate::state::{Event, Expected, Trial, earlier, expected, on_trial};
 
 /// Put the content of an earlier generation in force again, as a new generation
 ///
@@ -37,13 +38,20 @@ pub(super) fn run(args: &RollbackArgs, global: &Global, env: &mut Env<'_>) -> an
         (Some(number), _) => number,
         (None, Some(Trial { before: Some(before), back, .. })) if !back.is_empty() => *before,
         (None, Some(_)) => return detach::end(&mut host, None, &args.consent, env),
-        (None, None) => match earlier(&journal, host.namespace) {
+        (None, None) => match before(&host, &journal)? {
             Some(number) => number,
             None => {
                 bail!("no other policy was in force before in this network namespace; nothing was changed")
             }
         },
     };
+    // What a trial is to go back to is not held up by a text: the ruleset is known by its digest.
+    if trial.is_none() && !host.state.is_as_noted(number)? {
+        bail!(
+            "what is kept of generation {number} is not what was put in force, and would be kept as the policy of a new one: \
+             `perimeter history --check` tells more, `perimeter apply POLICY` takes what you have reviewed; nothing was changed"
+        )
+    }
     let mut wish = host.stored(number, env.now).context("cannot go back")?;
     if let (None, Some(trial)) = (args.generation, &trial) {
         wish = wish.on(&trial.back);
@@ -58,4 +66,17 @@ pub(super) fn run(args: &RollbackArgs, global: &Global, env: &mut Env<'_>) -> an
         (wish, how.left_alone) = (reachable, gone);
     }
     put_in_force(&mut host, &wish, (&args.consent, how), global, env)
+}
+
+/// The generation whose content was in force before what is. Where an apply was interrupted and some of it is in force, that is
+/// what was put in force last, which the records know.
+fn before(host: &Host, journal: &[Event]) -> anyhow::Result<Option<u64>> {
+    let Expected { settled, begun } = expected(journal, host.namespace);
+    if let (Some(settled), Some(begun)) = (settled, begun) {
+        let is_met = |record: &InForce| record.generation == begun.generation;
+        if host.observe(&begun.interfaces)?.iter().flat_map(Observed::records).any(is_met) {
+            return Ok(Some(settled.generation));
+        }
+    }
+    Ok(earlier(journal, host.namespace))
 }

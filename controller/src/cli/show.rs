@@ -34,7 +34,15 @@ pub(super) fn run(args: &ShowArgs, global: &Global, env: &mut Env<'_>) -> anyhow
     let path = Path::new(&args.what);
     match args.what.parse() {
         Ok(number) if !path.exists() => {
-            generation(&State::new(&global.state_dir).generation(number)?, args.json, env)?
+            let state = State::new(&global.state_dir);
+            generation(&state.generation(number)?, args.json, env)?;
+            if !state.is_as_noted(number)? {
+                writeln!(
+                    env.err,
+                    "perimeter: what is kept of generation {number} is not what was put in force: `perimeter history --check`"
+                )?;
+                return Ok(Exit::Negative);
+            }
         }
         _ => plan(path, args.json, global.detail(), env)?,
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{State, folder};
+use super::{State, StateError, What, file_error, folder};
 use crate::digest::Digest;
 
 /// What the folder of a generation holds.
@@ -30,6 +30,23 @@ impl State {
         }
         let ruleset = Digest::of_bytes(&fs::read(place.join("ruleset.json"))?);
         Ok(Some(Kept { all: all(&place)?, ruleset }))
+    }
+}
+
+impl State {
+    /// Whether what is kept of a generation is what was noted when it began; true where nothing was noted.
+    ///
+    /// # Errors
+    /// The journal or a file of the generation cannot be read.
+    pub fn is_as_noted(&self, number: u64) -> Result<bool, StateError> {
+        let noted = self.journal()?.into_iter().rev().find_map(|event| match event.what {
+            What::Begun { generation, kept, .. } if generation == number => Some(kept),
+            _ => None,
+        });
+        let Some(noted) = noted.flatten() else { return Ok(true) };
+        let place = self.generations().join(folder(number));
+        let found = self.what_is_kept(number).map_err(file_error("read", &place))?;
+        Ok(found.is_none_or(|found| found.all == noted))
     }
 }
 

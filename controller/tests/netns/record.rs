@@ -59,9 +59,13 @@ fn a_record_that_was_changed_is_told() {
             told.code == 2 && told.out.contains("generation 1 is not what was put in force"),
             "{file}: {told:?}"
         );
+        // Nor is it shown without a word, or put in force as if it were whole.
+        let said = [world.perimeter(&["show", "1"]), world.perimeter(&["rollback", "--yes"])];
+        assert!(said.iter().all(|said| said.code != 0), "{file}: {said:?}");
         fs::write(&path, kept).unwrap();
     }
-    assert_eq!(world.audit(&[seal]).code, 0);
+    assert_eq!(world.json(&["status"])["interfaces"][0]["generation"], 2);
+    assert_eq!((world.audit(&[seal]).code, world.perimeter(&["show", "1"]).code), (0, 0));
     fs::rename(world.state("generations/00000001"), world.state("elsewhere")).unwrap();
     let told = world.audit(&[]);
     assert!(told.code == 2 && told.out.contains("generation 1 is not kept any more"), "{told:?}");

@@ -85,3 +85,20 @@ fn a_program_that_runs_already_is_pinned_as_that_by_the_next_command() {
 fn a_generation_in_nftables_that_was_replaced_goes_with_the_next_command() {
     goes_with_the_next_command("nft", &["sendto(", "BATCH_BEGIN"], InForce::New);
 }
+
+/// Goal: who undoes an apply that died gets what was in force before it, and not what was before that. Method: a kill between
+/// the link and the note that it runs; the policy that was killed is another, and that of two before.
+#[test]
+fn what_is_undone_after_a_kill_is_what_was_killed() {
+    for killed in [8003, 8001] {
+        let Some(world) = World::new(&["wan0"]) else { return };
+        let file = |port: u16| world.policy(&format!("{port}.yaml"), &policy("native", port));
+        world.ok(&["apply", &file(8001), "--yes"]);
+        let (old, new) = (file(8002), file(killed));
+        kills_before(&["rename(", "/next", "/program"], &world, &old, &new);
+        let plan = world.ok(&["plan", &old]);
+        assert!(plan.contains("opens  untagged: any -> any udp/8002"), "the link runs the new one: {plan}");
+        world.ok(&["rollback", "--yes"]);
+        assert!(world.ok(&["plan", &old]).starts_with("No changes"), "{killed}");
+    }
+}
