@@ -32,8 +32,10 @@ mod restore;
 mod rollback;
 mod schema;
 mod serve;
+mod settle;
 mod show;
 mod status;
+mod steady;
 mod timer;
 mod top;
 

@@ -14,10 +14,12 @@ mod recent;
 mod seal;
 mod stored;
 mod trial;
+mod writer;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,7 @@ pub use journal::{Enforced, Event, Expected, Guard, What, expected};
 pub use seal::{Broken, Sealed};
 pub use stored::{Stored, is_past};
 pub use trial::{Trial, announced, earlier, kept, on_trial};
+pub use writer::{LONGEST, Moment, Stir, Writer};
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -128,6 +131,8 @@ impl State {
             Ok(()) => {
                 // What a crash has left: whoever may write next, for whatever, takes it away.
                 let _ = fs::remove_dir_all(self.draft());
+                // Since when it is held, for whoever waits: an older instant is told sooner, and no harm.
+                let _ = file.set_modified(SystemTime::now());
                 Ok(Lock { _file: file })
             }
             Err(TryLockError::WouldBlock) => Err(StateError::Busy(path.display().to_string())),

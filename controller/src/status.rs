@@ -15,7 +15,7 @@ use crate::counters::InterfaceCounters;
 use crate::digest::Digest;
 use crate::plan::{Applied, Known, Lapse, mode_name, notes};
 use crate::ruleset::Ruleset;
-use crate::state::{Enforced, Expected};
+use crate::state::{Enforced, Expected, Writer};
 use drift::drift;
 
 pub use render::human;
@@ -29,6 +29,8 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// The generation that goes unless it is confirmed.
     pub trial: Option<TrialStatus>,
+    /// Who changes things, where something is not as it was left meanwhile.
+    pub change: Option<Writer>,
 }
 
 /// One interface.
@@ -76,7 +78,7 @@ pub fn status(
         })
         .collect();
     let in_sync = !interfaces.is_empty() && interfaces.iter().all(|one| one.in_sync);
-    Status { in_sync, interfaces, trial: None }
+    Status { in_sync, interfaces, trial: None, change: None }
 }
 
 impl Status {
@@ -85,6 +87,23 @@ impl Status {
         self.trial = trial;
         self.in_sync &= trial.and_then(|trial| trial.trouble()).is_none();
         self
+    }
+
+    /// Tells of who changes things. As long as that one does not seem to hang, no difference of an interface that is judged is
+    /// told as drift: it may be half of the change.
+    pub fn with_change(mut self, change: Option<Writer>, now: jiff::Timestamp) -> Status {
+        self.change = change.filter(|_| !self.in_sync);
+        if self.change.is_some_and(|writer| !writer.hangs(now)) {
+            let judged = self.interfaces.iter_mut().filter(|one| one.generation.is_some());
+            judged.for_each(|one| one.drift.clear());
+        }
+        self
+    }
+
+    /// Whether nothing is known to be wrong: in sync, or on the way there.
+    pub fn is_well(&self) -> bool {
+        let is_judged = !self.interfaces.is_empty() && self.interfaces.iter().all(|one| one.drift.is_empty());
+        is_judged && self.trial.and_then(|trial| trial.trouble()).is_none()
     }
 }
 

@@ -7,10 +7,12 @@ use anyhow::Context;
 use super::apply::absolute;
 use super::host::Host;
 use super::policy_file::{Loaded, PolicyArgs};
+use super::settle::settled;
 use super::{Env, Exit, Global, cuts};
 use crate::lifelines::Cut;
 use crate::plan::{Plan, PlanFile, human};
 use crate::policy::Diagnostic;
+use crate::state::Writer;
 use crate::status::TrialStatus;
 
 /// Show what would change in the kernel; change nothing
@@ -53,6 +55,8 @@ struct Answer<'a> {
     cuts: &'a [Cut],
     /// The generation on trial: until that is decided, nothing is applied.
     trial: Option<TrialStatus>,
+    /// Who changes things meanwhile.
+    change: Option<Writer>,
 }
 
 /// Carries out the command.
@@ -62,10 +66,15 @@ pub(super) fn run(args: &PlanArgs, global: &Global, env: &mut Env<'_>) -> anyhow
     let trial = host.trial(&host.state.recent(host.namespace)?, env.now);
     // What is in force is judged as of the same moment.
     env.now = args.policy.at.unwrap_or(env.now);
-    let Some(planned) = host.plan(&loaded.ruleset, env)? else { return Ok(Exit::Reported) };
+    let (planned, change) = settled(
+        &host.state,
+        || host.plan(&loaded.ruleset, env),
+        |planned| planned.as_ref().is_none_or(|planned| !planned.plan.changes),
+    );
+    let Some(planned) = planned? else { return Ok(Exit::Reported) };
     let cuts = cuts::of(&planned, &loaded.ruleset);
     if args.json {
-        let answer = Answer { plan: &planned.plan, warnings: &loaded.warnings, cuts: &cuts, trial };
+        let answer = Answer { plan: &planned.plan, warnings: &loaded.warnings, cuts: &cuts, trial, change };
         serde_json::to_writer_pretty(&mut *env.out, &answer)?;
         writeln!(env.out)?;
     } else {
@@ -73,6 +82,12 @@ pub(super) fn run(args: &PlanArgs, global: &Global, env: &mut Env<'_>) -> anyhow
         cuts::warn(&cuts, env.out)?;
         if let Some(trial) = trial {
             writeln!(env.out, "! {}; until then `perimeter apply` changes nothing", trial.undecided())?;
+        }
+        if let Some(Writer { pid, .. }) = change {
+            writeln!(
+                env.out,
+                "! a change is under way (process {pid}): what is compared with may be half of it; plan again when it is done"
+            )?;
         }
     }
     if let Some(path) = &args.out {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Global;
 use super::host::{Host, applied};
+use super::settle::{once, settled};
 use crate::backend::loss::loss;
 use crate::backend::{Backend, Observed};
 use crate::counters::Steady;
@@ -14,7 +15,7 @@ use crate::digest::Digest;
 use crate::events::{Place, totals};
 use crate::plan::Known;
 use crate::ruleset::Ruleset;
-use crate::state::{Expected, expected};
+use crate::state::{Expected, Stir, expected};
 use crate::status::status;
 use crate::telemetry::{Readings, Snapshot};
 
@@ -46,14 +47,28 @@ impl Reader {
         })
     }
 
-    /// Everything, tables included.
-    pub(super) fn look(&mut self, now: jiff::Timestamp) -> anyhow::Result<Snapshot> {
-        self.read(now, true)
+    /// Everything, tables included, with some patience where a change is under way.
+    pub(super) fn settled(&mut self, now: jiff::Timestamp) -> anyhow::Result<Snapshot> {
+        let state = self.host.state.clone();
+        let (seen, change) = settled(&state, || self.read(now, true), in_sync);
+        let seen = seen?;
+        Ok(Snapshot { status: seen.status.with_change(change, now), ..seen })
     }
 
-    /// Everything but whether tables were edited, which is as the last look found it.
-    pub(super) fn glance(&mut self, now: jiff::Timestamp) -> anyhow::Result<Snapshot> {
-        self.read(now, false)
+    /// Everything, tables included, and whether a change is to blame for what is wrong; that is not remembered then.
+    pub(super) fn look(&mut self, now: jiff::Timestamp) -> (anyhow::Result<Snapshot>, Stir) {
+        let (state, damage) = (self.host.state.clone(), self.damage.clone());
+        let (seen, stir) = once(&state, || self.read(now, true), in_sync);
+        if stir != Stir::Still {
+            self.damage = damage;
+        }
+        (seen, stir)
+    }
+
+    /// Everything but whether tables were edited, which is as the last look found it; and whether a change is to blame.
+    pub(super) fn glance(&mut self, now: jiff::Timestamp) -> (anyhow::Result<Snapshot>, Stir) {
+        let state = self.host.state.clone();
+        once(&state, || self.read(now, false), in_sync)
     }
 
     /// The policy with this digest, where it is in force or should be and its text is kept.
@@ -130,6 +145,10 @@ pub(super) fn names(expected: &Expected) -> Vec<String> {
         }
     }
     names
+}
+
+fn in_sync(snapshot: &Snapshot) -> bool {
+    snapshot.status.in_sync
 }
 
 /// What damage belongs to: an interface, and the generation that judges it.

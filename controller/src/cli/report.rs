@@ -104,7 +104,7 @@ fn judged(args: &ReportArgs, policy: &Path, env: &mut Env<'_>) -> anyhow::Result
 /// The report of what is in force.
 fn in_force(args: &ReportArgs, global: &Global, env: &Env<'_>) -> anyhow::Result<Report> {
     let mut reader = Reader::open(global)?;
-    let snapshot = reader.look(env.now)?;
+    let snapshot = reader.settled(env.now)?;
     let mut report = live(&snapshot, |policy| reader.ruleset(policy));
     if let Some(name) = &args.interface {
         report.interfaces.retain(|part| part.interface == *name);

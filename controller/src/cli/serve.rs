@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::listening::Listening;
 use super::reader::Reader;
+use super::steady::Steady;
 use super::{Env, Exit, Global};
 use crate::agent::presence::{Note, Presence};
 use crate::agent::{
@@ -56,6 +57,8 @@ pub struct ServeArgs {
 
 /// How often the agent looks by itself, at least.
 const LOOK: Duration = Duration::from_secs(5);
+/// How soon it looks again where a change is under way.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How many times as long as a look takes there is none: looking takes a twentieth of one CPU at the most.
 const REST: u32 = 20;
 
@@ -90,7 +93,13 @@ pub(super) fn run(args: &ServeArgs, global: &Global, env: &mut Env<'_>) -> anyho
     let events = Listening::start(global, reader.host.namespace, Stream::claim)?;
     writeln!(env.out, "serving {url}")?;
     env.out.flush()?;
-    let mut seen = Watch { reader, said: Said::default(), trends: Trends::new(POINTS), events };
+    let mut seen = Watch {
+        reader,
+        steady: Steady::default(),
+        said: Said::default(),
+        trends: Trends::new(POINTS),
+        events,
+    };
     watch(&mut seen, &questions, &pulse, env)?;
     server.join()?;
     writeln!(env.err, "stopped")?;
@@ -100,6 +109,7 @@ pub(super) fn run(args: &ServeArgs, global: &Global, env: &mut Env<'_>) -> anyho
 /// The agent's memory of what it has seen and said.
 struct Watch {
     reader: Reader,
+    steady: Steady,
     said: Said,
     trends: Trends,
     events: Listening,
@@ -116,13 +126,15 @@ fn watch(
     loop {
         let now = Instant::now();
         if now >= next {
-            let looked = told(watch.reader.look(Timestamp::now()));
+            let read = watch.reader.look(Timestamp::now());
+            let looked = watch.steady.take(read);
             if let Ok(snapshot) = &looked {
                 watch.trends.take(snapshot);
             }
             watch.said.hear(&looked.and_then(|snapshot| watch.heard(snapshot)), env)?;
             pulse.beat();
-            next = now + (now.elapsed() * REST).clamp(LOOK, LONGEST_REST);
+            let least = if watch.steady.doubts() { AGAIN } else { LOOK };
+            next = now + (now.elapsed() * REST).clamp(least, LONGEST_REST);
         }
         match questions.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(question) => {
@@ -135,11 +147,6 @@ fn watch(
     }
 }
 
-/// What a reading gave, for everybody who wants to know.
-fn told(read: anyhow::Result<Snapshot>) -> Answer<Arc<Snapshot>> {
-    read.map(Arc::new).map_err(|error| error.to_string())
-}
-
 impl Watch {
     /// A snapshot, unless events cannot be heard.
     fn heard(&self, snapshot: Arc<Snapshot>) -> Answer<Arc<Snapshot>> {
@@ -148,7 +155,8 @@ impl Watch {
 
     /// One reading for everybody who waits.
     fn answer(&mut self, first: Question, others: &Receiver<Question>) -> Answer<Arc<Snapshot>> {
-        let answer = told(self.reader.glance(Timestamp::now()));
+        let read = self.reader.glance(Timestamp::now());
+        let answer = self.steady.take(read);
         for question in std::iter::once(first).chain(others.try_iter()) {
             // Who asked may have gone away.
             match question {

@@ -1,9 +1,11 @@
 //! `perimeter status`: what is enforced now?
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::host::Host;
 use super::reader::names;
+use super::settle::settled;
 use super::{Env, Exit, Global};
 use crate::agent::presence::{self, AgentStatus};
 use crate::backend::Backend;
@@ -15,7 +17,8 @@ use crate::status::{Status, human, status};
 
 /// Show what the kernel enforces now, and whether that is what was put in force
 ///
-/// Exits with 2 where an interface is not as it was left, or where nothing is enforced.
+/// Exits with 2 where an interface is not as it was left, or where nothing is enforced. While another command changes
+/// things it waits for that, up to two seconds; what is not done by then is no drift, unless it takes ten.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -75,15 +78,9 @@ impl Watched {
 /// Carries out the command.
 pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyhow::Result<Exit> {
     let host = Host::open(global)?;
-    let journal = host.state.recent(host.namespace)?;
-    let expected = expected(&journal, host.namespace);
-    let names = names(&expected);
-    let mut observed = host.observe(&names)?;
-    let known = host.known(&observed, env.now)?;
-    host.inspect(&mut observed, &known)?;
-    let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
-        .with_trial(host.trial(&journal, env.now));
-    let watched = Watched::of(&names, totals(&global.place(host.namespace))?);
+    let (seen, change) = settled(&host.state, || look(&host, global, env), |(status, _)| status.in_sync);
+    let (status, watched) = seen?;
+    let status = status.with_change(change, Timestamp::now());
     let agent = presence::find(&global.state_dir, host.namespace);
     if args.json {
         let told = Told { status: &status, watched: &watched, agent };
@@ -94,5 +91,19 @@ pub(super) fn run(args: &StatusArgs, global: &Global, env: &mut Env<'_>) -> anyh
         watched.lines().into_iter().try_for_each(|line| writeln!(env.out, "{line}"))?;
         agent.iter().try_for_each(|agent| writeln!(env.out, "{agent}"))?;
     }
-    Ok(if status.in_sync { Exit::Done } else { Exit::Negative })
+    Ok(if status.is_well() { Exit::Done } else { Exit::Negative })
+}
+
+/// What is enforced at the moment.
+fn look(host: &Host, global: &Global, env: &Env<'_>) -> anyhow::Result<(Status, Watched)> {
+    let journal = host.state.recent(host.namespace)?;
+    let expected = expected(&journal, host.namespace);
+    let names = names(&expected);
+    let mut observed = host.observe(&names)?;
+    let known = host.known(&observed, env.now)?;
+    host.inspect(&mut observed, &known)?;
+    let status = status(&observed, &expected, &known, &report(&host.backend.counters()?))
+        .with_trial(host.trial(&journal, env.now));
+    let watched = Watched::of(&names, totals(&global.place(host.namespace))?);
+    Ok((status, watched))
 }

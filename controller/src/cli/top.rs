@@ -15,6 +15,7 @@ use super::listening::Listening;
 use super::reader::Reader;
 use super::{Env, Exit, Global};
 use crate::events::Stream;
+use crate::state::Stir;
 use model::{Key, Model};
 
 /// Watch the rates of interfaces, reasons, rules and VLANs
@@ -47,7 +48,7 @@ pub(super) fn run(args: &TopArgs, global: &Global, env: &mut Env<'_>) -> anyhow:
     }
     let mut reader = Reader::open(global)?;
     let mut model = Model::new(env.colour_out);
-    model.take(&reader.look(Timestamp::now())?);
+    model.take(&reader.settled(Timestamp::now())?);
     let events = Listening::start(global, reader.host.namespace, Stream::open)?;
     let mut terminal = ratatui::try_init()?;
     let result = watch(&mut terminal, &mut reader, &mut model, &events, Duration::from_secs(args.every));
@@ -75,8 +76,10 @@ fn watch(
         if Instant::now() >= next {
             next = Instant::now() + every;
             match reader.glance(Timestamp::now()) {
-                Ok(snapshot) => model.take(&snapshot),
-                Err(error) => model.trouble = Some(error.to_string()),
+                // What a change leaves half done is not shown: the next reading comes soon.
+                (_, Stir::Over | Stir::UnderWay(_)) => {}
+                (Ok(snapshot), Stir::Still) => model.take(&snapshot),
+                (Err(error), Stir::Still) => model.trouble = Some(error.to_string()),
             }
         }
     }

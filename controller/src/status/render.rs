@@ -6,11 +6,12 @@ use super::{InterfaceStatus, Status, TrialStatus};
 use crate::backend::names;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 use crate::plan::ended;
+use crate::state::Writer;
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
 pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     if status.interfaces.is_empty() {
-        return writeln!(out, "No interface is enforced in this network namespace.");
+        writeln!(out, "No interface is enforced in this network namespace.")?;
     }
     let width = status.interfaces.iter().map(|one| one.interface.len()).max().unwrap_or(0) + 3;
     for one in &status.interfaces {
@@ -32,7 +33,16 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{:width$}{}", "", sums(counters))?;
         }
     }
-    status.trial.iter().try_for_each(|trial| writeln!(out, "{}", on_trial(trial)))
+    status.trial.iter().try_for_each(|trial| writeln!(out, "{}", on_trial(trial)))?;
+    status.change.iter().try_for_each(|writer| writeln!(out, "{}", under_way(writer)))
+}
+
+fn under_way(writer: &Writer) -> String {
+    let Writer { pid, since } = writer;
+    let since = since.strftime("%H:%M:%S");
+    format!(
+        "! a change is under way (process {pid}, since {since} UTC): look again when it is done, or end it if it hangs (`kill {pid}`)"
+    )
 }
 
 fn on_trial(trial: &TrialStatus) -> String {
@@ -56,7 +66,11 @@ fn headline(one: &InterfaceStatus) -> String {
     let engine = names(&one.engines);
     let policy = one.policy.map_or(String::new(), |policy| policy.short());
     let generation = one.generation.unwrap_or(0);
-    let sync = if one.in_sync { "in sync with" } else { "not as it was left:" };
+    let sync = match (one.in_sync, one.drift.is_empty()) {
+        (true, _) => "in sync with",
+        (false, true) => "being changed, now",
+        (false, false) => "not as it was left:",
+    };
     format!("{word}   {engine}   generation {generation}   {sync} policy {policy}")
 }
 

@@ -9,6 +9,7 @@ mod expiry;
 mod lifetime;
 mod logged;
 mod looking;
+mod meanwhile;
 mod modes;
 mod moves;
 mod names;
