@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use perimeter::cli::{self, Cli, Env, Exit};
+use perimeter::printable::printable;
 use perimeter::state::Author;
 
 fn main() -> ExitCode {
@@ -61,7 +62,7 @@ fn author() -> Author {
     let user = rustix::process::getuid();
     let id = || if user.is_root() { "root".to_owned() } else { format!("uid {}", user.as_raw()) };
     let by = name("SUDO_USER").or_else(|| name("LOGNAME")).or_else(|| name("USER")).unwrap_or_else(id);
-    Author { by, session: session(), ticket: None }
+    Author { by: printable(&by).into_owned(), session: session(), ticket: None }
 }
 
 /// The kernel's number of this login session (`/proc/self/sessionid`, which is all ones outside one).
