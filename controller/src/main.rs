@@ -38,8 +38,7 @@ fn main() -> ExitCode {
         Ok(Exit::Negative) => ExitCode::from(2),
         Err(error) => {
             let _ = out.flush();
-            let text = if verbose { causes(&error) } else { error.to_string() };
-            let _ = writeln!(err, "perimeter: {text}");
+            let _ = writeln!(err, "perimeter: {}", cli::told(&error, verbose));
             ExitCode::from(1)
         }
     }
@@ -49,11 +48,6 @@ fn main() -> ExitCode {
 fn usage(message: &clap::Error) -> ExitCode {
     let _ = message.print();
     if message.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS }
-}
-
-/// An error and, below it, what caused it.
-fn causes(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
 }
 
 /// The login name behind `sudo`, else the user, else the user id; and the login session, where there is one.
