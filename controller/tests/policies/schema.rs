@@ -36,6 +36,7 @@ const MEANING: &[&str] = &[
     "families-never-meet",
     "file-bad-lines",
     "file-empty",
+    "file-is-a-folder",
     "file-missing",
     "file-unreadable-twice",
     "file-not-utf8",
