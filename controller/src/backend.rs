@@ -166,6 +166,7 @@ pub enum BackendError {
     Failed {
         /// What was tried, naming the interface or the path.
         what: String,
+        #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -15,6 +15,7 @@ mod detach;
 mod doctor;
 mod events;
 mod explain;
+mod failure;
 #[cfg(test)]
 mod harness;
 mod history;
@@ -38,6 +39,8 @@ mod status;
 mod steady;
 mod timer;
 mod top;
+
+pub use failure::told;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;

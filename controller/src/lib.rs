@@ -3,6 +3,7 @@
 //! Data flows one way: YAML text -> policy -> ruleset -> tables image -> plan -> apply -> observe. The rule set is the waist
 //! that the policy ends in and everything else begins at. No module imports one that is listed below it.
 
+pub mod printable;
 pub mod ruleset;
 pub mod space;
 

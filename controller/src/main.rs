@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use perimeter::cli::{self, Cli, Env, Exit};
+use perimeter::printable::printable;
 use perimeter::state::Author;
 
 fn main() -> ExitCode {
@@ -37,8 +38,7 @@ fn main() -> ExitCode {
         Ok(Exit::Negative) => ExitCode::from(2),
         Err(error) => {
             let _ = out.flush();
-            let text = if verbose { causes(&error) } else { error.to_string() };
-            let _ = writeln!(err, "perimeter: {text}");
+            let _ = writeln!(err, "perimeter: {}", cli::told(&error, verbose));
             ExitCode::from(1)
         }
     }
@@ -50,18 +50,13 @@ fn usage(message: &clap::Error) -> ExitCode {
     if message.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
-/// An error and, below it, what caused it.
-fn causes(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
-}
-
 /// The login name behind `sudo`, else the user, else the user id; and the login session, where there is one.
 fn author() -> Author {
     let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
     let user = rustix::process::getuid();
     let id = || if user.is_root() { "root".to_owned() } else { format!("uid {}", user.as_raw()) };
     let by = name("SUDO_USER").or_else(|| name("LOGNAME")).or_else(|| name("USER")).unwrap_or_else(id);
-    Author { by, session: session(), ticket: None }
+    Author { by: printable(&by).into_owned(), session: session(), ticket: None }
 }
 
 /// The kernel's number of this login session (`/proc/self/sessionid`, which is all ones outside one).

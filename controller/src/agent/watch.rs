@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use crate::backend::names;
+use crate::printable::printable;
 use crate::telemetry::{RuleFacts, Snapshot};
 
 /// Something that holds at the moment.
@@ -71,7 +72,7 @@ pub fn lines(before: &Notices, after: &Notices) -> Vec<String> {
         Notice::State(_) => None,
         Notice::Trouble(words) => Some(format!("over: {words}")),
     });
-    begins.chain(ends).collect()
+    begins.chain(ends).map(|line| printable(&line).into_owned()).collect()
 }
 
 #[cfg(test)]

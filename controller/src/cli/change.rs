@@ -11,6 +11,7 @@ use super::{Env, Exit, Global, cuts, keeper, timer};
 use crate::backend::{Feature, list, names};
 use crate::counters::grouped;
 use crate::plan::{Plan, changed, human};
+use crate::printable::first_forging;
 use crate::reconcile::{self, Order, Report, Trial};
 use crate::ruleset::Ruleset;
 use crate::state::{Lock, Source};
@@ -51,8 +52,19 @@ pub(super) struct Consent {
     #[arg(long)]
     allow_open: bool,
     /// The change request that this carries out, for the record
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = parse_ticket)]
     ticket: Option<String>,
+}
+
+/// A text that shows in the record as it was given.
+fn parse_ticket(text: &str) -> Result<String, String> {
+    match first_forging(text) {
+        None => Ok(text.to_owned()),
+        Some(found) => Err(format!(
+            "it holds a control character, U+{:04X}, which would show as something else: write it without, such as NET-1042",
+            u32::from(found)
+        )),
+    }
 }
 
 impl Consent {
@@ -267,4 +279,17 @@ pub(super) fn ended(report: &Report, env: &mut Env<'_>) -> anyhow::Result<()> {
 fn again(restored: &[Feature]) -> String {
     let names: Vec<&str> = restored.iter().map(|feature| feature.name()).collect();
     if names.is_empty() { String::new() } else { format!("; on again: {}", names.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_shows_as_it_is() {
+        assert_eq!(parse_ticket("NET-1042, für Müller").as_deref(), Ok("NET-1042, für Müller"));
+        for bad in ["NET-1\nauditor", "NET-1\u{1b}[2K", "\u{202e}1-TEN", "a\0"] {
+            assert!(parse_ticket(bad).unwrap_err().contains("control character, U+"), "{bad:?}");
+        }
+    }
 }

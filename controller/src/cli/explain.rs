@@ -36,10 +36,10 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "V", default_value = "untagged")]
     vlan: String,
     /// The source address; of ARP, the sender's
-    #[arg(long, value_name = "A", required_unless_present = "ethertype")]
+    #[arg(long, value_name = "A", required_unless_present = "ethertype", value_parser = parse_address)]
     from: Option<IpAddr>,
     /// The destination address; of ARP, the target's
-    #[arg(long, value_name = "A", required_unless_present = "ethertype")]
+    #[arg(long, value_name = "A", required_unless_present = "ethertype", value_parser = parse_address)]
     to: Option<IpAddr>,
     /// One service, in the words of the policy: ssh, tcp/443, icmp/echo-request, esp
     #[arg(long, value_name = "S", required_unless_present = "ethertype")]
@@ -65,6 +65,20 @@ enum State {
     New,
     /// ACK set
     Established,
+}
+
+/// One address: a packet comes from one, and goes to one.
+fn parse_address(text: &str) -> Result<IpAddr, String> {
+    let address = |text: &str| text.parse::<IpAddr>().ok();
+    let prefix = || text.split_once('/').and_then(|(first, _)| address(first));
+    address(text).ok_or_else(|| match prefix() {
+        Some(first) => {
+            format!("a prefix is more than one packet: write one of its addresses, such as {first}")
+        }
+        None => {
+            "write one address, such as 198.51.100.7 or 2001:db8::7; of a network, one that is in it".into()
+        }
+    })
 }
 
 /// Carries out the command.

@@ -32,7 +32,7 @@ pub(super) fn perimeter(arguments: &[&str]) -> Ran {
         Ok(Exit::Negative) => 2,
         Ok(Exit::Reported) => 1,
         Err(error) => {
-            err += &format!("perimeter: {error}\n");
+            err += &format!("perimeter: {}\n", super::told(&error, false));
             1
         }
     };

@@ -9,6 +9,7 @@ use super::policy_file::parse_time;
 use super::{Env, Exit, Global};
 use crate::backend::xdp::namespace;
 use crate::digest::Digest;
+use crate::printable::printable;
 use crate::state::{Event, Namespace, State, What, expected};
 
 /// List what was done, or what was in force at an instant
@@ -107,7 +108,8 @@ fn tell_past(one: &InForce<'_>, json: bool, env: &mut Env<'_>) -> anyhow::Result
         return Ok(());
     }
     let InForce { interface, generation, policy, .. } = one;
-    let from = one.policy_file.as_ref().map_or(String::new(), |file| format!(", from {file}"));
+    let interface = printable(interface);
+    let from = one.policy_file.as_ref().map_or(String::new(), |file| format!(", from {}", printable(file)));
     let doubt = if one.interrupted { "; an apply was interrupted, so it may have had this" } else { "" };
     writeln!(env.out, "{interface}  generation {generation}, policy {}{from}{doubt}", &policy[..8])?;
     Ok(())
@@ -121,7 +123,8 @@ fn list(events: &[Event], env: &mut Env<'_>) -> anyhow::Result<()> {
         let session = author.session.map_or(String::new(), |session| format!(" (session {session})"));
         let ticket = author.ticket.as_ref().map_or(String::new(), |ticket| format!("  [{ticket}]"));
         let when = event.occasion.at.strftime("%Y-%m-%d %H:%M:%S");
-        writeln!(env.out, "{when}  {}{session}  {text}{ticket}", author.by)?;
+        let line = format!("{when}  {}{session}  {text}{ticket}", author.by);
+        writeln!(env.out, "{}", printable(&line))?;
     }
     Ok(())
 }
@@ -160,4 +163,33 @@ fn words(event: &Event, earlier: &[Event], later: &[Event]) -> Option<String> {
         What::Reverting { generation, why } => format!("generation {generation} to be taken back: {why}"),
         What::Detached => format!("enforcement ended on {on}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::state::{Author, Occasion};
+
+    #[test]
+    fn a_record_cannot_pass_for_two() {
+        let author = Author {
+            by: "a\u{1b}[2K".into(),
+            session: None,
+            ticket: Some("NET-1]\n2026-11-22 15:00:00  auditor  generation 9 confirmed".into()),
+        };
+        let occasion = Occasion { at: Timestamp::UNIX_EPOCH, author, namespace: Namespace { cookie: 1 } };
+        let confirmed = What::Confirmed { generation: 2 };
+        let event = Event { occasion, interfaces: vec!["wan0".into()], what: confirmed };
+        let (mut out, mut err, mut input) = (Vec::new(), Vec::new(), io::empty());
+        let mut env = Env::plain(&mut out, &mut err, &mut input, Timestamp::UNIX_EPOCH, "tester");
+        list(&[event], &mut env).unwrap();
+        let told = String::from_utf8(out).unwrap();
+        assert_eq!(
+            told,
+            "1970-01-01 00:00:00  a\\u{1b}[2K  generation 2 confirmed  [NET-1]\\n2026-11-22 15:00:00  auditor  \
+             generation 9 confirmed]\n"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! `perimeter rollback`: a new generation with the content of an old one.
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 
 use super::change::{Consent, How, put_in_force};
 use super::host::Host;
@@ -52,7 +52,9 @@ pub(super) fn run(args: &RollbackArgs, global: &Global, env: &mut Env<'_>) -> an
              `perimeter history --check` tells more, `perimeter apply POLICY` takes what you have reviewed; nothing was changed"
         )
     }
-    let mut wish = host.stored(number, env.now).context("cannot go back")?;
+    let mut wish = host
+        .stored(number, env.now)
+        .map_err(|error| anyhow!("cannot go back: {error:#}; nothing was changed"))?;
     if let (None, Some(trial)) = (args.generation, &trial) {
         wish = wish.on(&trial.back);
     }

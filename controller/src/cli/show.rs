@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::policy_file::text;
 use super::{Env, Exit, Global};
-use crate::plan::{Detail, PlanFile, human};
+use crate::plan::{Detail, Plan, PlanFile, human};
+use crate::printable::{print_values, printable, printable_lines};
 use crate::ruleset::Ruleset;
 use crate::state::{Record, State, Stored};
 
@@ -59,9 +60,16 @@ fn plan(path: &Path, json: bool, detail: Detail, env: &mut Env<'_>) -> anyhow::R
         env.out.write_all(&file.bytes())?;
         return Ok(());
     }
-    writeln!(env.out, "Plan for {}, SHA-256 {}\n", file.policy_file, file.digest())?;
-    human(&file.plan, detail, env.out)?;
+    writeln!(env.out, "Plan for {}, SHA-256 {}\n", printable(&file.policy_file), file.digest())?;
+    human(&shown(&file.plan)?, detail, env.out)?;
     Ok(())
+}
+
+/// A plan whose texts stay on their lines: anybody may have written the file.
+fn shown(plan: &Plan) -> serde_json::Result<Plan> {
+    let mut document = serde_json::to_value(plan)?;
+    print_values(&mut document);
+    serde_json::from_value(document)
 }
 
 #[derive(Serialize)]
@@ -80,21 +88,19 @@ fn generation(stored: &Stored, json: bool, env: &mut Env<'_>) -> anyhow::Result<
     }
     let author = &record.occasion.author;
     let ticket = author.ticket.as_ref().map_or(String::new(), |ticket| format!(" for {ticket}"));
-    writeln!(
-        env.out,
+    let head = format!(
         "Generation {}, policy {}, put in force {} UTC by {}{ticket} on {}",
         record.generation,
         record.policy.short(),
         record.occasion.at.strftime("%Y-%m-%d %H:%M:%S"),
         author.by,
         record.interfaces.join(", ")
-    )?;
+    );
+    writeln!(env.out, "{}", printable(&head))?;
     for (name, text) in sources {
-        writeln!(env.out, "\n# {name}")?;
-        env.out.write_all(text)?;
-        if !text.ends_with(b"\n") {
-            writeln!(env.out)?;
-        }
+        writeln!(env.out, "\n# {}", printable(name))?;
+        let text = printable_lines(&String::from_utf8_lossy(text));
+        write!(env.out, "{text}{}", if text.ends_with('\n') { "" } else { "\n" })?;
     }
     Ok(())
 }

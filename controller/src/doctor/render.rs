@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Finding, Report, Severity};
+use crate::printable::printable;
 use crate::ruleset::Mode;
 
 /// Columns before the words of a finding.
@@ -13,7 +14,7 @@ pub fn human(report: &Report, colour: bool, out: &mut dyn Write) -> io::Result<(
     writeln!(out, "this host   Linux {}", report.kernel)?;
     block(&report.host, colour, out)?;
     for nic in &report.interfaces {
-        writeln!(out, "\n{}   {}", nic.interface, modes(&nic.modes))?;
+        writeln!(out, "\n{}   {}", printable(&nic.interface), modes(&nic.modes))?;
         block(&nic.findings, colour, out)?;
     }
     writeln!(out, "\n{}", sum(report))
@@ -39,13 +40,13 @@ fn block(findings: &[Finding], colour: bool, out: &mut dyn Write) -> io::Result<
         let word = word(finding.severity);
         let (tint, plain) = if colour { (tint(finding.severity), "\x1b[0m") } else { ("", "") };
         let gap = " ".repeat(INDENT - word.len());
-        writeln!(out, "  {tint}{word}{plain}{gap}{:width$}{}", finding.check, finding.what)?;
+        writeln!(out, "  {tint}{word}{plain}{gap}{:width$}{}", finding.check, printable(&finding.what))?;
         let below = " ".repeat(2 + INDENT + width);
         if let Some(why) = &finding.why {
-            writeln!(out, "{below}{why}")?;
+            writeln!(out, "{below}{}", printable(why))?;
         }
         if let Some(remedy) = &finding.remedy {
-            writeln!(out, "{below}$ {remedy}")?;
+            writeln!(out, "{below}$ {}", printable(remedy))?;
         }
     }
     Ok(())

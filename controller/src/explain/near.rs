@@ -150,7 +150,7 @@ fn above_addresses(rule: &Rule, family: Family, content: Content) -> Vec<Conditi
         if first.source_ports.is_some() {
             let holds =
                 beside.iter().any(|service| service.source_ports.is_none_or(|range| contains(range, source)));
-            let lacks = (!holds).then(|| format!("{source} is not {}", rule.written.source_port));
+            let lacks = (!holds).then(|| format!("{source} is not {}", source_ports(rule, &beside)));
             conditions.push(Condition { key: "source_port", lacks });
         }
         if let (Some(asked), Some(state)) = (first.tcp, content.tcp_state()) {
@@ -159,6 +159,21 @@ fn above_addresses(rule: &Rule, family: Family, content: Content) -> Vec<Conditi
         }
     }
     conditions
+}
+
+/// The source ports that are asked for: as written, or those of a bundle.
+fn source_ports(rule: &Rule, services: &[&Service]) -> String {
+    if !rule.written.source_port.is_empty() {
+        return rule.written.source_port.clone();
+    }
+    let mut ports = Vec::new();
+    for (low, high) in services.iter().filter_map(|service| service.source_ports) {
+        let words = if low == high { low.to_string() } else { format!("{low}-{high}") };
+        if !ports.contains(&words) {
+            ports.push(words);
+        }
+    }
+    ports.join(", ")
 }
 
 /// Whether an alternative is of the packet's family and protocol, whatever else it asks.

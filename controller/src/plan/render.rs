@@ -6,6 +6,7 @@ use super::{
     Applied, Choice, FieldChange, Group, InterfacePlan, Lapse, Opening, Plan, RuleChange, RuleStep, Step,
 };
 use crate::backend::{Enforcement, Engine, names};
+use crate::printable::printable;
 use crate::ruleset::Action;
 
 /// How much is written.
@@ -118,7 +119,7 @@ fn interface(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
     }
     for damage in &one.damage {
         let remedy = if one.step == Step::End { "" } else { ": it is made anew" };
-        writeln!(out, "  ! {damage}{remedy}")?;
+        writeln!(out, "  ! {}{remedy}", printable(damage))?;
     }
     settings(one, out)?;
     if let Some(choice) = &one.guard {
@@ -201,7 +202,7 @@ pub(super) fn now(one: &InterfacePlan) -> String {
 }
 
 fn applied(applied: &Applied) -> String {
-    format!(", applied {} by {}", applied.at.strftime("%Y-%m-%d %H:%M"), applied.by)
+    format!(", applied {} by {}", applied.at.strftime("%Y-%m-%d %H:%M"), printable(&applied.by))
 }
 
 fn settings(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
@@ -222,7 +223,8 @@ fn settings(one: &InterfacePlan, out: &mut dyn Write) -> io::Result<()> {
 
 fn field(change: &FieldChange) -> String {
     let side = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
-    format!("{}: {} -> {}", change.field, side(&change.before), side(&change.after))
+    let text = format!("{}: {} -> {}", change.field, side(&change.before), side(&change.after));
+    printable(&text).into_owned()
 }
 
 fn rules(group: &Group, out: &mut dyn Write) -> io::Result<()> {
@@ -244,7 +246,7 @@ fn rule(one: &RuleChange, width: usize, out: &mut dyn Write) -> io::Result<()> {
         return writeln!(out, "    {sign} {id:width$}  {action}{}", fields.join("; "));
     }
     let about = if one.about.is_empty() { String::new() } else { format!("  [{}]", one.about) };
-    writeln!(out, "    {sign} {id:width$}  {action}{}{about}", one.conditions)
+    writeln!(out, "    {sign} {id:width$}  {action}{}{}", one.conditions, printable(&about))
 }
 
 fn summary(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {

@@ -301,6 +301,23 @@ fn half_an_apply_gets_one_new_number_for_all() {
     assert!(text(&plan).contains("the same rules (1), under the number"), "{}", text(&plan));
 }
 
+/// Goal: no line of a plan is a rule's own. Method: texts that a generation of an older version may hold, new and changed.
+#[test]
+fn texts_of_rules_stay_on_their_lines() {
+    let mut forging = ruleset(&["wan0"]);
+    forging.rules[0].about.owner = Some("x]\n\nNo changes. wan0 enforces generation 1\u{1b}[8m".into());
+    let new = text(&plan(&forging, &[observed("wan0", Enforcement::Off)], &BTreeMap::new()));
+    let before = ruleset(&["wan0"]);
+    let changed = text(&plan(&forging, &[observed("wan0", in_force(&before, 1))], &known(&before)));
+    for told in [new, changed] {
+        assert!(told.contains("x]\\n\\nNo changes. wan0 enforces generation 1\\u{1b}[8m"), "{told}");
+        assert!(
+            !told.lines().any(|line| line.starts_with("No changes")) && !told.contains('\u{1b}'),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn every_refusal_is_told_at_once() {
     let ruleset = ruleset(&["wan0", "wan1"]);

@@ -10,6 +10,7 @@ use super::diagnostic::quoted;
 use super::source::{Mark, Report};
 use super::text::suggest;
 use super::tree::{Content, Node};
+use crate::printable::forges;
 
 /// A scalar and its place.
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ impl Entry {
     /// One scalar.
     pub(super) fn text(&self, report: &mut Report) -> Option<Word> {
         match &self.value.content {
-            Content::Text(text) => Some(Word { text: text.clone(), mark: self.value.mark }),
+            Content::Text(text) => self.plain(text, self.value.mark, report),
             Content::Nothing => self.no_value(report),
             Content::Broken => None,
             other => {
@@ -139,7 +140,7 @@ impl Entry {
         let mut words = Vec::with_capacity(items.len());
         for item in items.iter() {
             match &item.content {
-                Content::Text(text) => words.push(Word { text: text.clone(), mark: item.mark }),
+                Content::Text(text) => words.extend(self.plain(text, item.mark, report)),
                 Content::Broken => {}
                 other => {
                     let message = format!("an entry of {} is {}", quoted(&self.key.text), describe(other));
@@ -160,6 +161,21 @@ impl Entry {
             Content::List(items) => items.iter().filter_map(word).collect(),
             _ => word(&self.value).into_iter().collect(),
         }
+    }
+
+    /// A text that shows as it is written; others are reported. It is printed in plans, records and metrics.
+    fn plain(&self, text: &Rc<str>, mark: Mark, report: &mut Report) -> Option<Word> {
+        // What explains a rule may take several lines.
+        let is_prose = self.key.text.as_ref() == "description";
+        let found = text.chars().find(|one| forges(*one) && !(is_prose && *one == '\n'));
+        let Some(found) = found else { return Some(Word { text: text.clone(), mark }) };
+        let (key, code) = (quoted(&self.key.text), u32::from(found));
+        let (what, remedy) = match found {
+            '\n' => ("a line break", "write it on one line; `>-` folds several into one"),
+            _ => ("a control character", "remove it: it would not show as it is written"),
+        };
+        report.error(mark, format!("{key} holds {what}, U+{code:04X}: {}", quoted(text)), remedy);
+        None
     }
 
     pub(super) fn no_value<T>(&self, report: &mut Report) -> Option<T> {

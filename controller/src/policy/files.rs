@@ -64,11 +64,7 @@ impl Files<'_> {
             }
             Err(error) => {
                 let message = format!("cannot read {}: {error}", quoted(&self.shown(&path.text)));
-                report.error(
-                    path.mark,
-                    message,
-                    "the path is relative to the policy; is the file there, and readable?",
-                );
+                report.error(path.mark, message, remedy(&error));
                 None
             }
         };
@@ -84,5 +80,16 @@ impl Files<'_> {
     /// Everything that was read, by path as written, in the order of the policy.
     pub(super) fn into_kept(self) -> Vec<(String, Vec<u8>)> {
         self.kept
+    }
+}
+
+/// What to do about a file that cannot be read.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => {
+            "name a regular file that holds an address or a prefix a line"
+        }
+        io::ErrorKind::FileTooLarge => "name a smaller file: prefixes instead of their addresses",
+        _ => "the path is relative to the policy; is the file there, and readable?",
     }
 }

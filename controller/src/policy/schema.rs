@@ -18,6 +18,9 @@ const VID: &str = "([1-9][0-9]{0,2}|[1-3][0-9]{3}|40[0-8][0-9]|409[0-4])";
 /// A name that a policy may define; keys that begin with `x-` are not names.
 const NAME: &str = "(?!x-)[a-z][a-z0-9_-]{0,62}";
 
+/// Characters that no text holds ([`crate::printable::forges`]), as JSON writes a class of them.
+const CONTROLS: &str = r"\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069";
+
 /// The schema as JSON text.
 pub fn schema() -> String {
     let (v4, v6) = (icmp_names(Family::V4), icmp_names(Family::V6));
@@ -29,6 +32,7 @@ pub fn schema() -> String {
         .replace("<PORT>", PORT)
         .replace("<VID>", VID)
         .replace("<NAME>", NAME)
+        .replace("<CONTROLS>", CONTROLS)
         .replace("<ICMP>", &v4.join("|"))
         .replace("<ICMPV6>", &v6.join("|"))
         .replace("<ICMP SERVICES>", &prefixed("icmp", &v4))

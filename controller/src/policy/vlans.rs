@@ -10,6 +10,9 @@ use super::source::{Fault, Report};
 use super::text::{Decimal, check_name, suggest};
 use crate::ruleset::{Vlan, VlanId, VlanRange};
 
+/// What to do about a name that no VLAN has, in a policy.
+pub(super) const UNDEFINED: &str = "define it under `vlans`, or write an id, a range or outer/inner";
+
 /// The named VLANs of a policy.
 #[derive(Default)]
 pub(super) struct Vlans {
@@ -68,7 +71,7 @@ impl Vlans {
             ));
         }
         let names = self.named.iter().map(|named| named.name.text.as_ref()).chain(["untagged"]);
-        let remedy = suggest(word, names, "define it under `vlans`, or write an id, a range or outer/inner");
+        let remedy = suggest(word, names, UNDEFINED);
         Err(Fault::new(format!("undefined VLAN {}", quoted(word)), remedy))
     }
 

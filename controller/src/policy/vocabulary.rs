@@ -13,7 +13,7 @@ use super::networks::Networks;
 use super::services::Services;
 use super::source::{Fault, Report, Source, decode};
 use super::tree::{self, Content, Node};
-use super::vlans::Vlans;
+use super::vlans::{UNDEFINED, Vlans};
 use super::{KEYS, ethertype};
 use crate::ruleset::{AddressSet, Service, VlanId, VlanRange};
 
@@ -79,7 +79,12 @@ impl Vocabulary {
     /// # Errors
     /// The word means no VLAN, or more than one.
     pub fn vlan(&mut self, word: &str) -> Result<VlanId, WordError> {
-        match self.vlans.range(word)? {
+        let one = "write untagged, an id, outer/inner, or a name under the policy's `vlans`";
+        let range = self.vlans.range(word).map_err(|fault| match fault.remedy.as_str() {
+            UNDEFINED => WordError { message: fault.message, remedy: one.into() },
+            _ => fault.into(),
+        });
+        match range? {
             Some(VlanRange::Untagged) => Ok(VlanId::Untagged),
             Some(VlanRange::Single { low, high }) if low == high => Ok(VlanId::Single(low)),
             Some(VlanRange::Stacked { outer, inner }) => Ok(VlanId::Stacked { outer, inner }),
@@ -181,6 +186,10 @@ services:
             "\"1-2\" is more than one VLAN: write one id, or outer/inner"
         );
         assert!(words.vlan("mgnt").unwrap_err().remedy.contains("mgmt"));
+        assert_eq!(
+            words.vlan("nosuch").unwrap_err().to_string(),
+            "undefined VLAN \"nosuch\": write untagged, an id, outer/inner, or a name under the policy's `vlans`"
+        );
         assert_eq!(words.ethertype("arp"), Ok(0x0806));
     }
 

@@ -36,7 +36,10 @@ impl State {
         let unknown = || StateError::NoGeneration { number, path: place.display().to_string() };
         let record: Record = read_json(&place.join("record.json"))?.ok_or_else(unknown)?;
         let ruleset = ruleset(&place, record.policy).ok_or_else(unknown)?;
-        let text = |path: std::path::PathBuf| fs::read(&path).map_err(file_error("read", &path));
+        let text = |path: std::path::PathBuf| match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(unknown()),
+            other => other.map_err(file_error("read", &path)),
+        };
         let mut sources = vec![(record.policy_file.clone(), text(place.join("policy.yaml"))?)];
         for (at, name) in record.files.iter().enumerate() {
             sources.push((name.clone(), text(place.join("files").join(super::file_name(at + 1, name)))?));

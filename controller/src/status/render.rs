@@ -6,6 +6,7 @@ use super::{InterfaceStatus, Status, TrialStatus};
 use crate::backend::names;
 use crate::counters::{InterfaceCounters, Outcome, grouped};
 use crate::plan::ended;
+use crate::printable::printable;
 use crate::state::Writer;
 
 /// A few lines an interface: what is in force, what it has counted, what is wrong.
@@ -18,16 +19,17 @@ pub fn human(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{:width$}{}", one.interface, headline(one))?;
         if let Some(applied) = &one.applied {
             let when = applied.at.strftime("%Y-%m-%d %H:%M");
-            writeln!(out, "{:width$}applied {when} UTC by {} from {}", "", applied.by, applied.policy_file)?;
+            let (by, file) = (printable(&applied.by), printable(&applied.policy_file));
+            writeln!(out, "{:width$}applied {when} UTC by {by} from {file}", "")?;
         }
         if let (Some(why), Some(_)) = (&one.why, one.generation) {
-            writeln!(out, "{:width$}{why}", "")?;
+            writeln!(out, "{:width$}{}", "", printable(why))?;
         }
         for lapse in &one.expired {
             writeln!(out, "{:width$}{}", "", ended(lapse))?;
         }
         for drift in one.drift.iter().chain(&one.notes) {
-            writeln!(out, "{:width$}! {drift}", "")?;
+            writeln!(out, "{:width$}! {}", "", printable(drift))?;
         }
         if let Some(counters) = one.counters.as_ref().filter(|_| one.generation.is_some()) {
             writeln!(out, "{:width$}{}", "", sums(counters))?;

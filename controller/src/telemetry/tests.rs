@@ -207,3 +207,13 @@ fn nftables_keeps_no_last_hits() {
     snapshot.interfaces[0].accounting.last_hits = None;
     assert!(!text(&snapshot).contains("last_hit"));
 }
+
+#[test]
+fn labels_hold_no_control_characters() {
+    let mut snapshot = snapshot();
+    let mut rule = expiring("old", "2026-11-30");
+    rule.about.owner = Some("net\u{1b}[2K\0ops\u{202e}".into());
+    snapshot.rules = vec![rule];
+    let text = Exposition::new().text(&snapshot).unwrap();
+    assert!(text.contains(r#"owner="net\\u{1b}[2K\\u{0}ops\\u{202e}""#), "{text}");
+}

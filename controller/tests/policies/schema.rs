@@ -36,6 +36,7 @@ const MEANING: &[&str] = &[
     "families-never-meet",
     "file-bad-lines",
     "file-empty",
+    "file-is-a-folder",
     "file-missing",
     "file-unreadable-twice",
     "file-not-utf8",
@@ -176,7 +177,9 @@ fn the_schema_beside_the_policies_is_the_programs() {
 fn single_faults_are_refused() {
     let validator = validator();
     let with_rule = |rule: Value| json!({"version": 1, "interfaces": {"wan0": null}, "allow": [rule]});
-    assert!(validator.is_valid(&with_rule(json!({"id": "a", "service": "https"}))));
+    assert!(
+        validator.is_valid(&with_rule(json!({"id": "a", "service": "https", "description": "two\nlines"})))
+    );
     for rule in [
         json!({}),
         json!({"id": "A"}),
@@ -210,6 +213,10 @@ fn single_faults_are_refused() {
         json!({"id": "a", "log": "yes"}),
         json!({"id": "a", "expires": "30.06.2027"}),
         json!({"id": "a", "services": "https"}),
+        json!({"id": "a", "owner": "net\nops"}),
+        json!({"id": "a", "ticket": "NET-1\u{1b}[2K"}),
+        json!({"id": "a", "control": "\u{85}"}),
+        json!({"id": "a", "description": "\u{202e}"}),
     ] {
         assert!(!validator.is_valid(&with_rule(rule.clone())), "{rule}");
     }

@@ -137,3 +137,14 @@ fn words_that_mean_nothing_are_errors() {
     }
     assert!(explain("--from 192.0.2.1").err.contains("--to"));
 }
+
+#[test]
+fn an_address_is_one_and_the_remedy_says_so() {
+    for (from, remedy) in [
+        ("192.0.2.1/32", "write one of its addresses, such as 192.0.2.1"),
+        ("staff", "write one address, such as 198.51.100.7"),
+    ] {
+        let ran = explain(&format!("--from {from} --to 203.0.113.9 --service ssh"));
+        assert!(ran.exit == 1 && ran.err.contains(remedy), "{}", ran.err);
+    }
+}

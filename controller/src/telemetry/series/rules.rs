@@ -6,6 +6,7 @@ use super::super::family::{Families, Family};
 use super::super::snapshot::Snapshot;
 use super::number;
 use crate::counters::Total;
+use crate::printable::printable_lines;
 use crate::ruleset::{About, Action};
 
 /// The rules' own series.
@@ -54,9 +55,10 @@ fn info(snapshot: &Snapshot, families: &mut Families) -> Family {
     );
     for rule in &snapshot.rules {
         let About { owner, ticket, control, .. } = &rule.about;
-        let [owner, ticket, control] = [owner, ticket, control].map(|text| text.as_deref().unwrap_or(""));
+        let [owner, ticket, control] =
+            [owner, ticket, control].map(|text| printable_lines(text.as_deref().unwrap_or("")));
         let action = action_name(rule.action);
-        let whose = [("owner", owner), ("ticket", ticket), ("control", control)];
+        let whose = [("owner", &*owner), ("ticket", &*ticket), ("control", &*control)];
         info.add(&[("rule", &rule.id), ("action", action), whose[0], whose[1], whose[2]], 1.0);
     }
     info
