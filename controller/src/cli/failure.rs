@@ -4,6 +4,7 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::agent::privileges;
@@ -34,7 +35,7 @@ pub fn told(error: &anyhow::Error, verbose: bool) -> String {
 /// Whether the kernel said that it is not permitted. What a file's mode forbids is another error.
 fn is_denied(error: &anyhow::Error) -> bool {
     let mut systems = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    systems.any(|error| error.raw_os_error() == Some(libc::EPERM))
+    systems.any(|error| error.raw_os_error() == Some(Errno::PERM.raw_os_error()))
 }
 
 /// The capabilities that this process lacks, and what to do.
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_whole_chain_is_told_on_one_line_and_no_cause_twice() {
-        let missing = || io::Error::from_raw_os_error(libc::ENOENT);
+        let missing = || io::Error::from_raw_os_error(Errno::NOENT.raw_os_error());
         let error = Err::<(), _>(missing()).context("cannot create /nosuch/x").unwrap_err();
         assert_eq!(told(&error, false), "cannot create /nosuch/x: No such file or directory (os error 2)");
         assert_eq!(
@@ -73,6 +74,6 @@ mod tests {
             let cause = io::Error::from_raw_os_error(number);
             is_denied(&anyhow::Error::new(BackendError::failed("read the nftables tables", cause)))
         };
-        assert!(denied(libc::EPERM) && !denied(libc::EACCES));
+        assert!(denied(Errno::PERM.raw_os_error()) && !denied(Errno::ACCESS.raw_os_error()));
     }
 }
