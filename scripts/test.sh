@@ -45,11 +45,12 @@ for manifest in Cargo.toml */fuzz/Cargo.toml */*/fuzz/Cargo.toml; do
     cargo fmt --all --check --manifest-path "$manifest"
 done
 
-step "lints: host"
+step "lints: host and BPF"
+# Side by side: each waits for one crate at a time, and they build into folders of their own.
+lint_bpf &
+bpf=$!
 cargo clippy --locked --quiet --all-targets -- -D warnings
-
-step "lints: BPF"
-lint_bpf
+wait "$bpf"
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items

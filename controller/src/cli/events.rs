@@ -18,7 +18,7 @@ use crate::describe::describe;
 use crate::events::filter::{Filter, Prefix};
 use crate::events::journal::{Journal, SOCKET};
 use crate::events::{Stream, totals};
-use crate::ruleset::VlanRange;
+use crate::ruleset::{Ruleset, VlanRange};
 
 /// Show frames that are dropped, and those that a rule with `log: true` matches, as they come
 ///
@@ -87,14 +87,18 @@ pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyh
     if !stream.is_connected() {
         writeln!(env.err, "perimeter: nothing here tells of frames yet; events come once something does")?;
     }
+    let rulesets = rulesets(&host)?;
     let filter = Filter {
         interface: args.interface.clone(),
         rule: args.rule.clone(),
         reason: args.reason,
         vlan: args.vlan.clone(),
-        ranges: args.vlan.as_ref().map_or(Ok(Vec::new()), |label| ranges(&host, label))?,
+        ranges: args.vlan.as_ref().map_or(Vec::new(), |label| ranges(&rulesets, label)),
         address: args.address,
     };
+    if let Some(words) = unmet(&rulesets, &filter) {
+        writeln!(env.err, "perimeter: {words}: nothing is shown until one has")?;
+    }
     let (begun, mut shown, mut missed) = (Instant::now(), 0, 0);
     let is_over = |shown: u64| args.count.is_some_and(|count| shown >= count);
     loop {
@@ -124,13 +128,37 @@ pub(super) fn run(args: &EventsArgs, global: &Global, env: &mut Env<'_>) -> anyh
     Ok(Exit::Done)
 }
 
-/// What the policies in force hold under a label.
-fn ranges(host: &Host, label: &str) -> anyhow::Result<Vec<VlanRange>> {
+/// The policies in force, as far as they are kept.
+fn rulesets(host: &Host) -> anyhow::Result<Vec<Ruleset>> {
     let names = host.backend.enforced()?;
     let observed = names.iter().map(|name| host.backend.observe(name)).collect::<Result<Vec<_>, _>>()?;
-    let known = host.known(&observed, Timestamp::now())?;
-    let entries = known.values().flat_map(|known| &known.ruleset.interfaces).flat_map(|one| &one.vlans);
-    Ok(entries.filter(|entry| entry.label == label).map(|entry| entry.range).collect())
+    Ok(host.known(&observed, Timestamp::now())?.into_values().map(|known| known.stored).collect())
+}
+
+/// What the policies in force hold under a label.
+fn ranges(rulesets: &[Ruleset], label: &str) -> Vec<VlanRange> {
+    let entries = rulesets.iter().flat_map(|ruleset| &ruleset.interfaces).flat_map(|one| &one.vlans);
+    entries.filter(|entry| entry.label == label).map(|entry| entry.range).collect()
+}
+
+/// What no event can meet under the policies in force.
+fn unmet(rulesets: &[Ruleset], filter: &Filter) -> Option<String> {
+    if rulesets.is_empty() {
+        return None;
+    }
+    let has = |rule: &String| rulesets.iter().flat_map(|one| &one.rules).any(|one| one.id == *rule);
+    if let Some(rule) = filter.rule.as_ref().filter(|rule| !has(rule)) {
+        return Some(format!("no policy in force has a rule \"{rule}\""));
+    }
+    // A frame may have any tags, allowed or not.
+    let is_tag = |word: &str| word.parse::<u16>().is_ok_and(|vid| vid < 4096);
+    let is_met = |vlan: &&String| {
+        !filter.ranges.is_empty()
+            || ["untagged", "other"].contains(&vlan.as_str())
+            || vlan.split('/').all(is_tag)
+    };
+    let vlan = filter.vlan.as_ref().filter(|vlan| !is_met(vlan))?;
+    Some(format!("no policy in force has a VLAN \"{vlan}\", and no frame has such a tag"))
 }
 
 /// That an event was told while nobody read, where it was. The ring keeps what a reader has left in it, for hours if need be.

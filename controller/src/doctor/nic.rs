@@ -125,7 +125,8 @@ fn enforcement(facts: &NicFacts) -> Finding {
         }
         Ok(Enforcement::Foreign(program)) => {
             let what = format!("another XDP program is attached (id {}, \"{}\")", program.id, program.name);
-            let why = "it is left alone; remove it with its own tool, or with this command";
+            let why = "it is left alone; remove it with its own tool, with this command, or, where a link holds it, with \
+                       `bpftool link detach id ID`";
             Finding::warning(check, what, why)
                 .excluding(&XDP)
                 .remedy(format!("ip link set dev {name} xdp off"))

@@ -17,7 +17,7 @@ pub enum Refusal {
     #[error("{interface} is not an Ethernet device (ARPHRD {kind}); a policy judges Ethernet frames")]
     NotEthernet { interface: String, kind: u16 },
     #[error(
-        "{interface}: another XDP program is attached (id {}, \"{}\"); it is left alone: remove it with its own tool, or with `ip link set dev {interface} xdp off`; or write `mode: nft`, which judges behind it",
+        "{interface}: another XDP program is attached (id {}, \"{}\"); it is left alone: remove it with its own tool, with `ip link set dev {interface} xdp off`, or, where a link holds it (`bpftool link` lists them), with `bpftool link detach id ID`; or write `mode: nft`, which judges behind it",
         .program.id, .program.name
     )]
     Foreign { interface: String, program: Foreign },

@@ -128,6 +128,15 @@ fn a_reader_that_stands_still_costs_events_and_no_frame() {
 #[test]
 fn the_command_finds_a_vlan_by_its_name() {
     let Some(world) = enforced("") else { return };
+    for (option, wanted, is_there) in [
+        ("--rule", "told", true),
+        ("--rule", "nosuch", false),
+        ("--vlan", "77", true),
+        ("--vlan", "9999", false),
+    ] {
+        let said = world.perimeter(&["events", option, wanted, "--for", "10ms"]);
+        assert_eq!(said.err.contains("no policy in force has a"), !is_there, "{option} {wanted}: {said:?}");
+    }
     let said = std::thread::scope(|scope| {
         let run =
             scope.spawn(|| world.ok(&["events", "--json", "--vlan", "mgmt", "--count", "1", "--for", "60s"]));

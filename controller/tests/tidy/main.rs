@@ -28,6 +28,33 @@ fn files_are_short() {
     report(sources().iter().filter_map(too_long).collect());
 }
 
+/// Goal: whoever comes finds what there is. Method: the top level, as its user has asked for it.
+#[test]
+fn the_top_level_holds_what_belongs_there() {
+    const ENTRIES: [&str; 13] = [
+        ".ci",
+        ".gitignore",
+        "CHANGELOG.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "benches",
+        "controller",
+        "pcaps",
+        "rules",
+        "rustfmt.toml",
+        "scripts",
+    ];
+    let entries = std::fs::read_dir(source::root()).expect("the root can be listed");
+    let names = entries.map(|entry| entry.expect("the root can be listed").file_name());
+    let belongs = |name: &String| {
+        ENTRIES.contains(&name.as_str()) || ["xdp", "target", ".git"].contains(&name.as_str())
+    };
+    let names = names.map(|name| name.to_string_lossy().into_owned()).filter(|name| !belongs(name));
+    report(names.map(|name| format!("{name} does not belong at the top level")).collect());
+}
+
 /// Goal: a function is seen whole. Method: from its `fn` to the line that closes at the same indentation.
 #[test]
 fn functions_are_short() {
