@@ -52,10 +52,7 @@ bpf=$!
 cargo clippy --locked --quiet --all-targets -- -D warnings
 wait "$bpf"
 
-step "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items
-
-step "tests: building"
+step "tests: building those of the kernel"
 cargo test --locked --no-run --package perimeter --test kernel
 
 # The guest keeps one processor busy for minutes, and much of what is done here waits: both at once, the guest behind.
@@ -64,6 +61,13 @@ other_kernels >"$guest_log" 2>&1 &
 guest=$!
 trap 'kill -- -"$guest" 2>/dev/null || true; rm -f "$log" "$guest_log"' EXIT
 
+# It asks cargo where its program and tests are, and would wait for the next build to end.
+until grep -q '^vm: booting' "$guest_log" || ! kill -0 "$guest" 2>/dev/null; do sleep 1; done
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items
+
+step "tests: building the others"
 cargo test --locked --no-run
 step "tests"
 failed=0
